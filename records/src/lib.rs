@@ -1,0 +1,12 @@
+//! The words of Highwater: offsets, epochs and ids, each its own type, Kafka's record batch v2, and the
+//! primitive encodings of Kafka's protocol.
+//!
+//! This room is a core: it decides and computes, and knows neither files nor sockets nor clocks.
+
+mod id;
+mod offset;
+
+pub use id::{
+    BrokerId, LeaderEpoch, PartitionIndex, ProducerEpoch, ProducerId, Sequence, TopicId, TopicIdPartition,
+};
+pub use offset::{Offset, OffsetOutOfRange, TimestampMs};

@@ -1,0 +1,3 @@
+//! Sealed segments to objects in a bucket and back.
+
+pub mod bucket;
