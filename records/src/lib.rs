@@ -5,6 +5,7 @@
 
 mod id;
 mod offset;
+pub mod primitive;
 
 pub use id::{
     BrokerId, LeaderEpoch, PartitionIndex, ProducerEpoch, ProducerId, Sequence, TopicId, TopicIdPartition,
