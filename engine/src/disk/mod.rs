@@ -1,5 +1,7 @@
 //! The seam to the file system. Real files, files in memory and files on a disk that lies are interchangeable.
 
+#[cfg(any(test, feature = "faults"))]
+pub mod memory;
 mod real;
 
 pub use real::RealDisk;

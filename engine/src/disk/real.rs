@@ -173,10 +173,10 @@ struct RealLock {
 impl RealLock {
     fn take(path: &Path) -> io::Result<RealLock> {
         let mut held = HELD.lock();
-        if let Ok(metadata) = std::fs::metadata(path) {
-            if held.contains(&(metadata.dev(), metadata.ino())) {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
+        if let Ok(metadata) = std::fs::metadata(path)
+            && held.contains(&(metadata.dev(), metadata.ino()))
+        {
+            return Err(io::ErrorKind::WouldBlock.into());
         }
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;

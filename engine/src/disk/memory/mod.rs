@@ -1,0 +1,169 @@
+//! A disk in memory that keeps the duties of [`Disk`](super::Disk) and nothing more: what was not synced may be
+//! lost, torn or reordered by [`MemoryDisk::crash`], and any operation can be made to fail.
+//!
+//! Deterministic: the same calls and the same seeds give the same bytes. Time stands still until
+//! [`MemoryDisk::set_time`] moves it.
+
+mod fault;
+mod operations;
+mod tree;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+
+use fault::Faults;
+pub use fault::{Counts, Fault, Operation};
+use tree::Tree;
+
+/// A disk in memory. Clones are the same disk; [`MemoryDisk::fork`] makes another one.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryDisk {
+    state: Arc<Mutex<State>>,
+}
+
+/// What a power cut does to what was not synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Everything that was not synced is gone.
+    Everything,
+    /// Everything had reached the media after all.
+    Nothing,
+    /// Each unsynced sector (512 bytes), length and name is kept or lost by a coin with this seed.
+    Seeded(u64),
+}
+
+impl MemoryDisk {
+    /// An empty disk without a limit, at time zero.
+    pub fn new() -> MemoryDisk {
+        MemoryDisk::default()
+    }
+
+    /// Sets the time that files changed from now on carry.
+    pub fn set_time(&self, unix_ms: i64) {
+        self.state.lock().now_ms = unix_ms;
+    }
+
+    /// Limits the bytes of all files together; what goes beyond fails with `StorageFull`.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.state.lock().capacity = bytes;
+    }
+
+    /// Makes operations fail from now on; replaces an earlier fault.
+    pub fn inject(&self, fault: Fault) {
+        self.state.lock().faults.inject(fault);
+    }
+
+    /// Lets operations succeed again.
+    pub fn clear_faults(&self) {
+        self.state.lock().faults.clear();
+    }
+
+    /// Cuts the power at a change (write, length, name or sync): `changes` of them still happen, the next one
+    /// happens not at all or, if it is a write and `tear` is set, in its first half; everything after it fails
+    /// until [`MemoryDisk::crash`].
+    pub fn stop_after(&self, changes: u64, tear: bool) {
+        self.state.lock().faults.stop_after(changes, tear);
+    }
+
+    /// Whether the power was cut by [`MemoryDisk::stop_after`].
+    pub fn stopped(&self) -> bool {
+        self.state.lock().faults.stopped()
+    }
+
+    /// What was asked of the disk since it was made.
+    pub fn counts(&self) -> Counts {
+        self.state.lock().faults.counts()
+    }
+
+    /// A power cut with this seed: short for [`MemoryDisk::crash_with`] and [`Loss::Seeded`].
+    pub fn crash(&self, seed: u64) {
+        self.crash_with(Loss::Seeded(seed));
+    }
+
+    /// A power cut: open files and locks are void, unsynced data and names are lost as `loss` says, faults are
+    /// cleared.
+    pub fn crash_with(&self, loss: Loss) {
+        let mut state = self.state.lock();
+        state.incarnation += 1;
+        state.locked.clear();
+        state.faults.clear();
+        state.tree.crash(loss);
+    }
+
+    /// The process dies and the machine lives: open files and locks are void, every byte and name stays.
+    pub fn kill(&self) {
+        let mut state = self.state.lock();
+        state.incarnation += 1;
+        state.locked.clear();
+        state.faults.clear();
+    }
+
+    /// Another disk with the same content, synced and unsynced. Its files and locks are not open.
+    pub fn fork(&self) -> MemoryDisk {
+        let state = self.state.lock();
+        MemoryDisk {
+            state: Arc::new(Mutex::new(State {
+                tree: state.tree.clone(),
+                faults: Faults::default(),
+                locked: Vec::new(),
+                incarnation: 0,
+                now_ms: state.now_ms,
+                capacity: state.capacity,
+            })),
+        }
+    }
+
+    /// Every file's path, sorted.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.state.lock().tree.files()
+    }
+
+    /// A file's bytes as a reader sees them now.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn contents(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let state = self.state.lock();
+        let file = state.tree.file(path)?;
+        Ok(state.tree.content(file).bytes().to_vec())
+    }
+
+    /// Puts these bytes on the media in place of a file's content, as rot or a vandal would.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.state.lock();
+        let file = state.tree.file(path)?;
+        state.tree.content_mut(file).overwrite(bytes);
+        Ok(())
+    }
+
+    /// Removes a file from the media, as a vandal would.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn vandalize(&self, path: &Path) -> io::Result<()> {
+        self.state.lock().tree.vandalize(path)
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tree: Tree,
+    faults: Faults,
+    /// Paths with a held lock.
+    locked: Vec<PathBuf>,
+    /// Counts crashes, so that what was open before one can be told.
+    incarnation: u64,
+    now_ms: i64,
+    capacity: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests;

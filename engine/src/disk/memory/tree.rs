@@ -1,0 +1,407 @@
+//! Names and contents, each as a reader sees it now and as the media has it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Component, Path, PathBuf},
+};
+
+use super::Loss;
+
+const SECTOR: usize = 512;
+
+/// Identifies a file or directory, whatever its name.
+pub(super) type NodeId = u64;
+
+#[derive(Clone, Debug)]
+pub(super) struct Tree {
+    nodes: BTreeMap<NodeId, Node>,
+    next_id: NodeId,
+}
+
+#[derive(Clone, Debug)]
+enum Node {
+    File(Content),
+    Directory(Directory),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Directory {
+    names: BTreeMap<String, NodeId>,
+    durable_names: BTreeMap<String, NodeId>,
+    /// Changes since the names were last synced, oldest first; a power cut keeps any subset.
+    unsynced: Vec<NameChange>,
+}
+
+#[derive(Clone, Debug)]
+struct NameChange {
+    removed: Option<String>,
+    added: Option<(String, NodeId)>,
+}
+
+const ROOT: NodeId = 0;
+
+impl Default for Tree {
+    fn default() -> Tree {
+        Tree { nodes: BTreeMap::from([(ROOT, Node::Directory(Directory::default()))]), next_id: 1 }
+    }
+}
+
+impl Tree {
+    pub(super) fn file(&self, path: &Path) -> io::Result<NodeId> {
+        let id = self.find(path)?;
+        match self.nodes.get(&id) {
+            Some(Node::File(_)) => Ok(id),
+            _ => Err(io::ErrorKind::IsADirectory.into()),
+        }
+    }
+
+    /// The content of a file that was opened; files outlive their names while they are open.
+    pub(super) fn content(&self, file: NodeId) -> &Content {
+        match &self.nodes[&file] {
+            Node::File(content) => content,
+            Node::Directory(_) => unreachable!("ids of directories are never opened"),
+        }
+    }
+
+    pub(super) fn content_mut(&mut self, file: NodeId) -> &mut Content {
+        match self.nodes.get_mut(&file) {
+            Some(Node::File(content)) => content,
+            _ => unreachable!("ids of directories are never opened"),
+        }
+    }
+
+    pub(super) fn create_file(&mut self, path: &Path, now_ms: i64) -> io::Result<NodeId> {
+        let content = Content { modified_ms: now_ms, ..Content::default() };
+        self.create(path, Node::File(content))
+    }
+
+    pub(super) fn create_directories(&mut self, path: &Path) -> io::Result<()> {
+        let mut so_far = PathBuf::new();
+        for name in components(path)? {
+            so_far.push(name);
+            match self.find(&so_far) {
+                Ok(id) if matches!(self.nodes[&id], Node::Directory(_)) => {}
+                Ok(_) => return Err(io::ErrorKind::NotADirectory.into()),
+                Err(_) => {
+                    self.create(&so_far, Node::Directory(Directory::default()))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn list(&self, path: &Path) -> io::Result<Vec<(String, bool)>> {
+        let directory = self.directory(self.find(path)?)?;
+        let is_directory = |id: &NodeId| matches!(self.nodes[id], Node::Directory(_));
+        Ok(directory.names.iter().map(|(name, id)| (name.clone(), is_directory(id))).collect())
+    }
+
+    pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        let (from_parent, from_name) = self.split(from)?;
+        let (to_parent, to_name) = self.split(to)?;
+        let id = self.find(from)?;
+        if let Ok(target) = self.find(to) {
+            if target == id {
+                return Ok(());
+            }
+            if matches!(self.nodes[&target], Node::Directory(_)) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+        }
+        if from_parent == to_parent {
+            self.change(from_parent, NameChange { removed: Some(from_name), added: Some((to_name, id)) })
+        } else {
+            // Two directories are two changes: a power cut may keep one of them.
+            self.change(to_parent, NameChange { removed: None, added: Some((to_name, id)) })?;
+            self.change(from_parent, NameChange { removed: Some(from_name), added: None })
+        }
+    }
+
+    pub(super) fn remove(&mut self, path: &Path, directory: bool) -> io::Result<()> {
+        let (parent, name) = self.split(path)?;
+        let id = self.find(path)?;
+        match &self.nodes[&id] {
+            Node::Directory(_) if !directory => return Err(io::ErrorKind::IsADirectory.into()),
+            Node::File(_) if directory => return Err(io::ErrorKind::NotADirectory.into()),
+            Node::Directory(content) if !content.names.is_empty() => {
+                return Err(io::ErrorKind::DirectoryNotEmpty.into());
+            }
+            _ => {}
+        }
+        self.change(parent, NameChange { removed: Some(name), added: None })
+    }
+
+    pub(super) fn sync_directory(&mut self, path: &Path) -> io::Result<()> {
+        let id = self.find(path)?;
+        let directory = self.directory_mut(id)?;
+        directory.durable_names = directory.names.clone();
+        directory.unsynced.clear();
+        Ok(())
+    }
+
+    pub(super) fn vandalize(&mut self, path: &Path) -> io::Result<()> {
+        self.remove(path, false)?;
+        let (parent, _) = self.split(path)?;
+        let directory = self.directory_mut(parent)?;
+        directory.durable_names = directory.names.clone();
+        directory.unsynced.clear();
+        Ok(())
+    }
+
+    pub(super) fn bytes_used(&self) -> u64 {
+        self.reachable()
+            .into_values()
+            .map(|id| match &self.nodes[&id] {
+                Node::File(content) => content.bytes().len() as u64,
+                Node::Directory(_) => 0,
+            })
+            .sum()
+    }
+
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let is_file = |id: &NodeId| matches!(self.nodes[id], Node::File(_));
+        self.reachable().into_iter().filter(|(_, id)| is_file(id)).map(|(path, _)| path).collect()
+    }
+
+    pub(super) fn crash(&mut self, loss: Loss) {
+        let mut coin = Coin::new(loss);
+        for node in self.nodes.values_mut() {
+            match node {
+                Node::File(content) => content.crash(&mut coin),
+                Node::Directory(directory) => directory.crash(&mut coin),
+            }
+        }
+        let reachable: BTreeSet<NodeId> = self.reachable().into_values().collect();
+        self.nodes.retain(|id, _| *id == ROOT || reachable.contains(id));
+    }
+
+    fn reachable(&self) -> BTreeMap<PathBuf, NodeId> {
+        let mut found = BTreeMap::new();
+        let mut open = vec![(PathBuf::from("/"), ROOT)];
+        while let Some((path, id)) = open.pop() {
+            if let Node::Directory(directory) = &self.nodes[&id] {
+                for (name, child) in &directory.names {
+                    let path = path.join(name);
+                    found.insert(path.clone(), *child);
+                    open.push((path, *child));
+                }
+            }
+        }
+        found
+    }
+
+    fn create(&mut self, path: &Path, node: Node) -> io::Result<NodeId> {
+        let (parent, name) = self.split(path)?;
+        let id = self.next_id;
+        self.next_id += 1;
+        self.nodes.insert(id, node);
+        self.change(parent, NameChange { removed: None, added: Some((name, id)) })?;
+        Ok(id)
+    }
+
+    fn change(&mut self, directory: NodeId, change: NameChange) -> io::Result<()> {
+        let directory = self.directory_mut(directory)?;
+        change.apply(&mut directory.names);
+        directory.unsynced.push(change);
+        Ok(())
+    }
+
+    fn find(&self, path: &Path) -> io::Result<NodeId> {
+        let mut id = ROOT;
+        for name in components(path)? {
+            id = *self.directory(id)?.names.get(&name).ok_or(io::ErrorKind::NotFound)?;
+        }
+        Ok(id)
+    }
+
+    fn split(&self, path: &Path) -> io::Result<(NodeId, String)> {
+        let mut names = components(path)?;
+        let name = names.pop().ok_or(io::ErrorKind::InvalidInput)?;
+        let parent = names.iter().try_fold(ROOT, |id, name| {
+            self.directory(id)?
+                .names
+                .get(name)
+                .copied()
+                .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+        })?;
+        self.directory(parent)?;
+        Ok((parent, name))
+    }
+
+    fn directory(&self, id: NodeId) -> io::Result<&Directory> {
+        match self.nodes.get(&id) {
+            Some(Node::Directory(directory)) => Ok(directory),
+            _ => Err(io::ErrorKind::NotADirectory.into()),
+        }
+    }
+
+    fn directory_mut(&mut self, id: NodeId) -> io::Result<&mut Directory> {
+        match self.nodes.get_mut(&id) {
+            Some(Node::Directory(directory)) => Ok(directory),
+            _ => Err(io::ErrorKind::NotADirectory.into()),
+        }
+    }
+}
+
+impl Directory {
+    fn crash(&mut self, coin: &mut Coin) {
+        for change in self.unsynced.drain(..) {
+            if coin.keeps() {
+                change.apply(&mut self.durable_names);
+            }
+        }
+        self.names = self.durable_names.clone();
+    }
+}
+
+impl NameChange {
+    fn apply(&self, names: &mut BTreeMap<String, NodeId>) {
+        if let Some(name) = &self.removed {
+            names.remove(name);
+        }
+        if let Some((name, id)) = &self.added {
+            names.insert(name.clone(), *id);
+        }
+    }
+}
+
+/// A file's bytes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Content {
+    bytes: Vec<u8>,
+    durable: Vec<u8>,
+    /// Sectors that differ from the media and that the next sync writes.
+    dirty: BTreeSet<usize>,
+    /// Sectors that a failed sync gave up: they look written, and no later sync writes them.
+    abandoned: BTreeSet<usize>,
+    pub(super) modified_ms: i64,
+}
+
+impl Content {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8], position: usize) {
+        if bytes.is_empty() {
+            return;
+        }
+        let end = position + bytes.len();
+        if end > self.bytes.len() {
+            self.set_len(end);
+        }
+        self.bytes[position..end].copy_from_slice(bytes);
+        self.touch(position, end);
+    }
+
+    pub(super) fn set_len(&mut self, len: usize) {
+        let (low, high) = (len.min(self.bytes.len()), len.max(self.bytes.len()));
+        self.bytes.resize(len, 0);
+        self.touch(low, high);
+    }
+
+    pub(super) fn sync(&mut self) {
+        self.durable.resize(self.bytes.len(), 0);
+        for sector in std::mem::take(&mut self.dirty) {
+            let from = sector * SECTOR;
+            let to = (from + SECTOR).min(self.bytes.len());
+            if from < to {
+                self.durable[from..to].copy_from_slice(&self.bytes[from..to]);
+            }
+        }
+    }
+
+    /// A sync that failed: the kernel reports it once and calls the pages clean.
+    pub(super) fn fail_sync(&mut self) {
+        self.abandoned.append(&mut self.dirty);
+    }
+
+    pub(super) fn overwrite(&mut self, bytes: &[u8]) {
+        self.bytes = bytes.to_vec();
+        self.durable = bytes.to_vec();
+        self.dirty.clear();
+        self.abandoned.clear();
+    }
+
+    fn touch(&mut self, from: usize, to: usize) {
+        for sector in from / SECTOR..to.div_ceil(SECTOR) {
+            self.abandoned.remove(&sector);
+            self.dirty.insert(sector);
+        }
+    }
+
+    fn crash(&mut self, coin: &mut Coin) {
+        let len = coin.length(self.durable.len(), self.bytes.len());
+        let mut kept = vec![0; len];
+        for sector in 0..len.div_ceil(SECTOR) {
+            let unsynced = self.dirty.contains(&sector) || self.abandoned.contains(&sector);
+            let source = if unsynced && coin.keeps() { &self.bytes } else { &self.durable };
+            let from = sector * SECTOR;
+            let to = (from + SECTOR).min(len).min(source.len());
+            if from < to {
+                kept[from..to].copy_from_slice(&source[from..to]);
+            }
+        }
+        self.overwrite(&kept);
+    }
+}
+
+/// Decides what of the unsynced survives.
+struct Coin {
+    loss: Loss,
+    state: u64,
+}
+
+impl Coin {
+    fn new(loss: Loss) -> Coin {
+        Coin { loss, state: if let Loss::Seeded(seed) = loss { seed } else { 0 } }
+    }
+
+    fn keeps(&mut self) -> bool {
+        match self.loss {
+            Loss::Everything => false,
+            Loss::Nothing => true,
+            Loss::Seeded(_) => self.next() & 1 == 0,
+        }
+    }
+
+    /// A length between what the media has and what was asked for.
+    fn length(&mut self, durable: usize, current: usize) -> usize {
+        match self.loss {
+            Loss::Everything => durable,
+            Loss::Nothing => current,
+            Loss::Seeded(_) if durable == current => current,
+            Loss::Seeded(_) => match self.next() % 4 {
+                0 => durable,
+                1 => current,
+                _ => {
+                    let (low, high) = (durable.min(current), durable.max(current));
+                    low + (self.next() % (high - low + 1) as u64) as usize
+                }
+            },
+        }
+    }
+
+    /// SplitMix64: small, seeded, good enough to choose what is lost.
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+/// A path's names below the root; a relative path starts at the root too.
+fn components(path: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => names.push(name.to_string_lossy().into_owned()),
+            Component::RootDir | Component::CurDir => {}
+            Component::ParentDir | Component::Prefix(_) => return Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+    Ok(names)
+}
