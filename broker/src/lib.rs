@@ -1,0 +1,4 @@
+//! The shell around a broker: sockets, configuration, metrics and the command line.
+
+pub mod cli;
+pub mod properties;
