@@ -1,0 +1,115 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use highwater_records::{LeaderEpoch, Offset};
+
+use super::TopicRef;
+
+/// Read record batches, waiting for them if there are none.
+#[derive(Clone, Debug)]
+pub struct Fetch {
+    /// How long to wait for [`Fetch::min_bytes`].
+    pub max_wait: Duration,
+    /// Answer once this many bytes are ready; zero and one answer differently only on empty partitions.
+    pub min_bytes: usize,
+    /// Stop adding batches after this many bytes. The first batch of the answer is sent however large it is.
+    pub max_bytes: usize,
+    /// Which records may be shown.
+    pub isolation: Isolation,
+    /// Where to read, answered in this order.
+    pub partitions: Vec<FetchPartition>,
+}
+
+/// Which records a reader may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Isolation {
+    /// Everything below the high watermark.
+    #[default]
+    ReadUncommitted,
+    /// Everything below the last stable offset, with aborted transactions named.
+    ReadCommitted,
+}
+
+/// Where to read in one partition.
+#[derive(Clone, Debug)]
+pub struct FetchPartition {
+    /// The topic.
+    pub topic: TopicRef,
+    /// The partition as the client named it; negative ones are unknown.
+    pub partition: i32,
+    /// The first offset wanted, inclusive, as the client sent it: a negative one is out of range.
+    pub offset: i64,
+    /// Stop after this many bytes of this partition.
+    pub max_bytes: usize,
+    /// The leader epoch the client believes in, if it says.
+    pub current_leader_epoch: Option<i32>,
+}
+
+/// The answer for one partition.
+#[derive(Clone, Debug)]
+pub struct FetchedPartition {
+    /// Batches, or why there are none.
+    pub result: Result<Fetched, FetchError>,
+}
+
+/// Batches of one partition and its positions when they were read.
+#[derive(Clone, Debug, Default)]
+pub struct Fetched {
+    /// Everything below is replicated as the topic asks; exclusive bound of what is shown.
+    pub high_watermark: Offset,
+    /// Everything below is decided; exclusive.
+    pub last_stable: Offset,
+    /// The lowest offset a client may read, inclusive.
+    pub log_start: Offset,
+    /// Whole batches, in order, in pieces that follow one another; the first batch contains the offset asked for.
+    pub records: Vec<Bytes>,
+}
+
+impl Fetched {
+    /// How many bytes of batches there are.
+    pub fn len(&self) -> usize {
+        self.records.iter().map(Bytes::len).sum()
+    }
+
+    /// Whether there are no batches.
+    pub fn is_empty(&self) -> bool {
+        self.records.iter().all(Bytes::is_empty)
+    }
+}
+
+/// Why nothing could be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// No such topic or partition here: refresh metadata.
+    #[error("unknown topic or partition")]
+    UnknownTopicOrPartition,
+    /// No topic has this id: refresh metadata.
+    #[error("unknown topic id")]
+    UnknownTopicId,
+    /// Another broker leads: refresh metadata.
+    #[error("not the leader")]
+    NotLeader,
+    /// The client's leader epoch is older than ours: refresh metadata.
+    #[error("fenced leader epoch: ours is {ours}")]
+    FencedLeaderEpoch {
+        /// The epoch in force.
+        ours: LeaderEpoch,
+    },
+    /// The client's leader epoch is newer than ours: retry.
+    #[error("unknown leader epoch: ours is {ours}")]
+    UnknownLeaderEpoch {
+        /// The epoch in force.
+        ours: LeaderEpoch,
+    },
+    /// The offset is below the log start or above the high watermark.
+    #[error("offset out of range: [{log_start}, {high_watermark}]")]
+    OffsetOutOfRange {
+        /// The lowest readable offset, inclusive.
+        log_start: Offset,
+        /// The end of what is readable; asking for it is allowed and yields nothing yet.
+        high_watermark: Offset,
+    },
+    /// The disk or the bucket failed, or holds something else than what was written. Retry.
+    #[error("storage: {0}")]
+    Storage(String),
+}
