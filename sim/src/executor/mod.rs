@@ -1,0 +1,193 @@
+//! One thread, one seed: tasks, timers and blocking work of any number of processes, in an order that the seed
+//! decides.
+
+mod env;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::Arc,
+    task::{Context, Wake, Waker},
+};
+
+use parking_lot::{Mutex, MutexGuard};
+
+pub use env::SimEnv;
+pub use table::{BlockingCost, ProcessId};
+
+use crate::{random::Random, trace::Trace};
+use table::{Event, Table, TaskId};
+
+/// The seeded executor.
+///
+/// It is driven from outside: [`Executor::step`] does one thing (a poll of one ready task, or the next event in
+/// time) and returns, so that a driver may look at the world, and break it, between any two steps. Processes are
+/// made with [`Executor::process`]; [`Executor::kill`] drops everything of one at that instant.
+pub struct Executor {
+    shared: Arc<Shared>,
+}
+
+/// Why [`Executor::step`] did nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Idle;
+
+struct Shared {
+    table: Mutex<Table>,
+    // Apart from the table, so that a waker may be used wherever it is dropped or called.
+    ready: Mutex<Vec<TaskId>>,
+}
+
+impl Executor {
+    /// An executor at time zero, with no processes.
+    pub fn new(seed: u64, trace: Trace) -> Executor {
+        let table = Table::new(Random::new(seed).fork("executor"), trace);
+        Executor { shared: Arc::new(Shared { table: Mutex::new(table), ready: Mutex::default() }) }
+    }
+
+    /// A new process: the environment for its tasks.
+    pub fn process(&self, name: &str) -> Arc<SimEnv> {
+        let id = self.table().new_process(name);
+        Arc::new(SimEnv::new(self.shared.clone(), id))
+    }
+
+    /// Ends a process between two steps: its tasks are dropped, its blocking work that has not run never will,
+    /// and whatever its destructors still try to start is not started.
+    pub fn kill(&self, process: ProcessId) {
+        let dropped = self.table().kill(process);
+        // Destructors may come back to the table.
+        drop(dropped);
+    }
+
+    /// Nanoseconds since the start.
+    pub fn now(&self) -> u64 {
+        self.table().now
+    }
+
+    /// How many steps were made.
+    pub fn steps(&self) -> u64 {
+        self.table().steps
+    }
+
+    /// Moves the wall clock against monotonic time, for every process.
+    pub fn jump_wall(&self, by_ms: i64) {
+        let mut table = self.table();
+        table.wall_offset_ms = table.wall_offset_ms.saturating_add(by_ms);
+        table.trace.count(&[by_ms as u64]);
+    }
+
+    /// The wall clock.
+    pub fn wall_ms(&self) -> i64 {
+        self.table().wall_ms()
+    }
+
+    /// How long blocking work of `process` takes from now on.
+    pub fn set_blocking_cost(&self, process: ProcessId, cost: BlockingCost) {
+        self.table().set_blocking_cost(process, cost);
+    }
+
+    /// Adds a line to the trace; see [`Trace::note`].
+    pub fn note(&self, words: &[u64], line: impl FnOnce() -> String) {
+        let mut table = self.table();
+        let now = table.now;
+        table.trace.note(now, words, line);
+    }
+
+    /// Looks at the trace.
+    pub fn trace<T>(&self, look: impl FnOnce(&Trace) -> T) -> T {
+        look(&self.table().trace)
+    }
+
+    /// Does one thing.
+    ///
+    /// # Errors
+    /// [`Idle`] when no task is ready and nothing will ever happen by itself, or when the next event lies beyond
+    /// `until` (nanoseconds); time then stands at `until`.
+    ///
+    /// # Panics
+    /// When a task or blocking work does: in a simulation that is a finding.
+    pub fn step(&self, until: u64) -> Result<(), Idle> {
+        // Events that came due while tasks ran compete with the tasks that are ready.
+        let event_first = self.table().prefer_event();
+        match if event_first { None } else { self.next_ready() } {
+            Some(task) => self.poll(task),
+            None => self.next_event(until)?,
+        }
+        Ok(())
+    }
+
+    /// Steps until nothing is left to do before `until` nanoseconds.
+    pub fn run_until(&self, until: u64) {
+        while self.step(until).is_ok() {}
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.shared.table.lock()
+    }
+
+    /// A random one of the ready tasks.
+    fn next_ready(&self) -> Option<TaskId> {
+        let mut table = self.table();
+        let mut ready = self.shared.ready.lock();
+        while !ready.is_empty() {
+            let index = table.schedule.below(ready.len() as u64) as usize;
+            let task = ready.swap_remove(index);
+            if table.is_alive(task) {
+                return Some(task);
+            }
+        }
+        None
+    }
+
+    fn poll(&self, task: TaskId) {
+        let Some(mut future) = self.table().begin_poll(task) else { return };
+        let waker = Waker::from(Arc::new(TaskWaker { task, shared: Arc::downgrade(&self.shared) }));
+        let finished = future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        let dropped = self.table().end_poll(task, future, finished);
+        drop(dropped);
+    }
+
+    fn next_event(&self, until: u64) -> Result<(), Idle> {
+        let event = self.table().next_event(until).ok_or(Idle)?;
+        match event {
+            Event::Wake { waker, .. } => waker.wake(),
+            Event::Run { work, .. } => work(),
+            Event::Finish { done, .. } => done.finish(),
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn make_ready(&self, task: TaskId) {
+        let mut ready = self.ready.lock();
+        if !ready.contains(&task) {
+            ready.push(task);
+        }
+    }
+}
+
+struct TaskWaker {
+    task: TaskId,
+    shared: std::sync::Weak<Shared>,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.make_ready(self.task);
+        }
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        // Tasks hold environments and those hold the table: break the circle.
+        let everything = self.table().kill_all();
+        drop(everything);
+    }
+}

@@ -1,0 +1,286 @@
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    task::{Poll, Waker},
+};
+
+use highwater_env::{BoxFuture, Lane};
+use parking_lot::Mutex;
+
+use crate::{random::Random, trace::Trace};
+
+/// A process in the simulation: one incarnation of a broker, or the clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProcessId(pub(super) u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct TaskId(u64);
+
+pub(super) type Work = Box<dyn FnOnce() + Send>;
+pub(super) type Task = BoxFuture<'static, ()>;
+
+/// How long blocking work takes: its closure runs at a seeded instant within this time and completes at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockingCost {
+    /// At least this many nanoseconds.
+    pub min_nanos: u64,
+    /// At most this many, most of the time.
+    pub usual_nanos: u64,
+    /// At most this many, once in a while.
+    pub rare_nanos: u64,
+}
+
+impl Default for BlockingCost {
+    fn default() -> BlockingCost {
+        BlockingCost { min_nanos: 20_000, usual_nanos: 1_000_000, rare_nanos: 30_000_000 }
+    }
+}
+
+impl BlockingCost {
+    const RARELY: u64 = 64;
+
+    fn draw(self, random: &mut Random) -> u64 {
+        let most = if random.chance(1, Self::RARELY) { self.rare_nanos } else { self.usual_nanos };
+        random.between(self.min_nanos, most.max(self.min_nanos))
+    }
+}
+
+/// What happens at an instant.
+pub(super) enum Event {
+    /// A timer ends.
+    Wake { process: ProcessId, waker: Waker },
+    /// Blocking work runs, all of it at this instant.
+    Run { process: ProcessId, work: Work },
+    /// Blocking work completes.
+    Finish { process: ProcessId, done: Arc<Done> },
+}
+
+impl Event {
+    fn process(&self) -> ProcessId {
+        match self {
+            Event::Wake { process, .. } | Event::Run { process, .. } | Event::Finish { process, .. } => {
+                *process
+            }
+        }
+    }
+
+    fn code(&self) -> u64 {
+        match self {
+            Event::Wake { .. } => 1,
+            Event::Run { .. } => 2,
+            Event::Finish { .. } => 3,
+        }
+    }
+}
+
+/// Completion of blocking work.
+#[derive(Default)]
+pub(super) struct Done {
+    state: Mutex<(bool, Option<Waker>)>,
+}
+
+impl Done {
+    pub(super) fn finish(&self) {
+        let waker = {
+            let mut state = self.state.lock();
+            state.0 = true;
+            state.1.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn poll(&self, waker: &Waker) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.0 {
+            return Poll::Ready(());
+        }
+        state.1 = Some(waker.clone());
+        Poll::Pending
+    }
+}
+
+/// When an event happens; the second part orders those of one instant and names it.
+pub(super) type EventKey = (u64, u64);
+
+struct Process {
+    random: Random,
+    cost: BlockingCost,
+}
+
+struct TaskEntry {
+    process: ProcessId,
+    lane: Lane,
+    /// `None` while it is polled.
+    future: Option<Task>,
+}
+
+/// Everything the executor knows. Nothing in here calls out: what may run foreign code (futures, closures,
+/// wakers, their destructors) is handed to the caller, who has let go of the lock.
+pub(super) struct Table {
+    pub(super) now: u64,
+    pub(super) wall_offset_ms: i64,
+    pub(super) steps: u64,
+    pub(super) schedule: Random,
+    pub(super) trace: Trace,
+    seed: Random,
+    processes: BTreeMap<ProcessId, Process>,
+    tasks: BTreeMap<TaskId, TaskEntry>,
+    events: BTreeMap<EventKey, Event>,
+    next_id: u64,
+}
+
+/// 2026-01-01T00:00:00Z, so that times in transcripts look like times.
+const WALL_START_MS: i64 = 1_767_225_600_000;
+
+/// What a poll costs in simulated time, at most.
+const POLL_MAX_NANOS: u64 = 5_000;
+
+impl Table {
+    pub(super) fn new(seed: Random, trace: Trace) -> Table {
+        Table {
+            now: 0,
+            wall_offset_ms: WALL_START_MS,
+            steps: 0,
+            schedule: seed.fork("schedule"),
+            trace,
+            seed,
+            processes: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            events: BTreeMap::new(),
+            next_id: 0,
+        }
+    }
+
+    pub(super) fn wall_ms(&self) -> i64 {
+        self.wall_offset_ms.saturating_add(i64::try_from(self.now / 1_000_000).unwrap_or(i64::MAX))
+    }
+
+    fn fresh_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    pub(super) fn new_process(&mut self, name: &str) -> ProcessId {
+        let id = ProcessId(self.fresh_id());
+        let random = self.seed.fork(&format!("{name}#{}", id.0));
+        self.processes.insert(id, Process { random, cost: BlockingCost::default() });
+        id
+    }
+
+    pub(super) fn set_blocking_cost(&mut self, process: ProcessId, cost: BlockingCost) {
+        if let Some(process) = self.processes.get_mut(&process) {
+            process.cost = cost;
+        }
+    }
+
+    pub(super) fn kill(&mut self, process: ProcessId) -> (Vec<Task>, Vec<Event>) {
+        self.processes.remove(&process);
+        self.trace.count(&[9, process.0]);
+        let tasks: Vec<TaskId> =
+            self.tasks.iter().filter(|(_, task)| task.process == process).map(|(id, _)| *id).collect();
+        let futures = tasks.iter().filter_map(|id| self.tasks.remove(id)?.future).collect();
+        let keys: Vec<EventKey> =
+            self.events.iter().filter(|(_, event)| event.process() == process).map(|(key, _)| *key).collect();
+        let events = keys.iter().filter_map(|key| self.events.remove(key)).collect();
+        (futures, events)
+    }
+
+    pub(super) fn kill_all(&mut self) -> Vec<(Vec<Task>, Vec<Event>)> {
+        let processes: Vec<ProcessId> = self.processes.keys().copied().collect();
+        processes.into_iter().map(|process| self.kill(process)).collect()
+    }
+
+    /// Random bits for a process; a dead one's destructors get zeros.
+    pub(super) fn random(&mut self, process: ProcessId) -> u64 {
+        self.processes.get_mut(&process).map_or(0, |process| process.random.draw())
+    }
+
+    /// Takes a new task of a living process; a dead one's comes back to be dropped.
+    pub(super) fn spawn(&mut self, process: ProcessId, lane: Lane, future: Task) -> Result<TaskId, Task> {
+        if !self.processes.contains_key(&process) {
+            return Err(future);
+        }
+        let id = TaskId(self.fresh_id());
+        self.tasks.insert(id, TaskEntry { process, lane, future: Some(future) });
+        Ok(id)
+    }
+
+    pub(super) fn is_alive(&self, task: TaskId) -> bool {
+        self.tasks.contains_key(&task)
+    }
+
+    pub(super) fn begin_poll(&mut self, task: TaskId) -> Option<Task> {
+        self.steps += 1;
+        self.now += self.schedule.below(POLL_MAX_NANOS);
+        let entry = self.tasks.get_mut(&task)?;
+        let future = entry.future.take()?;
+        let words = [0, task.0, entry.lane.index() as u64, self.now];
+        self.trace.count(&words);
+        Some(future)
+    }
+
+    /// Puts a polled task back; one that finished, or whose process died meanwhile, comes back to be dropped.
+    pub(super) fn end_poll(&mut self, task: TaskId, future: Task, finished: bool) -> Option<Task> {
+        if finished {
+            self.tasks.remove(&task);
+            return Some(future);
+        }
+        match self.tasks.get_mut(&task) {
+            Some(entry) => {
+                entry.future = Some(future);
+                None
+            }
+            None => Some(future),
+        }
+    }
+
+    pub(super) fn add_timer(&mut self, process: ProcessId, at: u64, waker: Waker) -> Option<EventKey> {
+        if !self.processes.contains_key(&process) {
+            return None;
+        }
+        let key = (at.max(self.now), self.fresh_id());
+        self.events.insert(key, Event::Wake { process, waker });
+        Some(key)
+    }
+
+    /// Forgets a timer; its waker comes back to be dropped.
+    pub(super) fn remove_timer(&mut self, key: EventKey) -> Option<Event> {
+        self.events.remove(&key)
+    }
+
+    /// Arranges for blocking work; that of a dead process comes back to be dropped.
+    pub(super) fn add_work(&mut self, process: ProcessId, work: Work, done: Arc<Done>) -> Result<(), Work> {
+        let Some(cost) = self.processes.get(&process).map(|process| process.cost) else { return Err(work) };
+        let takes = cost.draw(&mut self.schedule);
+        let runs_after = self.schedule.between(0, takes);
+        let run = (self.now.saturating_add(runs_after), self.fresh_id());
+        let finish = (self.now.saturating_add(takes), self.fresh_id());
+        self.events.insert(run, Event::Run { process, work });
+        self.events.insert(finish, Event::Finish { process, done });
+        Ok(())
+    }
+
+    /// Whether the next event is due already and its turn has come.
+    pub(super) fn prefer_event(&mut self) -> bool {
+        let due = self.events.first_key_value().is_some_and(|((at, _), _)| *at <= self.now);
+        due && self.schedule.chance(1, 2)
+    }
+
+    /// The next event, with time moved to it; `None`, with time moved to `until`, if it lies beyond that.
+    pub(super) fn next_event(&mut self, until: u64) -> Option<Event> {
+        match self.events.first_key_value() {
+            Some(((at, _), _)) if *at <= until.max(self.now) => {}
+            _ => {
+                self.now = self.now.max(until);
+                return None;
+            }
+        }
+        let ((at, id), event) = self.events.pop_first()?;
+        self.steps += 1;
+        self.now = self.now.max(at);
+        self.trace.count(&[event.code(), id, self.now]);
+        Some(event)
+    }
+}

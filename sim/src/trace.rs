@@ -1,0 +1,99 @@
+use std::{collections::VecDeque, fmt::Write as _};
+
+use crate::random::mix;
+
+/// What happened, in order: always as a running hash, and as readable lines where somebody wants to read them.
+///
+/// Two runs of one seed have the same hash exactly if every step, every drawn delay and every answer was the same.
+#[derive(Debug)]
+pub struct Trace {
+    hash: u64,
+    events: u64,
+    lines: Option<VecDeque<String>>,
+    lines_max: usize,
+}
+
+impl Trace {
+    /// A trace that is only hashed.
+    pub fn hashed() -> Trace {
+        Trace { hash: 0, events: 0, lines: None, lines_max: 0 }
+    }
+
+    /// A trace that also keeps its last `lines_max` lines. Its hash is the one of [`Trace::hashed`].
+    pub fn readable(lines_max: usize) -> Trace {
+        Trace { lines: Some(VecDeque::new()), lines_max, ..Trace::hashed() }
+    }
+
+    /// The hash of everything so far.
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// How many events there were.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// The lines that were kept, oldest first.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.lines.iter().flatten().map(String::as_str)
+    }
+
+    /// Adds an event to the hash alone: steps of the machinery, too many to read.
+    pub fn count(&mut self, words: &[u64]) {
+        self.events += 1;
+        for word in words {
+            self.hash = mix(self.hash.rotate_left(5) ^ word);
+        }
+    }
+
+    /// Adds an event to the hash, and its line where lines are kept. `line` must follow from `words`.
+    pub fn note(&mut self, at_nanos: u64, words: &[u64], line: impl FnOnce() -> String) {
+        self.count(words);
+        let Some(lines) = &mut self.lines else { return };
+        if lines.len() == self.lines_max {
+            lines.pop_front();
+        }
+        let mut text = String::new();
+        let _ = write!(text, "{:>12.6}s  {}", at_nanos as f64 / 1e9, line());
+        lines.push_back(text);
+    }
+}
+
+/// A hash of bytes, for ghost state and traces. Not for secrets.
+pub fn hash_bytes(bytes: &[u8]) -> u64 {
+    let mut hash = mix(bytes.len() as u64);
+    for chunk in bytes.chunks(8) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        hash = mix(hash.rotate_left(7) ^ u64::from_le_bytes(word));
+    }
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_do_not_change_the_hash_and_order_does() {
+        let mut quiet = Trace::hashed();
+        let mut loud = Trace::readable(1);
+        for trace in [&mut quiet, &mut loud] {
+            trace.note(0, &[1, 2], || "first".into());
+            trace.note(1_500_000_000, &[3], || "second".into());
+        }
+        assert_eq!(quiet.hash(), loud.hash());
+        assert_eq!(loud.lines().collect::<Vec<_>>(), ["    1.500000s  second"]);
+        let mut other = Trace::hashed();
+        other.count(&[2, 1]);
+        other.count(&[3]);
+        assert_ne!(other.hash(), quiet.hash());
+    }
+
+    #[test]
+    fn bytes_that_differ_hash_differently() {
+        assert_ne!(hash_bytes(b"a"), hash_bytes(b"a\0"));
+        assert_ne!(hash_bytes(b"12345678"), hash_bytes(b"12345679"));
+    }
+}
