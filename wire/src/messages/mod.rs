@@ -1,0 +1,50 @@
+//! Every message, one file per API.
+//!
+//! Names are those of Kafka's protocol guide in snake case, since that is where their meaning is explained; what
+//! each struct is for, and the sentinels, are said here.
+
+// The guide, not we, says what a field means; a doc comment per field would repeat its name.
+#![allow(missing_docs)]
+
+pub mod api_versions;
+pub mod create_topics;
+pub mod delete_topics;
+pub mod describe_cluster;
+pub mod describe_configs;
+pub mod fetch;
+pub mod find_coordinator;
+pub mod init_producer_id;
+pub mod list_offsets;
+pub mod metadata;
+pub mod produce;
+
+/// Calls another macro with the types of all messages, each as a path below [`messages`](crate::messages).
+#[doc(hidden)]
+#[macro_export]
+macro_rules! for_each_message {
+    ($callback:ident) => {
+        $callback! {
+            produce::ProduceRequest, produce::ProduceResponse,
+            fetch::FetchRequest, fetch::FetchResponse,
+            list_offsets::ListOffsetsRequest, list_offsets::ListOffsetsResponse,
+            metadata::MetadataRequest, metadata::MetadataResponse,
+            find_coordinator::FindCoordinatorRequest, find_coordinator::FindCoordinatorResponse,
+            api_versions::ApiVersionsRequest, api_versions::ApiVersionsResponse,
+            create_topics::CreateTopicsRequest, create_topics::CreateTopicsResponse,
+            delete_topics::DeleteTopicsRequest, delete_topics::DeleteTopicsResponse,
+            init_producer_id::InitProducerIdRequest, init_producer_id::InitProducerIdResponse,
+            describe_configs::DescribeConfigsRequest, describe_configs::DescribeConfigsResponse,
+            describe_cluster::DescribeClusterRequest, describe_cluster::DescribeClusterResponse,
+        }
+    };
+}
+
+macro_rules! list {
+    ($($module:ident::$name:ident,)*) => {
+        /// The declarations of all messages.
+        pub const ALL: &[&crate::declaration::Declaration] =
+            &[$(<$module::$name as crate::Message>::DECLARATION),*];
+    };
+}
+
+for_each_message!(list);

@@ -1,0 +1,115 @@
+//! What a broker advertises: the one table.
+//!
+//! Clients take an API for implemented as soon as it is advertised, and opt into whole protocols by what they
+//! see, so a row appears here together with its implementation. No feature is finalized, none is supported.
+
+use crate::{
+    Message,
+    declaration::{Declaration, Versions},
+    messages,
+};
+
+/// The number of ApiVersions, the one API with rules of its own.
+pub const API_VERSIONS_KEY: i16 = 18;
+
+/// The number of Produce, advertised from further down than it is served.
+pub const PRODUCE_KEY: i16 = 0;
+
+/// One API.
+#[derive(Debug)]
+pub struct Api {
+    /// Its request.
+    pub request: &'static Declaration,
+    /// The versions that ApiVersions tells, both ends inclusive.
+    pub advertised: Versions,
+    /// The versions that are answered, both ends inclusive. Any other request is one that the broker cannot
+    /// read.
+    pub served: Versions,
+    /// Why these bounds.
+    pub reason: &'static str,
+}
+
+impl Api {
+    /// The API's number.
+    pub const fn key(&self) -> i16 {
+        self.request.api_key
+    }
+
+    /// The API's name.
+    pub fn name(&self) -> &'static str {
+        self.request.name.trim_end_matches("Request")
+    }
+}
+
+macro_rules! apis {
+    ($($module:ident::$request:ident $min:literal - $max:literal $(advertised from $advertised:literal)?, $reason:literal;)*) => {
+        /// Every API that a broker serves, by number.
+        pub const APIS: &[Api] = &[$(Api {
+            request: <messages::$module::$request as Message>::DECLARATION,
+            advertised: apis!(@advertised $min - $max $($advertised)?),
+            served: Versions::range($min, $max),
+            reason: $reason,
+        }),*];
+    };
+    (@advertised $min:literal - $max:literal) => { Versions::range($min, $max) };
+    (@advertised $min:literal - $max:literal $advertised:literal) => { Versions::range($advertised, $max) };
+}
+
+apis! {
+    produce::ProduceRequest 3-13 advertised from 0,
+        "versions below 3 carry formats older than batch v2 and are refused, but librdkafka stops compressing \
+         without a word when they are not advertised (KAFKA-18659); 13 has topic ids";
+    fetch::FetchRequest 4-18,
+        "versions below 4 carry formats older than batch v2; 18 is what Kafka 4.3 has";
+    list_offsets::ListOffsetsRequest 1-11,
+        "version 0 answers lists of segment starts, gone in Kafka 4; 11 has the earliest offset not yet tiered";
+    metadata::MetadataRequest 0-13,
+        "clients that know nothing yet may use any; 13 has an error for the whole request";
+    find_coordinator::FindCoordinatorRequest 0-6,
+        "answered with an error that says what is missing: librdkafka asks as soon as it has a group id, and \
+         treats a missing API as a broken broker";
+    api_versions::ApiVersionsRequest 0-4,
+        "all there are";
+    create_topics::CreateTopicsRequest 2-7,
+        "versions below 2 are gone in Kafka 4; 7 answers with topic ids";
+    delete_topics::DeleteTopicsRequest 1-6,
+        "version 0 is gone in Kafka 4; 6 deletes by topic id";
+    init_producer_id::InitProducerIdRequest 0-6,
+        "for idempotent producers; 6 adds two-phase commit, which is refused like every transactional id";
+    describe_configs::DescribeConfigsRequest 1-4,
+        "version 0 is gone in Kafka 4; 4 is flexible";
+    describe_cluster::DescribeClusterRequest 0-2,
+        "all there are";
+}
+
+/// The row of an API, or `None` for one that is not served.
+pub fn find(api_key: i16) -> Option<&'static Api> {
+    APIS.iter().find(|api| api.key() == api_key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_can_be_decoded_and_is_there_once_in_order() {
+        for api in APIS {
+            for version in api.served.min..=api.served.max {
+                assert!(api.request.versions.contains(version), "{} {version}", api.name());
+            }
+            assert!(api.advertised.min <= api.served.min, "{}", api.name());
+            assert_eq!(api.advertised.max, api.served.max, "{}", api.name());
+            assert!(!api.reason.is_empty());
+        }
+        assert!(APIS.windows(2).all(|pair| pair[0].key() < pair[1].key()));
+        assert_eq!(find(API_VERSIONS_KEY).map(Api::name), Some("ApiVersions"));
+        assert_eq!(find(PRODUCE_KEY).map(Api::name), Some("Produce"));
+        assert!(find(1000).is_none());
+    }
+
+    #[test]
+    fn produce_alone_is_advertised_below_what_is_served() {
+        let odd: Vec<_> = APIS.iter().filter(|api| api.advertised != api.served).map(Api::name).collect();
+        assert_eq!(odd, ["Produce"]);
+    }
+}
