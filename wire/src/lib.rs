@@ -22,6 +22,8 @@ mod header;
 mod declare;
 pub mod declaration;
 pub mod messages;
+#[cfg(test)]
+mod roundtrip_tests;
 #[cfg(any(test, feature = "sample"))]
 pub mod sample;
 mod value;

@@ -1,10 +1,10 @@
 //! Every message at every version: what is written is read back, and nothing shorter is taken for it.
 
-use bytes::Bytes;
-use highwater_wire::{
+use crate::{
     Message, RequestHeader, Value, decode_response, encode_response, for_each_message, messages,
     sample::Sampler, versions,
 };
+use bytes::Bytes;
 use proptest::prelude::*;
 
 fn check<M: Message>(source: &[u8]) {
