@@ -3,6 +3,8 @@
 //!
 //! This room is a core: it decides and computes, and knows neither files nor sockets nor clocks.
 
+pub mod batch;
+pub mod compression;
 mod id;
 mod offset;
 pub mod primitive;

@@ -1,0 +1,15 @@
+//! gzip, with members after the first as Java reads them.
+
+use std::io::{self, Read, Write};
+
+use flate2::{Compression, bufread::MultiGzDecoder, write::GzEncoder};
+
+pub(super) fn reader<'a>(bytes: &'a [u8]) -> impl Read + 'a {
+    MultiGzDecoder::new(bytes)
+}
+
+pub(super) fn compress(bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    let mut encoder = GzEncoder::new(out, Compression::default());
+    encoder.write_all(bytes)?;
+    encoder.finish().map(drop)
+}
