@@ -1,0 +1,120 @@
+"""The suite: what is tried with every client, in which order, and against which state of the broker."""
+
+import argparse
+import contextlib
+import pathlib
+import tempfile
+
+from harness.broker import Highwater, Kafka
+from harness.report import Report
+
+from . import after, before
+from .apache import Apache
+from .confluent import Confluent
+from .dump import KINDS, dump
+from .kcat import Kcat
+
+# Local copies stay until the suite restarts the broker with the second set.
+KEEP = {"log.local.retention.ms": "3600000", "log.retention.check.interval.ms": "300"}
+DROP = {"log.local.retention.ms": "1000"}
+FILES = "DumpLogSegments 4.3.1"
+
+
+def main():
+    """Runs all of it."""
+    asked = arguments()
+    report = Report(f"clients against {'Apache Kafka' if asked.kafka else 'highwater'}")
+    if asked.bootstrap:
+        with clients(report, asked.bootstrap) as present:
+            before.all_of_it(report, present, asked.bootstrap, {})
+            after.deletes(report, present)
+        for row in after.ROWS:
+            report.skip(row, "all", "the bucket needs a broker of the suite's own")
+        report.finish(asked.json)
+    with tempfile.TemporaryDirectory(prefix="highwater-clients-") as folder:
+        broker = (Kafka if asked.kafka else Highwater)(pathlib.Path(folder), KEEP)
+        with broker, clients(report, broker.address) as present:
+            through_both_tiers(report, broker, present)
+    if asked.markdown:
+        pathlib.Path(asked.markdown).write_text(report.table() + "\n", encoding="utf-8")
+    report.finish(asked.json)
+
+
+def through_both_tiers(report, broker, present):
+    """Local first; then from the bucket with the local copies gone; then the same after a kill."""
+    broker.start()
+    written = before.all_of_it(report, present, broker.address, broker.remote_topic_settings)
+    before.push_out(present, written)
+    broker.stop()
+    files_are_sound(report, broker, "every file after a clean stop")
+    broker.settings |= DROP
+    broker.start()
+    report.check("local copies dropped", FILES, lambda: after.wait_for_the_bucket(broker, written))
+    after.reads(report, present, written, "from the bucket")
+    broker.kill()
+    # Kafka fills its indexes ahead with zeros, which its own tool takes for damage until a recovery cut them off.
+    files_are_sound(report, broker, "every file after kill -9", KINDS if isinstance(broker, Highwater) else (".log",))
+    broker.start()
+    after.reads(report, present, written, "from the bucket after kill -9")
+    after.deletes(report, present)
+
+
+def files_are_sound(report, broker, row, kinds=KINDS):
+    """DumpLogSegments over the stopped broker's directory."""
+    why = Apache.missing()
+    if why:
+        report.skip(row, FILES, why)
+        return
+    found = report.check(row, FILES, lambda: dump(broker.data, kinds))
+    if found:
+        print(f"         {found[0]} files, {found[1]} batches", flush=True)
+
+
+@contextlib.contextmanager
+def clients(report, address):
+    """The clients that can run here."""
+    present = []
+    for kind in (Kcat, Confluent, Apache):
+        why = kind.missing()
+        if why:
+            report.skip("everything", kind.name, why)
+        else:
+            present.append(kind)
+    opened = [LazyClient(kind, address) for kind in present]
+    try:
+        yield opened
+    finally:
+        for client in opened:
+            client.close()
+
+
+class LazyClient:
+    """A client that is made at its first use, when the broker is there."""
+
+    def __init__(self, kind, address):
+        self._kind, self._address, self._made = kind, address, None
+        self.name = kind.name
+
+    def __getattr__(self, name):
+        if self._made is None:
+            self._made = self._kind(self._address)
+        return getattr(self._made, name)
+
+    def close(self):
+        """Closes the client if it was made."""
+        if self._made is not None:
+            self._made.close()
+
+
+def arguments():
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bootstrap", help="host:port of a broker that already runs")
+    parser.add_argument("--kafka", action="store_true", help="Apache Kafka instead of ours: proves the suite")
+    parser.add_argument("--json", help="a file for the results")
+    parser.add_argument("--markdown", help="a file for the table")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
