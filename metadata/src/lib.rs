@@ -1,4 +1,26 @@
 //! What the cluster agrees on: controller decisions as records, the image they add up to, and the
-//! `MetadataLog` trait through which every decision goes.
+//! [`MetadataLog`] trait through which every decision goes.
+//!
+//! The circle of every change: [`decide`] turns the current [`Image`] and a wish into records, or refuses;
+//! [`MetadataLog::propose`] commits them as one [`Entry`]; every broker applies entries in order
+//! ([`Image::apply`]). Nothing else changes an image, and no other place stores cluster state. An entry names
+//! the image that it was decided on, and applying drops it whole when that image is no longer current: the
+//! decision is made again then. So a decision is atomic and never based on a stale image, whatever the log does
+//! between proposing and committing.
+//!
+//! This room is a core: no clock, no randomness, no I/O.
 #![no_std]
 extern crate alloc;
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+pub mod decide;
+mod entry;
+mod image;
+mod log;
+mod record;
+
+pub use entry::{Entry, EntryError, EntryId};
+pub use image::{Applied, Broker, Image, Partition, Topic};
+pub use log::{BoxFuture, ConfirmError, Leadership, MetadataLog, NextError, ProposeError, Term};
+pub use record::{ConfigResource, Endpoint, MetadataRecord, RecordError};

@@ -5,10 +5,12 @@
 
 pub mod batch;
 pub mod compression;
+mod durability;
 mod id;
 mod offset;
 pub mod primitive;
 
+pub use durability::{Durability, UnknownDurability};
 pub use id::{
     BrokerId, LeaderEpoch, PartitionIndex, ProducerEpoch, ProducerId, Sequence, TopicId, TopicIdPartition,
 };

@@ -7,13 +7,12 @@
 extern crate alloc;
 
 mod acks;
-mod durability;
 mod isr;
 mod leader;
 mod position;
 
 pub use acks::{AckState, Acks, NotEnoughReplicas};
-pub use durability::{Durability, UnknownDurability};
+pub use highwater_records::Durability;
 pub use isr::IsrState;
 pub use leader::{Leader, LeaderStart};
 pub use position::LocalPositions;

@@ -1,6 +1,6 @@
 //! What it takes for a record to count.
 
-use core::{fmt, str::FromStr};
+use std::{fmt, str::FromStr};
 
 /// What it takes for a record to count: the promise a topic makes, under the name `highwater.durability`.
 ///
@@ -40,9 +40,16 @@ impl fmt::Display for Durability {
 }
 
 /// A word that names no durability.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("durability is `synced` or `replicated`")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownDurability;
+
+impl fmt::Display for UnknownDurability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("durability is `synced` or `replicated`")
+    }
+}
+
+impl std::error::Error for UnknownDurability {}
 
 impl FromStr for Durability {
     type Err = UnknownDurability;

@@ -1,0 +1,13 @@
+//! Decisions: an image and a wish in, records or a refusal out.
+//!
+//! Each function is pure. What it returns is meant for [`MetadataLog::propose`](crate::MetadataLog::propose) with
+//! [`Image::last_effective`](crate::Image::last_effective) of the same image; an empty list means that there is
+//! nothing to decide.
+
+mod cluster;
+mod producer;
+mod topic;
+
+pub use cluster::{create_cluster, raise_epoch_floor, register_broker};
+pub use producer::{PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock, ProducerIdsExhausted, allocate_producer_ids};
+pub use topic::{UnknownTopic, delete_topic};
