@@ -23,11 +23,8 @@ class Apache(Client):
         if not built.exists() or built.stat().st_mtime < SOURCE.stat().st_mtime:
             command = ["javac", "-d", classes, "-cp", places.class_path(), SOURCE]
             subprocess.run([str(part) for part in command], check=True)
-        logging = places.cache() / "quiet.properties"
-        logging.write_text("rootLogger.level = OFF\n")
         self.process = subprocess.Popen(
-            ["java", "-Xmx512m", f"-Dlog4j2.configurationFile={logging}", "-cp", places.class_path(classes)]
-            + ["SuiteClient", address],
+            [*places.java("512m", classes), "SuiteClient", address],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -62,6 +62,7 @@ def writes(report, client, creator, reader, address, remote, written):
     """One topic per writer: every codec, then idempotently."""
     topic = f"by-{slug(client)}"
     creator.create(topic, {"segment.bytes": "1048576", **remote})
+    wait_until("the topic to be known", lambda: raw.list_offset(address, topic, 0, raw.LATEST), 10, not_yet=(raw.Answered,))
     wrote = []
 
     def one(number, codec, idempotent):

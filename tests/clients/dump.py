@@ -19,7 +19,7 @@ def dump(data, kinds=KINDS):
     files = sorted(str(file) for file in data.glob("*-*/*") if file.suffix in kinds and "-delete" not in file.parent.name)
     logs = [file for file in files if file.endswith(".log")]
     assert logs, f"no segment in {data}"
-    command = ["java", "-Xmx512m", "-cp", places.class_path(), "org.apache.kafka.tools.DumpLogSegments"]
+    command = [*places.java("512m"), "org.apache.kafka.tools.DumpLogSegments"]
     done = subprocess.run(
         [*command, "--deep-iteration", "--skip-record-metadata", "--max-message-size", str(64 << 20), "--files", ",".join(files)],
         capture_output=True,

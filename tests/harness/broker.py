@@ -106,7 +106,7 @@ class Kafka(Server):
         return [*self.wrapper, *self._java("1g"), "kafka.Kafka", file], self.environment
 
     def _java(self, heap):
-        return ["java", f"-Xmx{heap}", f"-Dlog4j2.configurationFile={self.logging}", "-cp", places.class_path()]
+        return places.java(heap, logging=self.logging)
 
     def launch(self):
         self.printed = self.output.stat().st_size if self.output.exists() else 0

@@ -31,9 +31,19 @@ def binary():
     return built
 
 
-def class_path(*more):
-    """Apache Kafka's jars, with other folders in front."""
-    return ":".join([*map(str, more), str(cache() / "jars" / "lib" / "*")])
+def java(heap, *more, logging=None):
+    """The command line of a Java with Apache Kafka's jars, other folders in front of them. It logs nothing unless
+    `logging` names a configuration: the jars bring one that writes into the working directory."""
+    if logging is None:
+        logging = cache() / "quiet.properties"
+        logging.write_text("rootLogger.level = OFF\n")
+    path = ":".join([*map(str, more), str(cache() / "jars" / "lib" / "*")])
+    return ["java", f"-Xmx{heap}", f"-Dlog4j2.configurationFile={logging}", "-cp", path]
+
+
+def class_path():
+    """Apache Kafka's jars, to compile against."""
+    return str(cache() / "jars" / "lib" / "*")
 
 
 def have_jars():
