@@ -1,0 +1,250 @@
+//! Record batches as the simulated clients make and check them. Written apart from `records` on purpose: the
+//! code under test does not get to judge itself.
+
+use bytes::Bytes;
+
+use crate::trace::hash_bytes;
+
+const HEADER_LEN: usize = 61;
+/// Where the checksum's cover begins; base offset and leader epoch, which a broker writes, lie before it.
+const COVERED_FROM: usize = 21;
+
+/// A batch to produce. Its records carry `tag`, so that two batches with different tags have different bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewBatch {
+    /// What makes it unlike any other batch of the run.
+    pub tag: u64,
+    /// How many records; at least one.
+    pub count: u32,
+    /// Bytes of each record's value; at least eight are written.
+    pub value_size: usize,
+    /// Timestamp of the first record; each next one is a millisecond later.
+    pub timestamp_ms: i64,
+    /// Producer id, epoch and base sequence.
+    pub producer: Option<(u64, u16, i32)>,
+}
+
+impl NewBatch {
+    /// The batch's bytes, with base offset zero, as a client sends it.
+    pub fn encode(&self) -> Bytes {
+        let mut body = Vec::new();
+        for index in 0..i64::from(self.count) {
+            let mut record = vec![0];
+            varint(&mut record, index);
+            varint(&mut record, index);
+            varint(&mut record, -1);
+            let mut value = self.tag.to_be_bytes().to_vec();
+            value.resize(self.value_size.max(8), index as u8);
+            varint(&mut record, value.len() as i64);
+            record.extend_from_slice(&value);
+            varint(&mut record, 0);
+            varint(&mut body, record.len() as i64);
+            body.extend_from_slice(&record);
+        }
+        let (id, epoch, sequence) =
+            self.producer.map_or((-1, -1, -1), |(id, epoch, sequence)| (id as i64, epoch as i16, sequence));
+        let mut covered = Vec::new();
+        covered.extend_from_slice(&0i16.to_be_bytes());
+        covered.extend_from_slice(&(self.count as i32 - 1).to_be_bytes());
+        covered.extend_from_slice(&self.timestamp_ms.to_be_bytes());
+        covered.extend_from_slice(&(self.timestamp_ms + i64::from(self.count) - 1).to_be_bytes());
+        covered.extend_from_slice(&id.to_be_bytes());
+        covered.extend_from_slice(&epoch.to_be_bytes());
+        covered.extend_from_slice(&sequence.to_be_bytes());
+        covered.extend_from_slice(&(self.count as i32).to_be_bytes());
+        covered.extend_from_slice(&body);
+
+        let mut batch = Vec::with_capacity(COVERED_FROM + covered.len());
+        batch.extend_from_slice(&0i64.to_be_bytes());
+        batch.extend_from_slice(&((COVERED_FROM + covered.len() - 12) as i32).to_be_bytes());
+        batch.extend_from_slice(&(-1i32).to_be_bytes());
+        batch.push(2);
+        batch.extend_from_slice(&crc32c::crc32c(&covered).to_be_bytes());
+        batch.extend_from_slice(&covered);
+        Bytes::from(batch)
+    }
+
+    /// What [`SeenBatch::content`] will be once it comes back.
+    pub fn content(&self) -> u64 {
+        hash_bytes(&self.encode()[COVERED_FROM..])
+    }
+}
+
+/// A whole, valid batch that came back, or lies in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeenBatch {
+    /// Offset of its first record.
+    pub base: u64,
+    /// Offset of its last record.
+    pub last: u64,
+    /// The leader epoch it was appended in.
+    pub epoch: i32,
+    /// Hash of everything the producer wrote.
+    pub content: u64,
+    /// Timestamp of the first record, each next one a millisecond later.
+    pub first_timestamp: i64,
+    /// Bytes, all of it.
+    pub size: usize,
+}
+
+impl SeenBatch {
+    /// Checks the batch that `bytes` begin with.
+    ///
+    /// # Errors
+    /// What rule of the format it breaks.
+    pub fn parse(bytes: &[u8]) -> Result<SeenBatch, String> {
+        if bytes.len() < HEADER_LEN {
+            return Err(format!("{} bytes are no batch header", bytes.len()));
+        }
+        let length = i32_at(bytes, 8);
+        let size = usize::try_from(length).ok().and_then(|length| length.checked_add(12));
+        let size = size.filter(|size| (HEADER_LEN..=bytes.len()).contains(size));
+        let Some(size) = size else {
+            return Err(format!("batch length {length} with {} bytes left", bytes.len()));
+        };
+        let bytes = &bytes[..size];
+        if bytes[16] != 2 {
+            return Err(format!("magic {}", bytes[16]));
+        }
+        if i32_at(bytes, 17) as u32 != crc32c::crc32c(&bytes[COVERED_FROM..]) {
+            return Err("checksum does not hold".into());
+        }
+        let (base, delta, count) = (i64_at(bytes, 0), i32_at(bytes, 23), i32_at(bytes, 57));
+        if base < 0 || delta < 0 || i64::from(count) != i64::from(delta) + 1 {
+            return Err(format!("base {base}, last offset delta {delta}, {count} records"));
+        }
+        let producer = (i64_at(bytes, 43), i16::from_be_bytes([bytes[51], bytes[52]]), i32_at(bytes, 53));
+        let (id, epoch, sequence) = producer;
+        if (id < 0) != (epoch < 0) || (id < 0) != (sequence < 0) {
+            return Err(format!("producer {id}, epoch {epoch}, sequence {sequence}"));
+        }
+        walk_records(&bytes[HEADER_LEN..], count)?;
+        let (first, max) = (i64_at(bytes, 27), i64_at(bytes, 35));
+        if max != first + i64::from(delta) {
+            return Err(format!("timestamps {first} to {max} over {count} records"));
+        }
+        Ok(SeenBatch {
+            base: base as u64,
+            last: base as u64 + delta as u64,
+            epoch: i32_at(bytes, 12),
+            content: hash_bytes(&bytes[COVERED_FROM..]),
+            first_timestamp: first,
+            size,
+        })
+    }
+}
+
+/// Batches that lie one after the other: the valid ones before the first bad one, and what is wrong with that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batches {
+    /// Valid batches, in order.
+    pub good: Vec<SeenBatch>,
+    /// What is wrong with what follows them; `None` if nothing follows.
+    pub bad: Option<String>,
+}
+
+impl Batches {
+    /// Checks `bytes`.
+    pub fn parse(bytes: &[u8]) -> Batches {
+        let mut batches = Batches::default();
+        let mut position = 0;
+        while position < bytes.len() {
+            match SeenBatch::parse(&bytes[position..]) {
+                Ok(batch) => {
+                    position += batch.size;
+                    batches.good.push(batch);
+                }
+                Err(why) => {
+                    batches.bad = Some(format!("at byte {position}: {why}"));
+                    break;
+                }
+            }
+        }
+        batches
+    }
+}
+
+fn walk_records(mut bytes: &[u8], count: i32) -> Result<(), String> {
+    for index in 0..i64::from(count) {
+        let size = take_varint(&mut bytes).and_then(|size| usize::try_from(size).ok());
+        let Some(mut record) = size.and_then(|size| bytes.split_off(..size)) else {
+            return Err(format!("record {index} of {count} does not fit"));
+        };
+        let attributes = record.split_off(..1);
+        let deltas = (take_varint(&mut record), take_varint(&mut record));
+        if attributes != Some(&[0]) || deltas != (Some(index), Some(index)) {
+            return Err(format!("record {index} has attributes {attributes:?} and deltas {deltas:?}"));
+        }
+    }
+    if bytes.is_empty() { Ok(()) } else { Err(format!("{} bytes after the last record", bytes.len())) }
+}
+
+fn varint(out: &mut Vec<u8>, value: i64) {
+    let mut rest = ((value << 1) ^ (value >> 63)) as u64;
+    while rest >= 0x80 {
+        out.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
+}
+
+fn take_varint(bytes: &mut &[u8]) -> Option<i64> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let byte = *bytes.split_off_first()?;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some((value >> 1) as i64 ^ -((value & 1) as i64));
+        }
+    }
+    None
+}
+
+fn i32_at(bytes: &[u8], at: usize) -> i32 {
+    i32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+fn i64_at(bytes: &[u8], at: usize) -> i64 {
+    (i64::from(i32_at(bytes, at)) << 32) | i64::from(i32_at(bytes, at + 4) as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEW: NewBatch =
+        NewBatch { tag: 5, count: 3, value_size: 200, timestamp_ms: 1000, producer: Some((4, 0, 7)) };
+
+    #[test]
+    fn what_is_made_is_valid_and_recognized_whatever_the_broker_stamps() {
+        let mut bytes = NEW.encode().to_vec();
+        bytes[7] = 9;
+        bytes[15] = 3;
+        bytes[12..15].fill(0);
+        let seen = SeenBatch::parse(&bytes).unwrap();
+        assert_eq!((seen.base, seen.last, seen.epoch), (9, 11, 3));
+        assert_eq!(seen.content, NEW.content());
+        assert_ne!(seen.content, NewBatch { tag: 6, ..NEW }.content());
+    }
+
+    #[test]
+    fn any_flipped_bit_that_the_checksum_covers_is_seen() {
+        let bytes = NEW.encode().to_vec();
+        for bit in COVERED_FROM * 8..bytes.len() * 8 {
+            let mut bad = bytes.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(SeenBatch::parse(&bad).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_torn_end_is_seen_and_what_lies_before_it_is_kept() {
+        let mut bytes = NEW.encode().to_vec();
+        let whole = bytes.len();
+        bytes.extend_from_slice(&NEW.encode()[..whole - 1]);
+        let batches = Batches::parse(&bytes);
+        assert_eq!(batches.good.len(), 1);
+        let why = batches.bad.unwrap();
+        assert!(why.starts_with(&format!("at byte {whole}")), "{why}");
+    }
+}
