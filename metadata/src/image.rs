@@ -19,6 +19,7 @@ pub struct Image {
     brokers: BTreeMap<BrokerId, Broker>,
     topics: BTreeMap<TopicId, Arc<Topic>>,
     names: BTreeMap<String, TopicId>,
+    deleted: BTreeMap<TopicId, Arc<Topic>>,
     broker_configs: BTreeMap<Option<BrokerId>, BTreeMap<String, String>>,
     epoch_floors: BTreeMap<BrokerId, LeaderEpoch>,
     next_producer_id: u64,
@@ -139,6 +140,11 @@ impl Image {
         self.names.values().filter_map(|id| self.topics.get(id))
     }
 
+    /// Topics that were deleted and whose data is still to be removed, as they were. Their names may be in use again.
+    pub fn deleted_topics(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.deleted.values()
+    }
+
     /// How many topics there are.
     pub fn topic_count(&self) -> usize {
         self.topics.len()
@@ -220,7 +226,11 @@ impl Image {
             MetadataRecord::TopicDeleted { id } => {
                 if let Some(deleted) = self.topics.remove(id) {
                     self.names.remove(&deleted.name);
+                    self.deleted.insert(*id, deleted);
                 }
+            }
+            MetadataRecord::TopicPurged { id } => {
+                self.deleted.remove(id);
             }
             MetadataRecord::ConfigSet { resource, key, value } => match resource {
                 ConfigResource::Topic(id) => {

@@ -71,8 +71,13 @@ pub enum MetadataRecord {
         /// Version of the in-sync set: one more than before.
         partition_epoch: u32,
     },
-    /// A topic is no more, with its partitions and configuration.
+    /// A topic is no more, with its partitions and configuration. What it has stored is still to be removed.
     TopicDeleted {
+        /// The topic.
+        id: TopicId,
+    },
+    /// Nothing that a deleted topic has stored is left to be removed, on any disk or in the bucket.
+    TopicPurged {
         /// The topic.
         id: TopicId,
     },
@@ -157,6 +162,7 @@ const TOPIC_DELETED: u8 = 6;
 const CONFIG_SET: u8 = 7;
 const EPOCH_FLOOR_RAISED: u8 = 8;
 const PRODUCER_IDS_ALLOCATED: u8 = 9;
+const TOPIC_PURGED: u8 = 10;
 const VERSION: u8 = 0;
 
 impl MetadataRecord {
@@ -213,6 +219,10 @@ impl MetadataRecord {
             }
             MetadataRecord::TopicDeleted { id } => {
                 start(out, TOPIC_DELETED);
+                out.extend_from_slice(id.as_bytes());
+            }
+            MetadataRecord::TopicPurged { id } => {
+                start(out, TOPIC_PURGED);
                 out.extend_from_slice(id.as_bytes());
             }
             MetadataRecord::ConfigSet { resource, key, value } => {
@@ -279,6 +289,7 @@ impl MetadataRecord {
                 partition_epoch: reader.uvarint()?,
             },
             TOPIC_DELETED => MetadataRecord::TopicDeleted { id: topic_id(&mut reader)? },
+            TOPIC_PURGED => MetadataRecord::TopicPurged { id: topic_id(&mut reader)? },
             CONFIG_SET => MetadataRecord::ConfigSet {
                 resource: match reader.u8()? {
                     0 => ConfigResource::Topic(topic_id(&mut reader)?),

@@ -67,6 +67,7 @@ fn record() -> impl Strategy<Value = MetadataRecord> {
             }
         ),
         topic().prop_map(|id| MetadataRecord::TopicDeleted { id }),
+        topic().prop_map(|id| MetadataRecord::TopicPurged { id }),
         (resource, text(), option::of(text())).prop_map(|(resource, key, value)| MetadataRecord::ConfigSet {
             resource,
             key,

@@ -203,3 +203,23 @@ fn configs_are_set_and_unset() {
     assert!(image.broker_configs(Some(MINE)).is_empty());
     assert!(image.broker_configs(Some(OTHER)).is_empty());
 }
+
+#[test]
+fn a_deleted_topic_is_remembered_until_it_is_purged() {
+    let id = TopicId::from_bytes([7; 16]);
+    let mut image = Image::new();
+    let mut entry = |records| {
+        let expects = image.last_effective();
+        let id = EntryId::after(image.applied()).unwrap();
+        assert_eq!(image.apply(&Entry { id, expects, records }), Applied::Effective);
+        image.clone()
+    };
+    entry(vec![MetadataRecord::TopicCreated { id, name: "t".into() }]);
+    let deleted = entry(vec![MetadataRecord::TopicDeleted { id }]);
+    assert_eq!(deleted.deleted_topics().map(|topic| topic.id).collect::<Vec<_>>(), [id]);
+    assert!(deleted.topic_named("t").is_none());
+    let records = highwater_metadata::decide::purge_topic(&deleted, id);
+    let purged = entry(records);
+    assert_eq!(purged.deleted_topics().count(), 0);
+    assert_eq!(highwater_metadata::decide::purge_topic(&purged, id), []);
+}

@@ -10,4 +10,4 @@ mod topic;
 
 pub use cluster::{create_cluster, raise_epoch_floor, register_broker};
 pub use producer::{PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock, ProducerIdsExhausted, allocate_producer_ids};
-pub use topic::{UnknownTopic, delete_topic};
+pub use topic::{UnknownTopic, delete_topic, purge_topic};

@@ -16,3 +16,11 @@ pub fn delete_topic(image: &Image, id: TopicId) -> Result<Vec<MetadataRecord>, U
         None => Err(UnknownTopic(id)),
     }
 }
+
+/// Records that nothing a deleted topic has stored is left. Nothing to decide if that is known already.
+pub fn purge_topic(image: &Image, id: TopicId) -> Vec<MetadataRecord> {
+    match image.deleted_topics().any(|topic| topic.id == id) {
+        true => vec![MetadataRecord::TopicPurged { id }],
+        false => Vec::new(),
+    }
+}
