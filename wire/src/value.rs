@@ -27,6 +27,9 @@ pub trait Message: Value + Default + Clone + Debug + PartialEq {
     /// What it is declared as.
     const DECLARATION: &'static Declaration;
 
+    /// The number of its API.
+    const KEY: i16 = Self::DECLARATION.api_key;
+
     /// Reads a message that starts at `position` of `frame` and goes to the frame's end.
     ///
     /// # Errors
