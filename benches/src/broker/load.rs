@@ -1,0 +1,85 @@
+//! The load: connections that keep five requests in flight until so many bytes are acknowledged.
+
+use std::{
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpStream},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::frames;
+
+/// Requests that one connection has under way at once, as Kafka's producers have.
+const IN_FLIGHT: usize = 5;
+
+/// What one run of the load did.
+#[derive(Clone, Copy, Debug)]
+pub struct Done {
+    /// Bytes of batches that were acknowledged.
+    pub bytes: u64,
+    /// From the first request to the last acknowledgement.
+    pub elapsed: Duration,
+}
+
+/// Produces `bytes` in batches of `batch_size` over `connections`, each to a partition of its own.
+///
+/// # Errors
+/// When a connection fails or a request is refused.
+pub fn run(
+    address: SocketAddr,
+    topic: &str,
+    batch_size: usize,
+    bytes: u64,
+    connections: i32,
+) -> io::Result<Done> {
+    let batch = frames::batch(batch_size);
+    let requests = bytes / batch.len() as u64 / u64::from(connections.unsigned_abs()) + 1;
+    let started = Instant::now();
+    let workers: Vec<_> = (0..connections)
+        .map(|partition| {
+            let frame = frames::produce(topic, partition, &batch);
+            thread::spawn(move || one_connection(address, &frame, requests))
+        })
+        .collect();
+    for worker in workers {
+        worker.join().map_err(|_| io::Error::other("a connection of the load panicked"))??;
+    }
+    let acknowledged = requests * u64::from(connections.unsigned_abs()) * batch.len() as u64;
+    Ok(Done { bytes: acknowledged, elapsed: started.elapsed() })
+}
+
+/// Asks for a topic until its partitions are there. The broker creates it on the first request.
+///
+/// # Errors
+/// When the connection fails.
+pub fn create_topic(address: SocketAddr, topic: &str) -> io::Result<()> {
+    let mut connection = TcpStream::connect(address)?;
+    connection.write_all(&frames::metadata(topic))?;
+    read_answer(&mut connection, &mut Vec::new())
+}
+
+fn one_connection(address: SocketAddr, frame: &[u8], requests: u64) -> io::Result<()> {
+    let mut connection = TcpStream::connect(address)?;
+    connection.set_nodelay(true)?;
+    let mut answer = Vec::new();
+    let mut sent = 0;
+    for acknowledged in 0..requests {
+        while sent < requests && sent - acknowledged < IN_FLIGHT as u64 {
+            connection.write_all(frame)?;
+            sent += 1;
+        }
+        read_answer(&mut connection, &mut answer)?;
+        match frames::produce_error(&answer) {
+            Some(0) => {}
+            other => return Err(io::Error::other(format!("refused with {other:?}"))),
+        }
+    }
+    Ok(())
+}
+
+fn read_answer(connection: &mut TcpStream, answer: &mut Vec<u8>) -> io::Result<()> {
+    let mut size = [0; 4];
+    connection.read_exact(&mut size)?;
+    answer.resize(u32::from_be_bytes(size) as usize, 0);
+    connection.read_exact(answer)
+}
