@@ -12,6 +12,7 @@
 #![no_std]
 extern crate alloc;
 
+pub mod config;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod decide;

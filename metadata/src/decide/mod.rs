@@ -5,9 +5,14 @@
 //! nothing to decide.
 
 mod cluster;
+mod creation;
 mod producer;
 mod topic;
 
 pub use cluster::{create_cluster, raise_epoch_floor, register_broker};
+pub use creation::{
+    CreateTopic, CreateTopicError, InvalidTopicName, NAME_LENGTH_MAX, PARTITIONS_MAX, check_topic_name,
+    create_topic,
+};
 pub use producer::{PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock, ProducerIdsExhausted, allocate_producer_ids};
 pub use topic::{UnknownTopic, delete_topic, purge_topic};

@@ -1,0 +1,125 @@
+//! What a broker can be configured with, besides the defaults it gives to topics.
+
+use super::{
+    definition::{
+        Check::Rule,
+        Definition,
+        Importance::{High, Low},
+        Kind::{Boolean, Int, List, Long, Text},
+        Synonym,
+    },
+    listener, value,
+};
+
+const fn key(name: &'static str, kind: super::Kind, default: &'static str) -> Definition {
+    Definition::new(name, kind, Some(default))
+}
+
+const fn open(name: &'static str, kind: super::Kind) -> Definition {
+    Definition::new(name, kind, None)
+}
+
+/// Every key of a broker's own, sorted by name.
+pub const BROKER_KEYS: &[Definition] = &[
+    open("advertised.listeners", List)
+        .checked(Rule(listener::check_list))
+        .rank(High)
+        .doc("Addresses that clients are told to connect to, where they differ from `listeners`."),
+    key("authorizer.class.name", Text, "")
+        .unbuilt(|value| {
+            (!value.is_empty()).then_some("there is no authorization, so the broker would be open to everyone")
+        })
+        .rank(Low)
+        .doc("The authorizer. Refused while there is none, rather than ignored."),
+    key("auto.create.topics.enable", Boolean, "true")
+        .rank(High)
+        .doc("Whether asking for the metadata of a topic that does not exist creates it, if the client allows that."),
+    open("broker.rack", Text).doc("Where this broker stands, for placing replicas apart."),
+    key("connections.max.idle.ms", Long, "600000").doc("How long a connection may be silent before it is closed."),
+    key("controller.listener.names", List, "")
+        .rank(High)
+        .doc("Listeners of Kafka's controllers. There are none here: those among `listeners` are not opened."),
+    key("default.replication.factor", Int, "1")
+        .at_least(1)
+        .doc("Replicas of a topic that is created without saying how many."),
+    key("delete.topic.enable", Boolean, "true").rank(High).doc("Whether topics can be deleted."),
+    key("fetch.max.bytes", Int, "57671680")
+        .at_least(1024)
+        .doc("The most bytes that one fetch is answered with, apart from a first batch that is larger alone."),
+    key("listener.security.protocol.map", List, "PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL")
+        .checked(Rule(listener::check_map))
+        .rank(Low)
+        .doc("Which protocol each listener name speaks, as `NAME:PROTOCOL` pairs. `PLAINTEXT` is the one that is built."),
+    key("listeners", List, "PLAINTEXT://127.0.0.1:9092")
+        .checked(Rule(listener::check_list))
+        .rank(High)
+        .doc("Addresses to listen on, as `NAME://host:port`. No host: every interface. Port 0: one that is free."),
+    key("log.dirs", List, "./highwater/data")
+        .checked(Rule(|value| match value::members(value).count() {
+            0 => Err("a directory"),
+            1 => Ok(()),
+            _ => Err("one directory: several are not built yet"),
+        }))
+        .from(&[Synonym::same("log.dir", None)])
+        .rank(High)
+        .doc("The directory of the logs."),
+    key("log.flush.offset.checkpoint.interval.ms", Int, "60000")
+        .at_least(0)
+        .rank(High)
+        .doc("How often the points from which recovery starts are written down."),
+    key("log.retention.check.interval.ms", Long, "300000")
+        .at_least(1)
+        .doc("How often logs are looked through for segments to delete."),
+    key("max.connections", Int, "2147483647")
+        .at_least(0)
+        .doc("Connections that may be open at once; beyond them new ones are closed."),
+    open("metadata.log.dir", Text)
+        .rank(High)
+        .doc("The directory of the metadata log. Unless given: `metadata` beside the first of `log.dirs`."),
+    key("node.id", Int, "1")
+        .at_least(0)
+        .from(&[Synonym::same("broker.id", None)])
+        .rank(High)
+        .doc("The number of this broker."),
+    key("num.partitions", Int, "1")
+        .at_least(1)
+        .doc("Partitions of a topic that is created without saying how many."),
+    key("producer.id.expiration.ms", Int, "86400000")
+        .at_least(1)
+        .rank(Low)
+        .doc("How long a producer may be silent before its sequence numbers are forgotten."),
+    key("remote.log.manager.task.interval.ms", Long, "30000")
+        .at_least(1)
+        .rank(Low)
+        .doc("How often sealed segments are looked for and copied to the bucket."),
+    open("remote.log.storage.s3.endpoint", Text)
+        .checked(Rule(|value| {
+            if value.starts_with("http://") || value.starts_with("https://") {
+                Ok(())
+            } else {
+                Err("a URL that begins with `http://` or `https://`")
+            }
+        }))
+        .doc("Where the S3 service of `remote.log.storage.url` is, when it is not Amazon's."),
+    open("remote.log.storage.s3.region", Text).doc(
+        "The region of the S3 bucket. Unless given: the environment's `AWS_REGION`. Credentials come from the \
+         standard AWS environment variables.",
+    ),
+    key("remote.log.storage.system.enable", Boolean, "true")
+        .rank(High)
+        .doc("Whether there is a bucket at all. `false`: nothing is offloaded and topics cannot ask for it."),
+    open("remote.log.storage.url", Text)
+        .checked(Rule(|value| {
+            let rest = value.strip_prefix("file:///").or_else(|| value.strip_prefix("s3://"));
+            match rest {
+                Some(rest) if !rest.is_empty() && !rest.starts_with('/') => Ok(()),
+                _ => Err("`file:///directory` or `s3://bucket/prefix`"),
+            }
+        }))
+        .rank(High)
+        .doc("The bucket. Unless given: the directory `bucket` beside the first of `log.dirs`."),
+    key("socket.request.max.bytes", Int, "104857600")
+        .at_least(1)
+        .rank(High)
+        .doc("The largest request; a connection that announces a larger one is closed."),
+];

@@ -1,0 +1,128 @@
+//! What DescribeConfigs answers.
+
+use super::{BrokerConfig, Definition, Kind, Synonym, TOPIC_KEYS, broker_keys, topic};
+use alloc::{
+    collections::BTreeMap,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigSource {
+    /// It was set for the topic.
+    Topic,
+    /// It was given to the broker when it started.
+    BrokerFile,
+    /// Nobody gave it.
+    Default,
+}
+
+/// One key of a topic or broker with its value in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// The key.
+    pub name: &'static str,
+    /// The value in force; `None` where there is none.
+    pub value: Option<String>,
+    /// Where the value comes from.
+    pub source: ConfigSource,
+    /// Whether it cannot be altered.
+    pub is_read_only: bool,
+    /// What its text parses as.
+    pub kind: Kind,
+    /// What it does.
+    pub documentation: &'static str,
+    /// Every value that was given or is a default, the one in force first, each under the name and in the unit in which
+    /// it was given.
+    pub synonyms: Vec<DescribedSynonym>,
+}
+
+/// One of the values behind the one in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescribedSynonym {
+    /// The key under which it was given.
+    pub name: &'static str,
+    /// The value.
+    pub value: Option<String>,
+    /// Where it comes from.
+    pub source: ConfigSource,
+}
+
+/// Every key of a topic for which `set` was set, sorted by name.
+pub fn describe_topic(set: &BTreeMap<String, String>, broker: &BrokerConfig) -> Vec<Described> {
+    let listed = TOPIC_KEYS.iter().filter(|definition| !definition.internal);
+    listed.map(|definition| describe_topic_key(definition, set, broker)).collect()
+}
+
+fn describe_topic_key(
+    definition: &'static Definition,
+    set: &BTreeMap<String, String>,
+    broker: &BrokerConfig,
+) -> Described {
+    let (value, source) = topic::source(definition.name, set, broker);
+    let mut synonyms = Vec::new();
+    if let Some(text) = set.get(definition.name) {
+        synonyms.push(DescribedSynonym {
+            name: definition.name,
+            value: Some(text.clone()),
+            source: ConfigSource::Topic,
+        });
+    }
+    synonyms.extend(given(definition.synonyms, broker));
+    let defaults = definition.synonyms.iter().filter(|synonym| synonym.default.is_some());
+    synonyms.extend(defaults.map(|synonym| DescribedSynonym {
+        name: synonym.name,
+        value: synonym.default.map(ToString::to_string),
+        source: ConfigSource::Default,
+    }));
+    Described {
+        name: definition.name,
+        value,
+        source,
+        is_read_only: definition.fixed,
+        kind: definition.kind,
+        documentation: definition.doc,
+        synonyms,
+    }
+}
+
+/// Every key of a broker, sorted by name.
+pub fn describe_broker(broker: &BrokerConfig) -> Vec<Described> {
+    let mut described: Vec<Described> = broker_keys()
+        .map(|key| {
+            let (value, source) = broker.settings.shown(&key);
+            let mut synonyms = Vec::new();
+            if let Some(text) = broker.settings.given(key.name) {
+                let value = Some(text.into());
+                synonyms.push(DescribedSynonym { name: key.name, value, source: ConfigSource::BrokerFile });
+            }
+            if !key.is_synonym {
+                synonyms.extend(given(key.definition.synonyms, broker));
+            }
+            if let Some(default) = key.default {
+                let value = Some(default.into());
+                synonyms.push(DescribedSynonym { name: key.name, value, source: ConfigSource::Default });
+            }
+            Described {
+                name: key.name,
+                value,
+                source,
+                // Nothing alters a running broker's configuration yet.
+                is_read_only: true,
+                kind: key.definition.kind,
+                documentation: key.definition.doc,
+                synonyms,
+            }
+        })
+        .collect();
+    described.sort_by_key(|key| key.name);
+    described
+}
+
+fn given(synonyms: &'static [Synonym], broker: &BrokerConfig) -> impl Iterator<Item = DescribedSynonym> {
+    synonyms.iter().filter_map(|synonym| {
+        let value = Some(broker.settings.given(synonym.name)?.into());
+        Some(DescribedSynonym { name: synonym.name, value, source: ConfigSource::BrokerFile })
+    })
+}

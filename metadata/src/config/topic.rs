@@ -1,0 +1,227 @@
+//! A topic's configuration as values.
+
+use super::{
+    BrokerConfig, ConfigSource, check_topic,
+    error::{ConfigError, ConfigProblem},
+    topic_key, value,
+};
+use alloc::{
+    collections::BTreeMap,
+    string::{String, ToString},
+};
+use highwater_records::Durability;
+
+/// A topic's configuration: what was set for it, else the broker's default, else ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicConfig {
+    /// `retention.ms`; `None` for ever.
+    pub retention_ms: Option<u64>,
+    /// `retention.bytes`; `None` for no limit.
+    pub retention_bytes: Option<u64>,
+    /// `local.retention.ms`, resolved and never more than `retention_ms`; `None` for ever.
+    pub local_retention_ms: Option<u64>,
+    /// `local.retention.bytes`, resolved and never more than `retention_bytes`; `None` for no limit.
+    pub local_retention_bytes: Option<u64>,
+    /// `segment.bytes`.
+    pub segment_bytes: u32,
+    /// `segment.ms`.
+    pub segment_ms: u64,
+    /// `segment.index.bytes`.
+    pub segment_index_bytes: u32,
+    /// `index.interval.bytes`.
+    pub index_interval_bytes: u32,
+    /// `max.message.bytes`: the largest batch, inclusive.
+    pub max_message_bytes: u32,
+    /// `message.timestamp.type`.
+    pub timestamp_type: TimestampType,
+    /// `message.timestamp.before.max.ms`; `None` for no limit.
+    pub timestamp_before_max_ms: Option<u64>,
+    /// `message.timestamp.after.max.ms`; `None` for no limit.
+    pub timestamp_after_max_ms: Option<u64>,
+    /// `min.insync.replicas` as set; at most the number of replicas counts.
+    pub min_insync_replicas: u32,
+    /// `remote.storage.enable`.
+    pub remote_storage: bool,
+    /// `highwater.durability`.
+    pub durability: Durability,
+}
+
+/// Who stamps records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimestampType {
+    /// The producer.
+    CreateTime,
+    /// The broker, when it appends.
+    LogAppendTime,
+}
+
+impl TopicConfig {
+    /// Resolves the configuration of a topic with `replicas` replicas for which `set` was set.
+    ///
+    /// Fails only if `set` has a value that [`check_topic`] refuses, which another program must have stored.
+    pub fn resolve(
+        set: &BTreeMap<String, String>,
+        broker: &BrokerConfig,
+        replicas: usize,
+    ) -> Result<TopicConfig, ConfigError> {
+        let from = Reader { set, broker };
+        let retention_ms = limit(from.number("retention.ms")?);
+        let retention_bytes = limit(from.number("retention.bytes")?);
+        let segment_bytes = match from.text("internal.segment.bytes") {
+            Some(_) => from.u32("internal.segment.bytes")?,
+            None => from.u32("segment.bytes")?,
+        };
+        Ok(TopicConfig {
+            retention_ms,
+            retention_bytes,
+            local_retention_ms: local(from.number("local.retention.ms")?, retention_ms),
+            local_retention_bytes: local(from.number("local.retention.bytes")?, retention_bytes),
+            segment_bytes,
+            segment_ms: from.parsed("segment.ms", |text| value::number(text)?.try_into().ok())?,
+            segment_index_bytes: from.u32("segment.index.bytes")?,
+            index_interval_bytes: from.u32("index.interval.bytes")?,
+            max_message_bytes: from.u32("max.message.bytes")?,
+            timestamp_type: from.parsed("message.timestamp.type", |text| match text {
+                "CreateTime" => Some(TimestampType::CreateTime),
+                "LogAppendTime" => Some(TimestampType::LogAppendTime),
+                _ => None,
+            })?,
+            timestamp_before_max_ms: bound(from.number("message.timestamp.before.max.ms")?),
+            timestamp_after_max_ms: bound(from.number("message.timestamp.after.max.ms")?),
+            min_insync_replicas: from.u32("min.insync.replicas")?,
+            remote_storage: from.remote_storage()?,
+            durability: from.durability(replicas)?,
+        })
+    }
+
+    /// Checks what is wished for a new topic, alone and together, and adds what is decided once at creation and
+    /// stored: `remote.storage.enable` and `highwater.durability`.
+    pub fn complete(
+        mut wished: BTreeMap<String, String>,
+        broker: &BrokerConfig,
+        replicas: usize,
+    ) -> Result<BTreeMap<String, String>, ConfigError> {
+        for (name, text) in &mut wished {
+            check_topic(name, text)?;
+            *text = text.trim().into();
+        }
+        let from = Reader { set: &wished, broker };
+        let (remote, durability) = (from.remote_storage()?, from.durability(replicas)?);
+        if remote {
+            from.check_remote()?;
+        }
+        wished.insert("remote.storage.enable".into(), remote.to_string());
+        wished.insert("highwater.durability".into(), durability.name().into());
+        TopicConfig::resolve(&wished, broker, replicas)?;
+        Ok(wished)
+    }
+}
+
+struct Reader<'a> {
+    set: &'a BTreeMap<String, String>,
+    broker: &'a BrokerConfig,
+}
+
+impl Reader<'_> {
+    fn text(&self, name: &str) -> Option<String> {
+        match self.set.get(name) {
+            Some(text) => Some(text.clone()),
+            None => self.broker.settings.topic_default(topic_key(name)?).0,
+        }
+    }
+
+    fn parsed<T>(&self, name: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, ConfigError> {
+        let text = self.text(name).unwrap_or_default();
+        parse(text.trim()).ok_or_else(|| {
+            let expected = topic_key(name).map(value::expected).unwrap_or_default();
+            ConfigError::new(name, ConfigProblem::Invalid { value: text.clone(), expected })
+        })
+    }
+
+    fn number(&self, name: &str) -> Result<i64, ConfigError> {
+        self.parsed(name, value::number)
+    }
+
+    fn u32(&self, name: &str) -> Result<u32, ConfigError> {
+        self.parsed(name, |text| value::number(text)?.try_into().ok())
+    }
+
+    fn only_deletes(&self) -> bool {
+        let policy = self.text("cleanup.policy").unwrap_or_default();
+        value::members(&policy).eq(["delete"])
+    }
+
+    fn remote_storage(&self) -> Result<bool, ConfigError> {
+        match self.text("remote.storage.enable") {
+            Some(_) => self.parsed("remote.storage.enable", value::boolean),
+            None => Ok(self.broker.has_remote_storage() && self.only_deletes()),
+        }
+    }
+
+    fn durability(&self, replicas: usize) -> Result<Durability, ConfigError> {
+        match self.text("highwater.durability") {
+            Some(_) => self.parsed("highwater.durability", |text| text.parse().ok()),
+            None => Ok(Durability::for_replicas(replicas)),
+        }
+    }
+
+    /// What must hold between the keys of a topic that is offloaded.
+    fn check_remote(&self) -> Result<(), ConfigError> {
+        let refuse = |key: &str, rule| {
+            let value = self.text(key).unwrap_or_else(|| "true".into());
+            Err(ConfigError::new(key, ConfigProblem::Contradiction { value, rule }))
+        };
+        if !self.broker.has_remote_storage() {
+            return refuse(
+                "remote.storage.enable",
+                "the broker has no bucket (`remote.log.storage.system.enable`)",
+            );
+        }
+        if !self.only_deletes() {
+            return refuse("remote.storage.enable", "topics that compact stay local");
+        }
+        if exceeds(self.number("local.retention.ms")?, self.number("retention.ms")?) {
+            return refuse("local.retention.ms", "it must not be more than `retention.ms`");
+        }
+        if exceeds(self.number("local.retention.bytes")?, self.number("retention.bytes")?) {
+            return refuse("local.retention.bytes", "it must not be more than `retention.bytes`");
+        }
+        Ok(())
+    }
+}
+
+/// -2 is "as the whole retention"; -1, or anything else below zero, is no limit.
+fn exceeds(local: i64, whole: i64) -> bool {
+    local != -2 && whole >= 0 && (local < 0 || local > whole)
+}
+
+fn local(local: i64, whole: Option<u64>) -> Option<u64> {
+    if local == -2 {
+        return whole;
+    }
+    match (limit(local), whole) {
+        (Some(local), Some(whole)) => Some(local.min(whole)),
+        (local, whole) => local.or(whole),
+    }
+}
+
+fn limit(value: i64) -> Option<u64> {
+    u64::try_from(value).ok()
+}
+
+fn bound(value: i64) -> Option<u64> {
+    if value == i64::MAX { None } else { limit(value) }
+}
+
+/// Where the value of a topic key comes from.
+pub(super) fn source(
+    name: &str,
+    set: &BTreeMap<String, String>,
+    broker: &BrokerConfig,
+) -> (Option<String>, ConfigSource) {
+    match (set.get(name), topic_key(name)) {
+        (Some(text), _) => (Some(text.clone()), ConfigSource::Topic),
+        (None, Some(definition)) => broker.settings.topic_default(definition),
+        (None, None) => (None, ConfigSource::Default),
+    }
+}
