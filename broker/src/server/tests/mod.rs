@@ -1,0 +1,4 @@
+mod bounds;
+mod order;
+mod stop;
+mod toy;
