@@ -5,6 +5,7 @@ import contextlib
 import pathlib
 import tempfile
 
+from harness import places
 from harness.broker import Highwater, Kafka
 from harness.report import Report
 
@@ -35,8 +36,8 @@ def main():
         broker = (Kafka if asked.kafka else Highwater)(pathlib.Path(folder), KEEP)
         with broker, clients(report, broker.address) as present:
             through_both_tiers(report, broker, present)
-    if asked.markdown:
-        pathlib.Path(asked.markdown).write_text(report.table() + "\n", encoding="utf-8")
+    if asked.readme and not report.failed():
+        write_readme(report)
     report.finish(asked.json)
 
 
@@ -57,6 +58,16 @@ def through_both_tiers(report, broker, present):
     broker.start()
     after.reads(report, present, written, "from the bucket after kill -9")
     after.deletes(report, present)
+
+
+def write_readme(report):
+    """Replaces the table between the two marks in README.md."""
+    readme = places.CHECKOUT / "README.md"
+    before, rest = readme.read_text(encoding="utf-8").split("<!-- clients: written by", 1)
+    mark, rest = rest.split("-->\n", 1)
+    _, rest = rest.split("<!-- clients: end -->", 1)
+    table = f"<!-- clients: written by{mark}-->\n{report.table()}\n<!-- clients: end -->"
+    readme.write_text(before + table + rest, encoding="utf-8")
 
 
 def files_are_sound(report, broker, row, kinds=KINDS):
@@ -112,7 +123,7 @@ def arguments():
     parser.add_argument("--bootstrap", help="host:port of a broker that already runs")
     parser.add_argument("--kafka", action="store_true", help="Apache Kafka instead of ours: proves the suite")
     parser.add_argument("--json", help="a file for the results")
-    parser.add_argument("--markdown", help="a file for the table")
+    parser.add_argument("--readme", action="store_true", help="write the table into README.md when all passed")
     return parser.parse_args()
 
 
