@@ -9,6 +9,7 @@
 mod batch;
 mod compression;
 mod metadata;
+mod properties;
 mod wire;
 
 /// A decoder and what is asked of it.
@@ -28,6 +29,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "batch_body", run: batch::run_body, seeds: batch::body_seeds },
     Target { name: "compression", run: compression::run, seeds: compression::seeds },
     Target { name: "metadata_log", run: metadata::run, seeds: metadata::seeds },
+    Target { name: "server_properties", run: properties::run, seeds: properties::seeds },
     Target { name: "wire_messages", run: wire::run_messages, seeds: wire::message_seeds },
     Target { name: "wire_requests", run: wire::run_requests, seeds: wire::request_seeds },
 ];

@@ -99,7 +99,7 @@ fn damaged_seeds_are_read_or_refused() {
     for target in TARGETS {
         let seeds = (target.seeds)();
         let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
-        for _ in 0..2_000 {
+        for _ in 0..1_000 {
             let seed = &seeds[numbers.below(seeds.len())];
             let other = &seeds[numbers.below(seeds.len())];
             run(target, &damage(seed, other, &mut numbers), "a damaged seed");
