@@ -2,5 +2,6 @@
 
 pub mod cli;
 pub mod client;
+pub mod config;
 pub mod properties;
 pub mod server;

@@ -189,8 +189,7 @@ fn configs_are_checked_alone_and_together() {
         ("segment.bytes", "4294967296"),
         ("max.message.bytes", "-1"),
         ("cleanup.policy", "keep"),
-        ("cleanup.policy", ""),
-        ("cleanup.policy", "delete,delete"),
+        ("cleanup.policy", "delete,keep"),
         ("highwater.durability", "none"),
         ("remote.storage.enable", "yes"),
         ("min.cleanable.dirty.ratio", "1.5"),
@@ -239,6 +238,9 @@ fn local_retention_resolves_to_the_whole_unless_given() {
     assert_eq!(resolve(&[]), (Some(week), None));
     assert_eq!(resolve(&[("retention.ms", "-1"), ("retention.bytes", "5")]), (None, Some(5)));
     assert_eq!(resolve(&[("local.retention.ms", "9"), ("local.retention.bytes", "0")]), (Some(9), Some(0)));
+    // A topic that does not delete keeps everything, locally too unless told.
+    assert_eq!(resolve(&[("cleanup.policy", ""), ("retention.bytes", "5")]), (None, None));
+    assert_eq!(resolve(&[("cleanup.policy", ""), ("local.retention.ms", "5")]), (Some(5), None));
     // A broker default lowered later does not break the topic: the smaller one holds.
     assert_eq!(resolve(&[("retention.ms", "5"), ("local.retention.ms", "9")]).0, Some(5));
     assert_eq!(resolve(&[("local.retention.ms", "-1")]).0, Some(week));

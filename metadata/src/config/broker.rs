@@ -81,9 +81,14 @@ impl BrokerConfig {
         };
         let mut listeners = listener::parse_list(&from.text("listeners").unwrap_or_default());
         listeners.retain(is_broker);
+        // A wildcard address among `listeners` is advertised as whatever the shell finds this machine to be called.
+        let told = listeners.iter().map(|listener| match listener.is_wildcard() {
+            true => Listener { host: String::new(), ..listener.clone() },
+            false => listener.clone(),
+        });
         let mut advertised_listeners = from
             .text("advertised.listeners")
-            .map_or_else(|| listeners.clone(), |text| listener::parse_list(&text));
+            .map_or_else(|| told.collect(), |text| listener::parse_list(&text));
         advertised_listeners.retain(is_broker);
         check_listeners(&from, &listeners, &advertised_listeners)?;
 

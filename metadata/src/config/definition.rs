@@ -71,7 +71,7 @@ pub enum Check {
     Range(i64, i64),
     /// A number with a fraction in this range, both ends included.
     Fraction(f64, f64),
-    /// One of these words, or for a list: only these, and none twice.
+    /// One of these words, or for a list: any of these, or none.
     Words(&'static [&'static str]),
     /// Whatever the function accepts; otherwise it says what was expected.
     Rule(fn(&str) -> Result<(), &'static str>),

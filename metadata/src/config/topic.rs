@@ -14,9 +14,9 @@ use highwater_records::Durability;
 /// A topic's configuration: what was set for it, else the broker's default, else ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicConfig {
-    /// `retention.ms`; `None` for ever.
+    /// `retention.ms`; `None` for ever, and where `cleanup.policy` does not delete.
     pub retention_ms: Option<u64>,
-    /// `retention.bytes`; `None` for no limit.
+    /// `retention.bytes`; `None` for no limit, and where `cleanup.policy` does not delete.
     pub retention_bytes: Option<u64>,
     /// `local.retention.ms`, resolved and never more than `retention_ms`; `None` for ever.
     pub local_retention_ms: Option<u64>,
@@ -65,8 +65,9 @@ impl TopicConfig {
         replicas: usize,
     ) -> Result<TopicConfig, ConfigError> {
         let from = Reader { set, broker };
-        let retention_ms = limit(from.number("retention.ms")?);
-        let retention_bytes = limit(from.number("retention.bytes")?);
+        let deletes = from.has_policy("delete");
+        let retention_ms = limit(from.number("retention.ms")?).filter(|_| deletes);
+        let retention_bytes = limit(from.number("retention.bytes")?).filter(|_| deletes);
         let segment_bytes = match from.text("internal.segment.bytes") {
             Some(_) => from.u32("internal.segment.bytes")?,
             None => from.u32("segment.bytes")?,
@@ -146,15 +147,15 @@ impl Reader<'_> {
         self.parsed(name, |text| value::number(text)?.try_into().ok())
     }
 
-    fn only_deletes(&self) -> bool {
-        let policy = self.text("cleanup.policy").unwrap_or_default();
-        value::members(&policy).eq(["delete"])
+    fn has_policy(&self, policy: &str) -> bool {
+        let policies = self.text("cleanup.policy").unwrap_or_default();
+        value::members(&policies).any(|member| member == policy)
     }
 
     fn remote_storage(&self) -> Result<bool, ConfigError> {
         match self.text("remote.storage.enable") {
             Some(_) => self.parsed("remote.storage.enable", value::boolean),
-            None => Ok(self.broker.has_remote_storage() && self.only_deletes()),
+            None => Ok(self.broker.has_remote_storage() && !self.has_policy("compact")),
         }
     }
 
@@ -177,7 +178,7 @@ impl Reader<'_> {
                 "the broker has no bucket (`remote.log.storage.system.enable`)",
             );
         }
-        if !self.only_deletes() {
+        if self.has_policy("compact") {
             return refuse("remote.storage.enable", "topics that compact stay local");
         }
         if exceeds(self.number("local.retention.ms")?, self.number("retention.ms")?) {

@@ -26,7 +26,7 @@ pub const TOPIC_KEYS: &[Definition] = &[
         .checked(Words(&["compact", "delete"]))
         .unbuilt(|value| members(value).any(|word| word == "compact").then_some("compaction is not built"))
         .from(&[same("log.cleanup.policy", "delete")])
-        .doc("What happens to old segments: `delete` drops them by time and size."),
+        .doc("What happens to old segments: `delete` drops them by time and size; nothing happens with an empty list."),
     key("compression.gzip.level", Int, "-1")
         .checked(Rule(|value| match value.parse() {
             Ok(-1 | 1..=9) => Ok(()),
@@ -160,8 +160,8 @@ pub const TOPIC_KEYS: &[Definition] = &[
         .unused()
         .doc("Whether to delete what is in the bucket when remote storage is switched off."),
     Definition::new("remote.storage.enable", Boolean, None).doc(
-        "Whether sealed segments move to the bucket. Unless given: `true` for topics whose `cleanup.policy` is \
-         `delete` alone, `false` for others and when `remote.log.storage.system.enable` is `false`. Decided and \
+        "Whether sealed segments move to the bucket. Unless given: `true`, but `false` for topics that \
+         compact and when `remote.log.storage.system.enable` is `false`. Decided and \
          stored when the topic is created.",
     ),
     key("retention.bytes", Long, "-1")

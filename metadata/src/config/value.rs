@@ -8,7 +8,6 @@ use alloc::{
     borrow::Cow,
     format,
     string::{String, ToString},
-    vec::Vec,
 };
 
 /// The members of a list: what stands between commas, trimmed; none in an empty text.
@@ -64,11 +63,7 @@ pub(super) fn check(definition: &Definition, text: &str) -> Result<(), ConfigPro
             text.parse::<f64>().is_ok_and(|fraction| (low..=high).contains(&fraction))
         }
         Check::Words(words) => match definition.kind {
-            Kind::List => {
-                let given: Vec<&str> = members(text).collect();
-                let once = given.iter().enumerate().all(|(at, word)| !given[..at].contains(word));
-                !given.is_empty() && once && given.iter().all(|word| words.contains(word))
-            }
+            Kind::List => members(text).all(|word| words.contains(&word)),
             _ => words.contains(&text),
         },
         Check::Rule(rule) => {
@@ -89,7 +84,7 @@ pub(super) fn expected(definition: &Definition) -> String {
         Check::Words(words) => {
             let words = words.join("`, `");
             match kind {
-                Kind::List => format!("a list of `{words}`, each at most once"),
+                Kind::List => format!("a list of `{words}`, or an empty one"),
                 _ => format!("one of `{words}`"),
             }
         }
