@@ -9,7 +9,7 @@ from harness import places
 from harness.broker import Highwater, Kafka
 from harness.report import Report
 
-from . import after, before
+from . import after, before, swap
 from .apache import Apache
 from .confluent import Confluent
 from .dump import KINDS, dump
@@ -18,7 +18,7 @@ from .kcat import Kcat
 # Local copies stay until the suite restarts the broker with the second set.
 KEEP = {"log.local.retention.ms": "3600000", "log.retention.check.interval.ms": "300"}
 DROP = {"log.local.retention.ms": "1000"}
-FILES = "DumpLogSegments 4.3.1"
+FILES = "Apache Kafka 4.3.1"
 
 
 def main():
@@ -48,6 +48,7 @@ def through_both_tiers(report, broker, present):
     before.push_out(present, written)
     broker.stop()
     files_are_sound(report, broker, "every file after a clean stop")
+    kafka_serves(report, broker, written)
     broker.settings |= DROP
     broker.start()
     report.check("local copies dropped", FILES, lambda: after.wait_for_the_bucket(broker, written))
@@ -58,6 +59,16 @@ def through_both_tiers(report, broker, present):
     broker.start()
     after.reads(report, present, written, "from the bucket after kill -9")
     after.deletes(report, present)
+
+
+def kafka_serves(report, broker, written):
+    """Apache Kafka on a copy of the stopped broker's directory."""
+    why = Apache.missing() or Confluent.missing()
+    if why:
+        report.skip("Kafka serves the directory", FILES, why)
+        return
+    place = broker.folder / "swapped"
+    report.check("Kafka serves the directory", FILES, lambda: swap.serves(broker.data, written, Confluent, place))
 
 
 def write_readme(report):
