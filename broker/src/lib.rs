@@ -3,5 +3,8 @@
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod logging;
+pub mod metrics;
 pub mod properties;
 pub mod server;
+pub mod signals;

@@ -1,0 +1,10 @@
+//! What the broker counts, as Prometheus text over HTTP.
+//!
+//! Names are those that dashboards for Kafka query, as the usual JMX exporter spells them; what Kafka does not have is
+//! called `highwater_...`.
+
+mod endpoint;
+mod exposition;
+
+pub use endpoint::{MetricsEndpoint, Source};
+pub use exposition::{Exposition, Kind};
