@@ -3,8 +3,12 @@
 #[cfg(any(test, feature = "faults"))]
 pub mod memory;
 mod real;
+mod replace;
+mod slot;
 
 pub use real::RealDisk;
+pub(crate) use replace::{read_file, replace_file, write_file};
+pub(crate) use slot::FileSlot;
 
 use std::{fmt, io, io::IoSlice, path::Path, sync::Arc};
 

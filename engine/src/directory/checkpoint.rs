@@ -1,0 +1,237 @@
+//! The three checkpoint files of a directory, and our checksums of them.
+
+use std::{collections::BTreeMap, io, path::Path};
+
+use highwater_records::{Offset, PartitionIndex};
+
+use crate::{
+    disk::{Disk, read_file, replace_file},
+    name::LogName,
+    text::{self, Damaged, plain_number},
+};
+
+/// What a checkpoint file says, per log.
+pub(crate) type Offsets = BTreeMap<LogName, Offset>;
+
+/// One of the three files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Checkpoint {
+    RecoveryPoint,
+    LogStart,
+    HighWatermark,
+}
+
+impl Checkpoint {
+    pub(crate) const ALL: [Checkpoint; 3] =
+        [Checkpoint::RecoveryPoint, Checkpoint::LogStart, Checkpoint::HighWatermark];
+
+    pub(crate) const fn file_name(self) -> &'static str {
+        match self {
+            Checkpoint::RecoveryPoint => "recovery-point-offset-checkpoint",
+            Checkpoint::LogStart => "log-start-offset-checkpoint",
+            Checkpoint::HighWatermark => "replication-offset-checkpoint",
+        }
+    }
+}
+
+const CHECKSUMS: &str = "checkpoints.hwsum";
+
+/// The checkpoint files as they were last read or written.
+#[derive(Debug, Default)]
+pub(crate) struct Checkpoints {
+    texts: BTreeMap<Checkpoint, String>,
+    /// Checksums that a file may have: of its content and of the one that replaces it.
+    checksums: BTreeMap<String, Vec<u32>>,
+}
+
+/// What was read of a checkpoint file.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// There is none.
+    Missing,
+    /// Ours, as it was written.
+    Trusted(Offsets),
+    /// It reads, but our checksum does not vouch for it.
+    Hint(Offsets),
+    /// It does not read.
+    Damaged(Damaged),
+}
+
+impl Checkpoints {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// The disk's. A file that does not read is no error: it is a hint.
+    pub(crate) fn read(
+        disk: &dyn Disk,
+        root: &Path,
+    ) -> io::Result<(Checkpoints, BTreeMap<Checkpoint, Reading>)> {
+        let checksums = match read_file(disk, &root.join(CHECKSUMS))? {
+            Some(bytes) => decode_checksums(&bytes).unwrap_or_default(),
+            None => BTreeMap::new(),
+        };
+        let mut checkpoints = Checkpoints { texts: BTreeMap::new(), checksums };
+        let mut readings = BTreeMap::new();
+        for checkpoint in Checkpoint::ALL {
+            let reading = match read_file(disk, &root.join(checkpoint.file_name()))? {
+                None => Reading::Missing,
+                Some(bytes) => checkpoints.judge(checkpoint, bytes),
+            };
+            readings.insert(checkpoint, reading);
+        }
+        Ok((checkpoints, readings))
+    }
+
+    fn judge(&mut self, checkpoint: Checkpoint, bytes: Vec<u8>) -> Reading {
+        let offsets = match decode(&bytes) {
+            Ok(offsets) => offsets,
+            Err(damaged) => return Reading::Damaged(damaged),
+        };
+        let crc = crc32c::crc32c(&bytes);
+        let vouched = self.checksums.get(checkpoint.file_name()).is_some_and(|known| known.contains(&crc));
+        if vouched {
+            self.texts.insert(checkpoint, encode(&offsets));
+            Reading::Trusted(offsets)
+        } else {
+            Reading::Hint(offsets)
+        }
+    }
+
+    /// Replaces a file if its content changed; durable when it returns.
+    pub(crate) fn write(
+        &mut self,
+        disk: &dyn Disk,
+        root: &Path,
+        checkpoint: Checkpoint,
+        offsets: &Offsets,
+    ) -> io::Result<()> {
+        let text = encode(offsets);
+        if self.texts.get(&checkpoint) == Some(&text) {
+            return Ok(());
+        }
+        // The checksums first, and for both contents: there is no moment at which the file has another.
+        let old = self.texts.get(&checkpoint).map(|text| crc32c::crc32c(text.as_bytes()));
+        let new = crc32c::crc32c(text.as_bytes());
+        self.checksums.insert(checkpoint.file_name().to_owned(), old.into_iter().chain([new]).collect());
+        replace_file(disk, root, CHECKSUMS, encode_checksums(&self.checksums).as_bytes())?;
+        replace_file(disk, root, checkpoint.file_name(), text.as_bytes())?;
+        self.texts.insert(checkpoint, text);
+        Ok(())
+    }
+}
+
+fn encode(offsets: &Offsets) -> String {
+    let line = |(name, offset): (&LogName, &Offset)| format!("{} {} {offset}", name.topic, name.partition);
+    text::encode(offsets.iter().map(line))
+}
+
+fn decode(bytes: &[u8]) -> Result<Offsets, Damaged> {
+    let mut offsets = Offsets::new();
+    for line in text::decode(bytes)? {
+        let (name, offset) =
+            decode_line(line).ok_or(Damaged("a line is not <topic> <partition> <offset>"))?;
+        if offsets.insert(name, offset).is_some() {
+            return Err(Damaged("a log is there twice"));
+        }
+    }
+    Ok(offsets)
+}
+
+fn decode_line(line: &str) -> Option<(LogName, Offset)> {
+    let mut words = line.split(' ');
+    let (topic, partition, offset) = (words.next()?, words.next()?, words.next()?);
+    if words.next().is_some() {
+        return None;
+    }
+    // By way of its name, so that topic and partition are held to the same rules.
+    let name: LogName = format!("{topic}-{partition}").parse().ok()?;
+    (name.partition == PartitionIndex(plain_number(partition)?)).then_some(())?;
+    Some((name, Offset::new(plain_number(offset)?)?))
+}
+
+fn encode_checksums(checksums: &BTreeMap<String, Vec<u32>>) -> String {
+    let lines: Vec<String> = checksums
+        .iter()
+        .flat_map(|(file, known)| known.iter().map(move |crc| format!("{file} {crc:08x}")))
+        .collect();
+    text::seal(text::encode(lines.into_iter()))
+}
+
+fn decode_checksums(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u32>>, Damaged> {
+    let mut checksums: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    for line in text::decode(text::unseal(bytes)?)? {
+        let (file, crc) = line.split_once(' ').ok_or(Damaged("a line is not <file> <checksum>"))?;
+        let crc = u32::from_str_radix(crc, 16).map_err(|_| Damaged("a line is not <file> <checksum>"))?;
+        checksums.entry(file.to_owned()).or_default().push(crc);
+    }
+    Ok(checksums)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::memory::MemoryDisk;
+
+    fn offsets(value: u64) -> Offsets {
+        let name = |topic: &str, partition| LogName::new(topic, PartitionIndex(partition));
+        let offset = |value| Offset::new(value).unwrap();
+        BTreeMap::from([
+            (name("a-b", 0), offset(value)),
+            (name("a-b", 11), offset(0)),
+            (name("c", 2), Offset::MAX),
+        ])
+    }
+
+    fn read(disk: &MemoryDisk) -> Reading {
+        let (_, mut readings) = Checkpoints::read(disk, Path::new("/")).unwrap();
+        readings.remove(&Checkpoint::RecoveryPoint).unwrap()
+    }
+
+    #[test]
+    fn the_text_is_kafkas() {
+        assert_eq!(encode(&offsets(7)), "0\n3\na-b 0 7\na-b 11 0\nc 2 9223372036854775807\n");
+        assert_eq!(decode(encode(&offsets(7)).as_bytes()), Ok(offsets(7)));
+    }
+
+    #[test]
+    fn it_is_trusted_at_every_moment_of_being_replaced() {
+        for stop in 0..100 {
+            let disk = MemoryDisk::new();
+            let mut checkpoints = Checkpoints::default();
+            let recovery = Checkpoint::RecoveryPoint;
+            checkpoints.write(&disk, Path::new("/"), recovery, &offsets(1)).unwrap();
+            disk.stop_after(stop, true);
+            let done = checkpoints
+                .write(&disk, Path::new("/"), recovery, &offsets(2))
+                .and_then(|()| checkpoints.write(&disk, Path::new("/"), recovery, &offsets(3)));
+            disk.crash(stop);
+            match read(&disk) {
+                Reading::Trusted(found) => assert!((1..=3).any(|value| found == offsets(value))),
+                other => panic!("{other:?} after {stop} changes"),
+            }
+            if done.is_ok() {
+                assert_eq!(read(&disk), Reading::Trusted(offsets(3)));
+                return;
+            }
+        }
+        panic!("the workload never came to its end");
+    }
+
+    #[test]
+    fn no_flipped_bit_is_trusted_and_wrong() {
+        let disk = MemoryDisk::new();
+        Checkpoints::default().write(&disk, Path::new("/"), Checkpoint::RecoveryPoint, &offsets(12)).unwrap();
+        for file in disk.files() {
+            let bytes = disk.contents(&file).unwrap();
+            for bit in 0..bytes.len() * 8 {
+                let mut flipped = bytes.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                disk.overwrite(&file, &flipped).unwrap();
+                if let Reading::Trusted(found) = read(&disk) {
+                    assert_eq!(found, offsets(12), "{} bit {bit}", file.display());
+                }
+            }
+            disk.overwrite(&file, &bytes).unwrap();
+        }
+    }
+}

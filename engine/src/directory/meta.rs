@@ -1,0 +1,97 @@
+//! Whose directory it is (`meta.properties`), whose log it is (`partition.metadata`), and whether the last stop was
+//! clean (`.kafka_cleanshutdown`).
+
+use highwater_records::{BrokerId, TopicId};
+
+use crate::text::{Damaged, plain_number};
+
+pub(super) const META_PROPERTIES: &str = "meta.properties";
+pub(super) const PARTITION_METADATA: &str = "partition.metadata";
+pub(super) const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
+
+/// What Kafka writes when it does not know its broker epoch.
+pub(super) const CLEAN_SHUTDOWN_TEXT: &str = r#"{"version":0,"brokerEpoch":-1}"#;
+
+/// The content of `meta.properties`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Meta {
+    pub(super) cluster_id: String,
+    pub(super) node_id: BrokerId,
+    pub(super) directory_id: TopicId,
+}
+
+/// A `meta.properties` that does not open the door.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum BadMeta {
+    Version(String),
+    Damaged(Damaged),
+}
+
+impl Meta {
+    pub(super) fn encode(&self) -> String {
+        let Meta { cluster_id, node_id, directory_id } = self;
+        format!("version=1\ncluster.id={cluster_id}\nnode.id={node_id}\ndirectory.id={directory_id}\n")
+    }
+
+    /// Reads Java's properties as far as Kafka and we write them: no escapes, no continued lines.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Meta, BadMeta> {
+        let damaged = |what| BadMeta::Damaged(Damaged(what));
+        let text = std::str::from_utf8(bytes).map_err(|_| damaged("not text"))?;
+        let value = |key: &str| {
+            let mut lines =
+                text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
+            lines.find(|(name, _)| *name == key).map(|(_, value)| value)
+        };
+        let version = value("version").ok_or(damaged("it has no version"))?;
+        if version != "1" {
+            return Err(BadMeta::Version(version.to_owned()));
+        }
+        let cluster_id = value("cluster.id").ok_or(damaged("it has no cluster.id"))?.to_owned();
+        let node_id = value("node.id").and_then(plain_number).ok_or(damaged("it has no node.id"))?;
+        let directory_id =
+            value("directory.id").and_then(|id| id.parse().ok()).ok_or(damaged("it has no directory.id"))?;
+        Ok(Meta { cluster_id, node_id: BrokerId(node_id), directory_id })
+    }
+}
+
+pub(super) fn encode_partition_metadata(topic_id: TopicId) -> String {
+    format!("version: 0\ntopic_id: {topic_id}\n")
+}
+
+pub(super) fn decode_partition_metadata(bytes: &[u8]) -> Result<TopicId, Damaged> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Damaged("not text"))?;
+    let mut lines = text.lines();
+    if lines.next() != Some("version: 0") {
+        return Err(Damaged("its version is not 0"));
+    }
+    lines
+        .next()
+        .and_then(|line| line.strip_prefix("topic_id: "))
+        .and_then(|id| id.parse().ok())
+        .ok_or(Damaged("it has no topic id"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trips() {
+        let id = TopicId::from_random(1, 2);
+        let meta =
+            Meta { cluster_id: "MkU3OEVBNTcwNTJENDM2Qk".to_owned(), node_id: BrokerId(4), directory_id: id };
+        assert_eq!(Meta::decode(meta.encode().as_bytes()), Ok(meta));
+        assert_eq!(decode_partition_metadata(encode_partition_metadata(id).as_bytes()), Ok(id));
+    }
+
+    #[test]
+    fn kafkas_file_is_read_and_a_newer_one_refused() {
+        let kafka = "#\n#Sat Nov 21 11:53:03 UTC 2026\ncluster.id=abc\ndirectory.id=AQIDBAUGBwgJCgsMDQ4PEA\n\
+                     node.id=1\nversion=1\n";
+        assert_eq!(Meta::decode(kafka.as_bytes()).unwrap().node_id, BrokerId(1));
+        let newer = kafka.replace("version=1", "version=2");
+        assert_eq!(Meta::decode(newer.as_bytes()), Err(BadMeta::Version("2".to_owned())));
+        assert!(matches!(Meta::decode(b"version=1\n"), Err(BadMeta::Damaged(_))));
+        assert!(decode_partition_metadata(b"version: 1\ntopic_id: AQIDBAUGBwgJCgsMDQ4PEA\n").is_err());
+    }
+}

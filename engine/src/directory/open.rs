@@ -1,0 +1,263 @@
+//! Opening a directory of many.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use highwater_records::{BrokerId, TimestampMs, TopicId};
+use parking_lot::Mutex;
+
+use super::{
+    DirOptions, EntryState, Health, LogDir, LogEntry,
+    checkpoint::{Checkpoint, Checkpoints, Reading},
+    meta::{self, BadMeta, Meta},
+    remove::remove_log_directory,
+};
+use crate::{
+    disk::{Disk, read_file, replace_file},
+    name::LogName,
+};
+
+/// What [`LogDir::open`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenReport {
+    /// Whether the last stop was clean, so that logs open without recovery.
+    pub clean: bool,
+    /// The logs, none of them open yet.
+    pub logs: Vec<LogName>,
+    /// Directories with the name of a log that hold records but no readable `partition.metadata`; left alone.
+    pub unidentified: Vec<LogName>,
+    /// Checkpoint files that were not as they were written. They bound nothing, so recovery reads more.
+    pub distrusted: Vec<String>,
+}
+
+/// Why a directory cannot be opened; each needs a person.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenDirError {
+    /// Somebody has it.
+    #[error(
+        "{directory} is in use: another broker, or another part of this process, holds {directory}/.lock"
+    )]
+    Locked {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// It belongs to another cluster.
+    #[error("{directory} belongs to cluster {found}, not to {expected}")]
+    OtherCluster {
+        /// The directory.
+        directory: PathBuf,
+        /// What its `meta.properties` says.
+        found: String,
+        /// What was asked for.
+        expected: String,
+    },
+    /// It belongs to another broker.
+    #[error("{directory} belongs to node.id={found}, not to node.id={expected}")]
+    OtherBroker {
+        /// The directory.
+        directory: PathBuf,
+        /// What its `meta.properties` says.
+        found: BrokerId,
+        /// What was asked for.
+        expected: BrokerId,
+    },
+    /// Something newer wrote it. Nothing was changed.
+    #[error("{directory}/meta.properties has version {found}; this program reads version 1")]
+    Version {
+        /// The directory.
+        directory: PathBuf,
+        /// What its `meta.properties` says.
+        found: String,
+    },
+    /// It does not say whose it is.
+    #[error("{directory}/meta.properties cannot be used: {reason}")]
+    Unidentified {
+        /// The directory.
+        directory: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The disk's error.
+    #[error("cannot open {directory}: {error}")]
+    Disk {
+        /// The directory.
+        directory: PathBuf,
+        /// What the disk said.
+        error: io::Error,
+    },
+}
+
+impl LogDir {
+    /// Opens a directory of logs, creating it if there is none, and takes its lock. Logs are opened later, one by one.
+    ///
+    /// # Errors
+    /// When it is in use, belongs to somebody else or to a newer program, or cannot be read. Nothing is changed then.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        options: DirOptions,
+        _now: TimestampMs,
+    ) -> Result<(Arc<LogDir>, OpenReport), OpenDirError> {
+        let failed = |error| OpenDirError::Disk { directory: path.to_owned(), error };
+        disk.create_dir_all(path).map_err(failed)?;
+        let lock = disk.lock(&path.join(".lock")).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => OpenDirError::Locked { directory: path.to_owned() },
+            _ => failed(error),
+        })?;
+        let listed = disk.list(path).map_err(failed)?;
+        if !listed.iter().any(|entry| entry.name == meta::META_PROPERTIES) {
+            sync_ancestors(&*disk, path).map_err(failed)?;
+        }
+        identify(&*disk, path, &options, listed.iter().any(|entry| entry.is_dir && is_log(&entry.name)))?;
+
+        let mut report =
+            OpenReport { clean: take_clean_mark(&*disk, path).map_err(failed)?, ..OpenReport::default() };
+        let (checkpoints, readings) = Checkpoints::read(&*disk, path).map_err(failed)?;
+        report.distrusted = distrusted(&readings);
+        let mut logs = BTreeMap::new();
+        for entry in &listed {
+            let directory = path.join(&entry.name);
+            if entry.is_dir && entry.name.ends_with(super::remove::DELETED_DIRECTORY) {
+                remove_log_directory(&*disk, path, &directory).map_err(failed)?;
+            } else if entry.is_dir
+                && let Ok(name) = entry.name.parse::<LogName>()
+            {
+                match read_topic_id(&*disk, &directory).map_err(failed)? {
+                    Identity::Known(topic_id) => {
+                        let state = Mutex::new(state_of(&name, &readings));
+                        let entry = LogEntry { name: name.clone(), topic_id, path: directory, state };
+                        logs.insert(name, Arc::new(entry));
+                    }
+                    Identity::Unknown => report.unidentified.push(name),
+                    Identity::Empty => {}
+                }
+            } else if !entry.is_dir && entry.name.ends_with(crate::name::TEMPORARY) {
+                disk.remove_file(&directory).map_err(failed)?;
+            }
+        }
+        for name in &report.unidentified {
+            tracing::error!(directory = %path.display(), log = %name, "records without a readable partition.metadata");
+        }
+        report.logs = logs.keys().cloned().collect();
+        let directory = LogDir {
+            disk,
+            path: path.to_owned(),
+            health: Arc::new(Health::default()),
+            clean_at_open: report.clean,
+            logs: Mutex::new(logs),
+            checkpoints: Mutex::new(checkpoints),
+            doomed: Mutex::default(),
+            _lock: lock,
+        };
+        Ok((Arc::new(directory), report))
+    }
+}
+
+/// Makes the path of a new directory durable, as far up as this program may look.
+fn sync_ancestors(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    for ancestor in path.ancestors().skip(1) {
+        let ancestor = if ancestor.as_os_str().is_empty() { Path::new(".") } else { ancestor };
+        match disk.sync_dir(ancestor) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
+fn is_log(name: &str) -> bool {
+    name.parse::<LogName>().is_ok()
+}
+
+/// Compares `meta.properties` with what is expected, and writes it into a new directory.
+fn identify(disk: &dyn Disk, path: &Path, options: &DirOptions, has_logs: bool) -> Result<(), OpenDirError> {
+    let directory = path.to_owned();
+    let failed = |error| OpenDirError::Disk { directory: path.to_owned(), error };
+    let Some(bytes) = read_file(disk, &path.join(meta::META_PROPERTIES)).map_err(failed)? else {
+        if has_logs {
+            let reason = "it is missing, though there are logs".to_owned();
+            return Err(OpenDirError::Unidentified { directory, reason });
+        }
+        let DirOptions { cluster_id, node_id, new_directory_id } = options.clone();
+        let meta = Meta { cluster_id, node_id, directory_id: new_directory_id };
+        return replace_file(disk, path, meta::META_PROPERTIES, meta.encode().as_bytes()).map_err(failed);
+    };
+    match Meta::decode(&bytes) {
+        Err(BadMeta::Version(found)) => Err(OpenDirError::Version { directory, found }),
+        Err(BadMeta::Damaged(reason)) => {
+            Err(OpenDirError::Unidentified { directory, reason: reason.to_string() })
+        }
+        Ok(meta) if meta.cluster_id != options.cluster_id => Err(OpenDirError::OtherCluster {
+            directory,
+            found: meta.cluster_id,
+            expected: options.cluster_id.clone(),
+        }),
+        Ok(meta) if meta.node_id != options.node_id => {
+            Err(OpenDirError::OtherBroker { directory, found: meta.node_id, expected: options.node_id })
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Whether the last stop was clean. From now on this one is not: the mark is gone, durably, before anything is
+/// written.
+fn take_clean_mark(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
+    match disk.remove_file(&path.join(meta::CLEAN_SHUTDOWN)) {
+        Ok(()) => disk.sync_dir(path).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+enum Identity {
+    Known(TopicId),
+    /// There is something in it, and nobody knows whose.
+    Unknown,
+    /// The rest of an unfinished creation.
+    Empty,
+}
+
+fn read_topic_id(disk: &dyn Disk, directory: &Path) -> io::Result<Identity> {
+    let bytes = read_file(disk, &directory.join(meta::PARTITION_METADATA))?;
+    if let Some(topic_id) = bytes.and_then(|bytes| meta::decode_partition_metadata(&bytes).ok()) {
+        return Ok(Identity::Known(topic_id));
+    }
+    for entry in disk.list(directory)? {
+        if entry.name.contains(".log")
+            && disk.open(&directory.join(&entry.name), crate::disk::Open::Read)?.len()? > 0
+        {
+            return Ok(Identity::Unknown);
+        }
+    }
+    Ok(Identity::Empty)
+}
+
+fn distrusted(readings: &BTreeMap<Checkpoint, Reading>) -> Vec<String> {
+    let bad = |(checkpoint, reading): (&Checkpoint, &Reading)| match reading {
+        Reading::Missing | Reading::Trusted(_) => None,
+        Reading::Hint(_) => {
+            Some(format!("{} has another checksum than when it was written", checkpoint.file_name()))
+        }
+        Reading::Damaged(damaged) => Some(format!("{} does not read: {damaged}", checkpoint.file_name())),
+    };
+    readings.iter().filter_map(bad).collect()
+}
+
+fn state_of(name: &LogName, readings: &BTreeMap<Checkpoint, Reading>) -> EntryState {
+    let read = |checkpoint| match &readings[&checkpoint] {
+        Reading::Trusted(offsets) => offsets.get(name).copied(),
+        _ => None,
+    };
+    let recovery_point = read(Checkpoint::RecoveryPoint);
+    EntryState {
+        recovery_point,
+        durable_end: recovery_point,
+        log_start: read(Checkpoint::LogStart),
+        high_watermark: read(Checkpoint::HighWatermark),
+        ..EntryState::default()
+    }
+}

@@ -1,0 +1,194 @@
+//! Appending a batch: into the page cache, never further.
+
+use std::{io::IoSlice, sync::Arc};
+
+use highwater_records::{
+    LeaderEpoch, Offset, TimestampMs,
+    batch::{CheckedBatch, Producer, TimestampType},
+};
+
+use super::{AppendError, Log};
+use crate::{
+    producer::{SequenceError, Verdict},
+    segment::BatchHeader,
+};
+
+/// Where a batch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Offset of its first record.
+    pub base_offset: Offset,
+    /// Offset of its last record (inclusive).
+    pub last_offset: Offset,
+    /// The broker's time it was stamped with, on a topic with log-append time.
+    pub append_time: Option<TimestampMs>,
+    /// Whether it was there already: nothing was appended, and the offsets are the original ones.
+    pub duplicate: bool,
+}
+
+impl Log {
+    /// Appends a batch at the log end, as the leader of `epoch`. It lies in the page cache when this returns, and
+    /// readers taken from now on have it; it is durable after the next commit.
+    ///
+    /// # Errors
+    /// Any; the log is as it was before.
+    pub fn append(
+        &mut self,
+        batch: CheckedBatch,
+        epoch: LeaderEpoch,
+        now: TimestampMs,
+    ) -> Result<Appended, AppendError> {
+        self.check()?;
+        let header = BatchHeader::of(&batch.view());
+        self.check_size(header.size, u64::from(self.config.max_message_bytes))?;
+        self.check_epoch(epoch)?;
+        if let Some(producer) = header.producer
+            && let Some(duplicate) = self.check_sequence(producer, header.last_offset_delta)?
+        {
+            return Ok(duplicate);
+        }
+        let (batch, header) = match self.config.timestamp_type {
+            TimestampType::CreateTime => {
+                self.check_timestamp(&header, now)?;
+                (batch, header)
+            }
+            TimestampType::LogAppendTime => {
+                let stamped = batch.with_log_append_time(now);
+                let header = BatchHeader::of(&stamped.view());
+                (stamped, header)
+            }
+        };
+        let base = self.positions.log_end;
+        let next =
+            base.checked_add(u64::from(header.last_offset_delta) + 1).ok_or(AppendError::OffsetsExhausted)?;
+        let placed = header.placed(base, next, epoch);
+        self.write(&batch, &placed, epoch, now)?;
+        Ok(Appended {
+            base_offset: base,
+            last_offset: placed.last_offset,
+            append_time: placed.log_append_time.then_some(now),
+            duplicate: false,
+        })
+    }
+
+    /// Appends a batch that a leader has placed: offsets, leader epoch and timestamps stay, sequences are noted and
+    /// not judged.
+    ///
+    /// # Errors
+    /// `OutOfPlace` unless it begins at the log end, `StaleLeaderEpoch`, `NoLeaderEpoch`, or as [`Log::append`].
+    pub fn append_as_follower(
+        &mut self,
+        batch: CheckedBatch,
+        now: TimestampMs,
+    ) -> Result<Appended, AppendError> {
+        self.check()?;
+        let header = BatchHeader::of(&batch.view());
+        self.check_size(header.size, u64::MAX)?;
+        let epoch = header.leader_epoch.ok_or(AppendError::NoLeaderEpoch)?;
+        self.check_epoch(epoch)?;
+        if header.base_offset != self.positions.log_end {
+            return Err(AppendError::OutOfPlace {
+                found: header.base_offset,
+                expected: self.positions.log_end,
+            });
+        }
+        self.write(&batch, &header, epoch, now)?;
+        Ok(Appended {
+            base_offset: header.base_offset,
+            last_offset: header.last_offset,
+            append_time: header.log_append_time.then_some(header.max_timestamp).flatten(),
+            duplicate: false,
+        })
+    }
+
+    fn check_size(&self, size: u64, max: u64) -> Result<(), AppendError> {
+        let max = max.min(u64::from(self.config.segment_bytes));
+        if size > max { Err(AppendError::TooLarge { size, max }) } else { Ok(()) }
+    }
+
+    fn check_epoch(&self, epoch: LeaderEpoch) -> Result<(), AppendError> {
+        match self.latest_epoch() {
+            Some(latest) if epoch < latest => Err(AppendError::StaleLeaderEpoch { found: epoch, latest }),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_sequence(&self, producer: Producer, delta: u32) -> Result<Option<Appended>, AppendError> {
+        match self.producers.check(producer, delta) {
+            Ok(Verdict::New) => Ok(None),
+            Ok(Verdict::Duplicate { base_offset, last_offset, timestamp }) => {
+                let append_time =
+                    (self.config.timestamp_type == TimestampType::LogAppendTime).then_some(timestamp);
+                Ok(Some(Appended { base_offset, last_offset, append_time, duplicate: true }))
+            }
+            Err(SequenceError::OutOfOrder { expected }) => Err(AppendError::OutOfOrderSequence {
+                found: producer.base_sequence.unwrap_or(expected),
+                expected,
+            }),
+            Err(SequenceError::OldEpoch { current }) => {
+                Err(AppendError::InvalidProducerEpoch { found: producer.epoch, current })
+            }
+            Err(SequenceError::DuplicateBeyondWindow) => Err(AppendError::DuplicateBeyondWindow),
+        }
+    }
+
+    /// The batch's largest timestamp; that of single records is the business of whoever checked the batch deeply.
+    fn check_timestamp(&self, header: &BatchHeader, now: TimestampMs) -> Result<(), AppendError> {
+        let Some(timestamp) = header.max_timestamp else { return Ok(()) };
+        let beyond = |limit: Option<u64>, distance: i64| {
+            limit.is_some_and(|limit| u64::try_from(distance).is_ok_and(|distance| distance > limit))
+        };
+        let (before, after) = (now.0.saturating_sub(timestamp.0), timestamp.0.saturating_sub(now.0));
+        if beyond(self.config.timestamp_before_max_ms, before)
+            || beyond(self.config.timestamp_after_max_ms, after)
+        {
+            return Err(AppendError::InvalidTimestamp { timestamp, now });
+        }
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        batch: &CheckedBatch,
+        placed: &BatchHeader,
+        epoch: LeaderEpoch,
+        now: TimestampMs,
+    ) -> Result<(), AppendError> {
+        if self.roll_before(placed, now) {
+            self.roll_active(now)?;
+        } else {
+            self.remove_rest()?;
+        }
+        let active = self.active().clone();
+        let mut facts = active.facts();
+        let entries = facts.add(active.base, placed, self.config.index_interval_bytes);
+        facts.first_append.get_or_insert(now);
+        let prefix = batch.patched_prefix(placed.base_offset, epoch);
+        let slices = [IoSlice::new(&prefix), IoSlice::new(&batch.bytes()[prefix.len()..])];
+        if let Err(error) = active.append(&slices, placed, facts) {
+            // Whatever was written lies behind the end. If it cannot be removed now, the next append will.
+            self.rest_behind_end = active.cut_back().is_err();
+            return Err(error.into());
+        }
+        active.push(entries);
+        self.pending.touch(&active);
+        if self.latest_epoch() != Some(epoch) {
+            Arc::make_mut(&mut self.epochs).assign(epoch, placed.base_offset);
+            self.epochs_dirty = true;
+        }
+        self.producers.note(placed, now);
+        self.positions.log_end = placed.next_offset;
+        self.follow_own_watermark();
+        self.publish();
+        Ok(())
+    }
+
+    /// Removes what a failed append left behind the end, before anything is written there or the file is sealed.
+    pub(super) fn remove_rest(&mut self) -> std::io::Result<()> {
+        if self.rest_behind_end {
+            self.active().cut_back()?;
+            self.rest_behind_end = false;
+        }
+        Ok(())
+    }
+}

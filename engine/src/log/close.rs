@@ -1,0 +1,46 @@
+//! A clean stop of one log.
+
+use highwater_records::TimestampMs;
+
+use super::{ChangeError, Log};
+use crate::{disk::replace_file, epochs};
+
+impl Log {
+    /// Ends the use of the log in order: producer snapshot at the log end, indexes and batches synced, so that it
+    /// opens without recovery. Waits for syncs. After an error the log counts as not closed: it is recovered when it
+    /// is opened again.
+    ///
+    /// # Errors
+    /// The disk's, or when the directory is offline.
+    pub fn close(mut self, now: TimestampMs) -> Result<(), ChangeError> {
+        self.check()?;
+        self.remove_rest()?;
+        self.expire_producers(now);
+        let end = self.positions.log_end;
+        let directory = self.path().to_owned();
+        let mut files = self.write_snapshot(end)?;
+        files.extend(self.active().save_indexes(&self.dir.disk, &directory)?);
+        let health = self.dir.health().clone();
+        let offline = |error| health.fail("a sync failed", &error);
+        for segment in self.pending.segments() {
+            segment.sync().map_err(offline)?;
+        }
+        self.active().sync().map_err(offline)?;
+        for file in files {
+            file.sync_data().map_err(offline)?;
+        }
+        if self.epochs_dirty {
+            let text = self.epochs.encode();
+            replace_file(&*self.dir.disk, &directory, epochs::FILE_NAME, text.as_bytes())?;
+        }
+        self.dir.disk.sync_dir(&directory).map_err(offline)?;
+        self.pending.clear();
+        self.positions.durable_end = end;
+        self.follow_own_watermark();
+        self.publish();
+        let mut state = self.entry.state.lock();
+        state.dirty = false;
+        state.settled = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! Making appends durable: taken under the caller's lock, synced without it, noted under it again.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use highwater_records::Offset;
+
+use super::Log;
+use crate::{
+    directory::{Health, Offline},
+    disk::{Disk, replace_file},
+    epochs::{self, LeaderEpochs},
+    segment::Segment,
+};
+
+/// What is not durable yet.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// Segments that have bytes since they were last synced, oldest first.
+    segments: Vec<Arc<Segment>>,
+    /// Segments created since the directory was last synced.
+    names: u64,
+    /// The lowest point that the log was truncated to while a commit was under way.
+    truncated_to: Option<Offset>,
+}
+
+impl Pending {
+    pub(super) fn touch(&mut self, segment: &Arc<Segment>) {
+        if self.segments.last().is_none_or(|last| !Arc::ptr_eq(last, segment)) {
+            self.segments.push(segment.clone());
+        }
+    }
+
+    pub(super) fn name_created(&mut self) {
+        self.names += 1;
+    }
+
+    pub(super) fn truncated(&mut self, to: Offset) {
+        self.truncated_to = Some(self.truncated_to.map_or(to, |before| before.min(to)));
+        self.segments.retain(|segment| segment.base < to);
+    }
+
+    /// Forgets deleted segments.
+    pub(super) fn deleted_below(&mut self, first: Offset) {
+        self.segments.retain(|segment| segment.base >= first);
+    }
+
+    pub(super) fn segments(&self) -> &[Arc<Segment>] {
+        &self.segments
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.segments.clear();
+        self.names = 0;
+    }
+}
+
+/// A commit that was begun: syncs everything appended before it was taken. Dropping it without
+/// [`Log::finish_commit`] loses nothing: the next one takes it all again.
+#[derive(Debug)]
+#[must_use = "nothing is durable until it has run"]
+pub struct CommitJob {
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    health: Arc<Health>,
+    segments: Vec<Arc<Segment>>,
+    names: u64,
+    epochs: Option<Arc<LeaderEpochs>>,
+    plan: Plan,
+}
+
+/// A commit that has run; its log must hear of it.
+#[derive(Debug)]
+#[must_use = "the log's durable end moves only when the log hears of it"]
+pub struct CommitDone {
+    plan: Plan,
+    segments: Vec<Arc<Segment>>,
+    names: u64,
+    epochs: Option<Arc<LeaderEpochs>>,
+    result: Result<(), Offline>,
+}
+
+#[derive(Debug)]
+struct Plan {
+    /// Everything below is durable once the job has run.
+    target: Offset,
+    /// The active segment's base and size when the job was taken.
+    active: (Offset, u64),
+    /// While this lives, no other commit of the log begins.
+    _token: Arc<()>,
+}
+
+/// A sync failed. Whatever waits for it must not be acknowledged, ever.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub struct CommitError(#[from] pub Offline);
+
+impl CommitJob {
+    /// Syncs. Blocks for as long as the disk takes; hold no lock. A failure takes the whole directory offline.
+    pub fn run(self) -> CommitDone {
+        let CommitJob { disk, directory, health, segments, names, epochs, plan } = self;
+        let sync = || -> io::Result<()> {
+            for segment in &segments {
+                segment.sync()?;
+            }
+            if let Some(epochs) = &epochs {
+                replace_file(&*disk, &directory, epochs::FILE_NAME, epochs.encode().as_bytes())?;
+            } else if names > 0 {
+                disk.sync_dir(&directory)?;
+            }
+            Ok(())
+        };
+        let result =
+            health.check().and_then(|()| sync().map_err(|error| health.fail("a sync failed", &error)));
+        CommitDone { plan, segments, names, epochs, result }
+    }
+}
+
+impl Log {
+    /// Takes everything that is not durable yet, or `None` if there is nothing, a commit is under way already, or the
+    /// directory is offline.
+    pub fn begin_commit(&mut self) -> Option<CommitJob> {
+        self.check().ok()?;
+        let nothing = self.pending.segments.is_empty() && self.pending.names == 0 && !self.epochs_dirty;
+        if nothing || self.committing.strong_count() > 0 {
+            return None;
+        }
+        let token = Arc::new(());
+        self.committing = Arc::downgrade(&token);
+        self.pending.truncated_to = None;
+        let active = self.active();
+        Some(CommitJob {
+            disk: self.dir.disk.clone(),
+            directory: self.path().to_owned(),
+            health: self.dir.health().clone(),
+            segments: self.pending.segments.clone(),
+            names: self.pending.names,
+            epochs: self.epochs_dirty.then(|| self.epochs.clone()),
+            plan: Plan {
+                target: self.positions.log_end,
+                active: (active.base, active.facts().size),
+                _token: token,
+            },
+        })
+    }
+
+    /// Notes a commit that has run. Returns the durable end: everything below it survives a power cut.
+    ///
+    /// # Errors
+    /// If the sync failed; the durable end has not moved and never will.
+    pub fn finish_commit(&mut self, done: CommitDone) -> Result<Offset, CommitError> {
+        let CommitDone { plan, segments, names, epochs, result } = done;
+        result?;
+        let active = self.active().clone();
+        let untouched = (active.base, active.facts().size) == plan.active;
+        self.pending.segments.retain(|segment| {
+            let synced = segments.iter().any(|synced| Arc::ptr_eq(synced, segment));
+            // What was active when the job was taken may have grown, or been sealed, since.
+            let complete = segment.base != plan.active.0 || untouched;
+            if synced && complete && segment.base != active.base {
+                segment.release();
+            }
+            !(synced && complete)
+        });
+        self.pending.names -= names.min(self.pending.names);
+        if epochs.is_some_and(|written| Arc::ptr_eq(&written, &self.epochs)) {
+            self.epochs_dirty = false;
+        }
+        let reached = self.pending.truncated_to.map_or(plan.target, |to| to.min(plan.target));
+        self.positions.durable_end = reached.max(self.positions.durable_end).min(self.positions.log_end);
+        self.follow_own_watermark();
+        self.publish();
+        Ok(self.positions.durable_end)
+    }
+
+    /// All three steps at once: syncs under the caller's lock. For programs with one thread.
+    ///
+    /// # Errors
+    /// If a sync fails, which takes the whole directory offline.
+    pub fn commit(&mut self) -> Result<Offset, CommitError> {
+        match self.begin_commit() {
+            Some(job) => {
+                let done = job.run();
+                self.finish_commit(done)
+            }
+            None => {
+                self.dir.check()?;
+                Ok(self.positions.durable_end)
+            }
+        }
+    }
+}

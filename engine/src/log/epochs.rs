@@ -1,0 +1,136 @@
+//! Leader epochs of a log that is being opened: the file if the batches agree with it, else the batches.
+
+use std::{io, path::Path, sync::Arc};
+
+use highwater_records::{LeaderEpoch, Offset};
+
+use crate::{
+    disk::{Disk, read_file},
+    epochs::{self, LeaderEpochs},
+    quarantine::Quarantined,
+    recovery::RecoveryReport,
+    segment::{BatchHeader, Depth, LARGE_WINDOW, SMALL_WINDOW, Segment, Step, Walk},
+};
+
+/// The epochs, and whether their file is behind.
+pub(super) fn load_epochs(
+    disk: &dyn Disk,
+    directory: &Path,
+    segments: &[Arc<Segment>],
+    quarantined: &[Quarantined],
+    log_start: Offset,
+    log_end: Offset,
+    report: &mut RecoveryReport,
+) -> io::Result<(LeaderEpochs, bool)> {
+    let bytes = read_file(disk, &directory.join(epochs::FILE_NAME))?;
+    let batches = Batches { segments, quarantined };
+    if let Some(mut loaded) = bytes.and_then(|bytes| LeaderEpochs::decode(&bytes).ok()) {
+        let trimmed = loaded.truncate_to(log_end) | loaded.advance_start_to(log_start);
+        if batches.agree_with(&loaded, log_end)? {
+            return Ok((loaded, trimmed));
+        }
+        report.notes.push(format!("{} does not fit the batches; rebuilt", epochs::FILE_NAME));
+        let below = segments.first().map_or(log_end, |first| first.base);
+        // What lies below the first local batch only the file can tell.
+        loaded.truncate_to(below);
+        return Ok((batches.rebuild(loaded)?, true));
+    }
+    let rebuilt = batches.rebuild(LeaderEpochs::default())?;
+    let dirty = !rebuilt.entries().is_empty();
+    Ok((rebuilt, dirty))
+}
+
+struct Batches<'a> {
+    segments: &'a [Arc<Segment>],
+    quarantined: &'a [Quarantined],
+}
+
+impl Batches<'_> {
+    /// Whether the batches on both sides of each entry, the first and the last, have the epochs that the table says.
+    fn agree_with(&self, table: &LeaderEpochs, log_end: Offset) -> io::Result<bool> {
+        let first = self.segments.first().map_or(log_end, |first| first.base);
+        let mut witnesses = vec![first];
+        for entry in table.entries().iter().filter(|entry| entry.start > first) {
+            witnesses.push(entry.start);
+            witnesses.extend(Offset::new(entry.start.get() - 1));
+        }
+        witnesses.extend(log_end.get().checked_sub(1).and_then(Offset::new));
+        for offset in witnesses {
+            let Some(batch) = self.holding(offset)? else { continue };
+            if batch.leader_epoch != table.epoch_of(batch.last_offset)
+                || batch.leader_epoch != table.epoch_of(batch.base_offset)
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn holding(&self, offset: Offset) -> io::Result<Option<BatchHeader>> {
+        let at = self.segments.partition_point(|segment| segment.base <= offset);
+        let Some(segment) = at.checked_sub(1).map(|at| &self.segments[at]) else { return Ok(None) };
+        let file = segment.log.get()?;
+        let mut walk = Walk::new(&*file, segment.facts().size, SMALL_WINDOW);
+        let relative = offset.since(segment.base);
+        let entry = segment.offset_index.last_where(|entry| u64::from(entry.relative) <= relative)?;
+        let mut position = entry.map_or(0, |entry| u64::from(entry.position));
+        while let Step::Batch(header) = walk.at(position, Depth::Headers)? {
+            if header.last_offset >= offset {
+                return Ok((header.base_offset <= offset).then_some(header));
+            }
+            position += header.size;
+        }
+        Ok(None)
+    }
+
+    fn rebuild(&self, older: LeaderEpochs) -> io::Result<LeaderEpochs> {
+        // (epoch, where it began, how many batches it has had)
+        let mut found: Vec<(LeaderEpoch, Offset, u64)> =
+            older.entries().iter().map(|entry| (entry.epoch, entry.start, u64::MAX)).collect();
+        for segment in self.segments {
+            self.walk(segment, |header| {
+                let Some(epoch) = header.leader_epoch else { return };
+                match found.last_mut() {
+                    Some((last, _, batches)) if *last == epoch => *batches = batches.saturating_add(1),
+                    // Epochs never go back. Of two that do not fit, one lone batch is the damaged one.
+                    Some((last, _, 1)) if *last > epoch => {
+                        found.pop();
+                        if found.last().is_none_or(|(last, ..)| *last < epoch) {
+                            found.push((epoch, header.base_offset, 1));
+                        }
+                    }
+                    Some((last, ..)) if *last > epoch => {}
+                    _ => found.push((epoch, header.base_offset, 1)),
+                }
+            })?;
+        }
+        let mut table = LeaderEpochs::default();
+        for (epoch, start, _) in found {
+            table.assign(epoch, start);
+        }
+        Ok(table)
+    }
+
+    fn walk(&self, segment: &Segment, mut visit: impl FnMut(&BatchHeader)) -> io::Result<()> {
+        let file = segment.log.get()?;
+        let mut walk = Walk::new(&*file, segment.facts().size, LARGE_WINDOW);
+        let mut position = 0;
+        loop {
+            match walk.at(position, Depth::Headers)? {
+                Step::Batch(header) => {
+                    visit(&header);
+                    position += header.size;
+                }
+                Step::End => return Ok(()),
+                Step::Bad(_) => {
+                    let damage =
+                        |q: &&Quarantined| q.segment == segment.base && q.positions.start == position;
+                    match self.quarantined.iter().find(damage) {
+                        Some(range) if range.positions.end > position => position = range.positions.end,
+                        _ => return Ok(()),
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! One partition's log: the writer's side.
+
+mod append;
+mod close;
+mod commit;
+mod epochs;
+mod error;
+mod open;
+mod retain;
+mod roll;
+mod sealed;
+mod truncate;
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    path::Path,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use highwater_records::{Durability, LeaderEpoch, Offset, ProducerId, TimestampMs, TopicId};
+
+pub use append::Appended;
+pub use commit::{CommitDone, CommitError, CommitJob};
+pub use error::{AppendError, ChangeError, CreateLogError, OpenLogError};
+pub use retain::{Deleted, StartReason};
+pub use sealed::{SealedSegment, SegmentParts};
+
+use crate::{
+    config::{LogConfig, Watermark},
+    directory::{LogDir, LogEntry},
+    epochs::{EpochStart, LeaderEpochs},
+    name::LogName,
+    positions::Positions,
+    producer::{ProducerState, ProducerStates},
+    quarantine::Quarantined,
+    reader::{LogReader, Picture},
+    segment::Segment,
+};
+
+/// One partition's log: the writer's side. There is one per log and process; the caller keeps its own lock around
+/// it.
+///
+/// Methods that take `&mut self` never wait for a sync, with the exceptions that say so (truncation and
+/// [`Log::close`]). What [`Log::append`] wrote lies in the page cache until a commit:
+///
+/// 1. [`Log::begin_commit`], under the caller's lock, takes what is pending;
+/// 2. [`CommitJob::run`] syncs it, without a lock, while appends go on;
+/// 3. [`Log::finish_commit`], under the lock again, moves the durable end.
+///
+/// [`Log::reader`] gives readers an immutable picture; they never see the writer again.
+pub struct Log {
+    dir: Arc<LogDir>,
+    entry: Arc<LogEntry>,
+    config: LogConfig,
+    /// Oldest first; the last one is active. Never empty.
+    segments: Arc<Vec<Arc<Segment>>>,
+    positions: Positions,
+    epochs: Arc<LeaderEpochs>,
+    /// Whether the epochs' file is behind.
+    epochs_dirty: bool,
+    producers: ProducerStates,
+    /// Offsets of the producer snapshots on the disk.
+    snapshots: BTreeSet<Offset>,
+    quarantine: Arc<Vec<Quarantined>>,
+    /// Cut files and when they were cut.
+    cuts: Vec<(String, i64)>,
+    pending: commit::Pending,
+    /// Held by the commit that is under way, if any.
+    committing: Weak<()>,
+    /// Grows when bytes that readers may be looking at change.
+    generation: Arc<AtomicU64>,
+    /// Bytes of a failed append may lie behind the active segment's end.
+    rest_behind_end: bool,
+    /// A change broke off halfway; only opening the log anew tells what is there.
+    broken: Option<String>,
+}
+
+impl Log {
+    /// Its name.
+    pub fn name(&self) -> &LogName {
+        &self.entry.name
+    }
+
+    /// Its topic's identity.
+    pub fn topic_id(&self) -> TopicId {
+        self.entry.topic_id
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &LogConfig {
+        &self.config
+    }
+
+    /// Changes its configuration, from the next operation on.
+    pub fn set_config(&mut self, config: LogConfig) {
+        self.config = config;
+        self.follow_own_watermark();
+        self.publish();
+    }
+
+    /// Where everything is.
+    pub fn positions(&self) -> Positions {
+        let recovery_point = self.entry.state.lock().recovery_point.unwrap_or(Offset::ZERO);
+        Positions { recovery_point: recovery_point.min(self.positions.durable_end), ..self.positions }
+    }
+
+    /// Moves the high watermark, as replication says: never back, and never beyond the log end. Returns where it is.
+    pub fn set_high_watermark(&mut self, high_watermark: Offset) -> Offset {
+        let to = high_watermark.min(self.positions.log_end).max(self.positions.high_watermark);
+        self.positions.high_watermark = to;
+        self.positions.last_stable = to;
+        self.publish();
+        to
+    }
+
+    /// An immutable picture of the log as it is now.
+    pub fn reader(&self) -> LogReader {
+        LogReader::new(Picture {
+            segments: self.segments.clone(),
+            active: self.active().facts(),
+            positions: self.positions(),
+            epochs: self.epochs.clone(),
+            quarantine: self.quarantine.clone(),
+            health: self.dir.health().clone(),
+            generation: self.generation.clone(),
+            taken_at: self.generation.load(Ordering::Acquire),
+        })
+    }
+
+    /// The largest known leader epoch not above `epoch`, and where it ended (exclusive). `None` if `epoch` is older
+    /// than everything known.
+    pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
+        self.epochs.end_offset_for(epoch, self.positions.log_end)
+    }
+
+    /// The leader epochs, oldest first.
+    pub fn epochs(&self) -> Vec<EpochStart> {
+        self.epochs.entries().to_vec()
+    }
+
+    /// The newest leader epoch in the log.
+    pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
+        self.epochs.latest().map(|latest| latest.epoch)
+    }
+
+    /// The producers that are remembered, by id.
+    pub fn producers(&self) -> impl Iterator<Item = (ProducerId, &ProducerState)> {
+        self.producers.producers.iter().map(|(id, state)| (*id, state))
+    }
+
+    /// Ranges that cannot be read because their bytes were damaged or lost, by offset.
+    pub fn quarantined(&self) -> &[Quarantined] {
+        &self.quarantine
+    }
+
+    /// Bytes of all local segments' batches.
+    pub fn size_bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.facts().size).sum()
+    }
+
+    /// Number of local segments, the active one included.
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
+    fn active(&self) -> &Arc<Segment> {
+        self.segments.last().expect("a log always has an active segment")
+    }
+
+    fn path(&self) -> &Path {
+        &self.entry.path
+    }
+
+    /// # Errors
+    /// When the directory is offline or this log is broken.
+    fn check(&self) -> Result<(), ChangeError> {
+        self.dir.check()?;
+        match &self.broken {
+            None => Ok(()),
+            Some(reason) => Err(ChangeError::Broken(reason.clone())),
+        }
+    }
+
+    /// Ends a mutation: the order of the positions is checked, and the directory learns what to write down.
+    fn publish(&mut self) {
+        let positions = self.positions();
+        positions.assert_order();
+        let mut state = self.entry.state.lock();
+        state.durable_end = Some(positions.durable_end);
+        state.log_start = Some(positions.log_start);
+        state.high_watermark = Some(positions.high_watermark);
+    }
+
+    fn follow_own_watermark(&mut self) {
+        if self.config.watermark == Watermark::Own {
+            let to = match self.config.durability {
+                Durability::Synced => self.positions.durable_end,
+                Durability::Replicated => self.positions.log_end,
+            };
+            // After a start beyond the durable end the watermark is already further.
+            self.positions.high_watermark = to.max(self.positions.high_watermark);
+            self.positions.last_stable = self.positions.high_watermark;
+        }
+    }
+
+    fn expire_producers(&mut self, now: TimestampMs) {
+        self.producers.expire(now, self.config.producer_expiry_ms);
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.entry.state.lock().open = false;
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log")
+            .field("name", &self.name().to_string())
+            .field("positions", &self.positions())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

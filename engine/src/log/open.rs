@@ -1,0 +1,179 @@
+//! From a directory to a log.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    sync::{Arc, Weak, atomic::AtomicU64},
+};
+
+use highwater_records::{Offset, TimestampMs};
+
+use super::{Log, OpenLogError, commit::Pending, epochs::load_epochs};
+use crate::{
+    config::LogConfig,
+    directory::{EntryState, LogDir, LogEntry},
+    disk::read_file,
+    positions::Positions,
+    quarantine::{self, Quarantined},
+    recovery::{Recovered, RecoveryReport, Situation, finish_leftovers, load_producers, recover_segments},
+};
+
+impl Log {
+    pub(crate) fn open(
+        dir: Arc<LogDir>,
+        entry: Arc<LogEntry>,
+        config: LogConfig,
+        now: TimestampMs,
+    ) -> Result<(Log, RecoveryReport), OpenLogError> {
+        let state = {
+            let mut state = entry.state.lock();
+            if state.deleted {
+                return Err(OpenLogError::NotFound(entry.name.clone()));
+            }
+            if state.open {
+                return Err(OpenLogError::AlreadyOpen(entry.name.clone()));
+            }
+            state.open = true;
+            *state
+        };
+        match recover(&dir, &entry, &config, state, now) {
+            Ok(opened) => Ok(opened),
+            Err(error) => {
+                entry.state.lock().open = false;
+                Err(error.into())
+            }
+        }
+    }
+}
+
+fn recover(
+    dir: &Arc<LogDir>,
+    entry: &Arc<LogEntry>,
+    config: &LogConfig,
+    state: EntryState,
+    now: TimestampMs,
+) -> io::Result<(Log, RecoveryReport)> {
+    let (disk, directory) = (&dir.disk, entry.path.as_path());
+    // Closed in this run is as good as the mark of a clean stop; left open in this run is not.
+    let clean = !state.dirty && (dir.clean_at_open() || state.settled);
+    let mut report = RecoveryReport { clean, ..RecoveryReport::default() };
+    let mut leftovers = finish_leftovers(&**disk, directory, &mut report)?;
+    let (known, walk_all) = known_quarantine(dir, entry, &mut report)?;
+    let situation = Situation {
+        disk,
+        directory,
+        bound: state.recovery_point,
+        last_stop_clean: clean,
+        log_start: state.log_start.unwrap_or(Offset::ZERO),
+        index_interval_bytes: config.index_interval_bytes,
+        now,
+    };
+    let recovered = recover_segments(&situation, &leftovers.segments, known, walk_all, &mut report)?;
+    report.quarantined = recovered.quarantined.clone();
+    for cut in &report.cut {
+        leftovers.cuts.extend(cut.file.clone().map(|file| (file, now.0)));
+    }
+
+    let producers = load_producers(
+        &**disk,
+        directory,
+        &recovered.segments,
+        &recovered.quarantined,
+        &mut leftovers.snapshots,
+        recovered.log_end,
+        now,
+    )?;
+    let positions = place(config, &state, &recovered);
+    let (epochs, epochs_dirty) = load_epochs(
+        &**disk,
+        directory,
+        &recovered.segments,
+        &recovered.quarantined,
+        positions.log_start,
+        recovered.log_end,
+        &mut report,
+    )?;
+    // Removed names stay removed before anything is appended.
+    disk.sync_dir(directory)?;
+
+    let Recovered { segments, mut quarantined, .. } = recovered;
+    if config.tiered {
+        // What lies below the local start is the bucket's to serve.
+        quarantined.retain(|range| range.offsets.end > positions.local_start);
+    }
+    let snapshots: BTreeSet<Offset> = leftovers.snapshots;
+    let mut log = Log {
+        dir: dir.clone(),
+        entry: entry.clone(),
+        config: config.clone(),
+        segments: Arc::new(segments),
+        positions,
+        epochs: Arc::new(epochs),
+        epochs_dirty,
+        producers,
+        snapshots,
+        quarantine: Arc::new(quarantined),
+        cuts: leftovers.cuts,
+        pending: Pending::default(),
+        committing: Weak::new(),
+        generation: Arc::new(AtomicU64::new(0)),
+        rest_behind_end: false,
+        broken: None,
+    };
+    {
+        let mut state = entry.state.lock();
+        state.settled = true;
+        state.dirty = true;
+        state.recovery_point =
+            Some(state.recovery_point.unwrap_or(positions.recovery_point).min(positions.durable_end));
+    }
+    log.follow_own_watermark();
+    log.publish();
+    Ok((log, report))
+}
+
+fn known_quarantine(
+    dir: &LogDir,
+    entry: &LogEntry,
+    report: &mut RecoveryReport,
+) -> io::Result<(Vec<Quarantined>, bool)> {
+    let bytes = read_file(&*dir.disk, &entry.path.join(quarantine::FILE_NAME))?;
+    let Some(bytes) = bytes else { return Ok((Vec::new(), false)) };
+    match quarantine::decode(&bytes) {
+        Ok(known) => Ok((known, false)),
+        Err(damaged) => {
+            // It told which ranges to keep away from; only the batches themselves can tell that again.
+            report
+                .notes
+                .push(format!("{} does not read ({damaged}): every batch is read", quarantine::FILE_NAME));
+            Ok((Vec::new(), true))
+        }
+    }
+}
+
+/// Everything kept by recovery is durable, so the durable end is the log end.
+fn place(config: &LogConfig, state: &EntryState, recovered: &Recovered) -> Positions {
+    let log_end = recovered.log_end;
+    let first = recovered.segments.first().map_or(log_end, |segment| segment.base);
+    let written = state.log_start.map(|start| start.min(log_end));
+    let lost_head = |start: Offset| {
+        recovered.quarantined.iter().any(|q| q.offsets.start <= start && q.offsets.end >= first)
+    };
+    let log_start = match written {
+        // Below the first segment lies what the bucket has, or what was lost; else retention was there.
+        Some(start) if start < first && (config.tiered || lost_head(start)) => start,
+        Some(start) => start.max(first),
+        None => first,
+    };
+    let local_start = first.max(log_start);
+    let high_watermark = state.high_watermark.unwrap_or(log_start).clamp(log_start, log_end);
+    Positions {
+        log_start,
+        local_start,
+        durable_end: log_end,
+        recovery_point: state.recovery_point.unwrap_or(Offset::ZERO).min(log_end),
+        log_end,
+        high_watermark,
+        last_stable: high_watermark,
+    }
+}

@@ -1,0 +1,6 @@
+mod append;
+mod commit;
+mod head;
+mod read;
+mod recovery;
+mod tail;

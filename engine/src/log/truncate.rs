@@ -1,0 +1,207 @@
+//! The tail of a log that another leader did not have.
+
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+};
+
+use highwater_records::{Offset, TimestampMs};
+
+use super::{ChangeError, Log};
+use crate::{
+    directory::CheckpointError,
+    recovery::{producers_at, remove_snapshot},
+    segment::{BatchHeader, Depth, Facts, LARGE_WINDOW, Segment, Step, Walk},
+};
+
+impl Log {
+    /// Drops everything at or above `offset`: batches, index entries, leader epochs, producer state. A batch that
+    /// straddles it goes whole. Waits for syncs. Returns the log end.
+    ///
+    /// Pictures that readers hold are void where it changes bytes; they notice.
+    ///
+    /// # Errors
+    /// `OutOfRange` below the local start; the disk's, after which the log must be opened again.
+    pub fn truncate_to(&mut self, offset: Offset, now: TimestampMs) -> Result<Offset, ChangeError> {
+        self.check()?;
+        if offset >= self.positions.log_end {
+            return Ok(self.positions.log_end);
+        }
+        let (low, high) = (self.positions.local_start, self.positions.log_end);
+        if offset < low {
+            return Err(ChangeError::OutOfRange { asked: offset, low, high });
+        }
+        let at = self.segments.partition_point(|segment| segment.base <= offset).saturating_sub(1);
+        let boundary = self.segments[at].clone();
+        let (facts, end) = self.cut_facts(&boundary, offset)?;
+        self.promise_only(end)?;
+        self.halfway(|log| {
+            log.delete_tail(at + 1)?;
+            log.generation.fetch_add(1, Ordering::AcqRel);
+            boundary.log.get()?.set_len(facts.size)?;
+            boundary.log.get()?.sync_data()?;
+            log.replace_boundary(at, facts)?;
+            log.settle_at(end, now)
+        })
+    }
+
+    /// Drops everything and begins again at `offset`, which may be anywhere. Waits for syncs.
+    ///
+    /// # Errors
+    /// The disk's, after which the log must be opened again.
+    pub fn truncate_fully_and_start_at(&mut self, offset: Offset) -> Result<(), ChangeError> {
+        self.check()?;
+        let start = self.positions.log_start.min(offset);
+        self.promise_only(start)?;
+        self.halfway(|log| {
+            log.delete_tail(0)?;
+            log.generation.fetch_add(1, Ordering::AcqRel);
+            let snapshots: Vec<Offset> = log.snapshots.iter().copied().collect();
+            for snapshot in snapshots {
+                remove_snapshot(&*log.dir.disk, log.path(), snapshot)?;
+                log.snapshots.remove(&snapshot);
+            }
+            let first = Segment::create(&log.dir.disk, log.path(), offset)?;
+            first.sync()?;
+            log.dir.disk.sync_dir(log.path())?;
+            log.segments = Arc::new(vec![Arc::new(first)]);
+            log.positions = crate::positions::Positions::starting_at(offset);
+            Arc::make_mut(&mut log.epochs).truncate_to(Offset::ZERO);
+            log.epochs_dirty = true;
+            log.producers.producers.clear();
+            log.quarantine = Arc::new(Vec::new());
+            log.rest_behind_end = false;
+            log.pending.truncated(Offset::ZERO);
+            log.pending.clear();
+            Ok(offset)
+        })?;
+        Ok(())
+    }
+
+    /// Lowers the recovery point, durably, before anything below it goes: else recovery would miss it.
+    fn promise_only(&mut self, end: Offset) -> Result<(), ChangeError> {
+        if self.positions.durable_end > end {
+            {
+                let mut state = self.entry.state.lock();
+                state.durable_end = Some(end);
+                state.recovery_point = state.recovery_point.map(|point| point.min(end));
+                state.log_start = state.log_start.map(|start| start.min(end));
+            }
+            self.dir.write_checkpoints().map_err(|error| match error {
+                CheckpointError::Offline(offline) => ChangeError::Offline(offline),
+                CheckpointError::Disk(error) => ChangeError::Disk(error),
+                CheckpointError::StillOpen(_) => ChangeError::Disk(io::Error::other("unexpected answer")),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Runs a change that, once begun, must reach its end.
+    fn halfway(
+        &mut self,
+        change: impl FnOnce(&mut Log) -> io::Result<Offset>,
+    ) -> Result<Offset, ChangeError> {
+        match change(self) {
+            Ok(end) => {
+                self.publish();
+                Ok(end)
+            }
+            Err(error) => {
+                self.broken = Some(format!("truncation broke off: {error}"));
+                Err(error.into())
+            }
+        }
+    }
+
+    /// What is left of a segment that ends before the batch that holds `offset`.
+    fn cut_facts(&self, segment: &Segment, offset: Offset) -> io::Result<(Facts, Offset)> {
+        let file = segment.log.get()?;
+        let before = segment.facts();
+        let mut walk = Walk::new(&*file, before.size, LARGE_WINDOW);
+        let mut facts = Facts::empty(segment.base);
+        let mut last_entry = 0;
+        loop {
+            let step = walk.at(facts.size, Depth::Headers)?;
+            let header: BatchHeader = match step {
+                Step::Batch(header) if header.last_offset < offset => header,
+                Step::Bad(_) => {
+                    let damage = self
+                        .quarantine
+                        .iter()
+                        .find(|q| q.segment == segment.base && q.positions.start == facts.size);
+                    match damage {
+                        Some(range) if range.offsets.end <= offset && !range.positions.is_empty() => {
+                            facts.size = range.positions.end;
+                            facts.next_offset = range.offsets.end;
+                            continue;
+                        }
+                        _ => break,
+                    }
+                }
+                _ => break,
+            };
+            if facts.add(segment.base, &header, u32::MAX).offset.is_some() {
+                last_entry = facts.size;
+            }
+        }
+        let relative = facts.next_offset.since(segment.base);
+        if let Some(entry) = segment.offset_index.last_where(|entry| u64::from(entry.relative) < relative)? {
+            last_entry = u64::from(entry.position);
+        }
+        facts.bytes_since_entry = facts.size - last_entry.min(facts.size);
+        facts.first_append = if facts.size > 0 { before.first_append } else { None };
+        Ok((facts, facts.next_offset))
+    }
+
+    /// Deletes the segments from `at` on, newest first, for good.
+    fn delete_tail(&mut self, at: usize) -> io::Result<()> {
+        let doomed: Vec<Arc<Segment>> = self.segments[at..].to_vec();
+        let mut files = Vec::new();
+        for segment in doomed.iter().rev() {
+            files.extend(self.rename_deleted(segment)?);
+            // Names become durable in this order too: what is left is always a prefix.
+            self.dir.disk.sync_dir(self.path())?;
+        }
+        for file in files {
+            self.dir.disk.remove_file(&file)?;
+        }
+        self.dir.disk.sync_dir(self.path())?;
+        Arc::make_mut(&mut self.segments).truncate(at);
+        Ok(())
+    }
+
+    /// The boundary segment becomes the active one, with indexes that end where it does.
+    fn replace_boundary(&mut self, at: usize, facts: Facts) -> io::Result<()> {
+        let boundary = &self.segments[at];
+        let active = boundary.reopened(&self.dir.disk, self.path(), facts)?;
+        let segments = Arc::make_mut(&mut self.segments);
+        segments.truncate(at);
+        segments.push(Arc::new(active));
+        Ok(())
+    }
+
+    fn settle_at(&mut self, end: Offset, now: TimestampMs) -> io::Result<Offset> {
+        let stale: Vec<Offset> = self.snapshots.iter().copied().filter(|at| *at > end).collect();
+        for at in stale {
+            remove_snapshot(&*self.dir.disk, self.path(), at)?;
+            self.snapshots.remove(&at);
+        }
+        self.dir.disk.sync_dir(self.path())?;
+        let directory = self.path().to_owned();
+        let (segments, quarantine) = (self.segments.clone(), self.quarantine.clone());
+        self.producers =
+            producers_at(&*self.dir.disk, &directory, &segments, &quarantine, &self.snapshots, end, now)?;
+        if Arc::make_mut(&mut self.epochs).truncate_to(end) {
+            self.epochs_dirty = true;
+        }
+        self.rest_behind_end = false;
+        self.pending.truncated(end);
+        self.pending.touch(&self.segments[self.segments.len() - 1].clone());
+        let positions = &mut self.positions;
+        positions.log_end = end;
+        positions.durable_end = positions.durable_end.min(end);
+        positions.high_watermark = positions.high_watermark.min(end).max(positions.log_start);
+        positions.last_stable = positions.high_watermark;
+        Ok(end)
+    }
+}

@@ -1,0 +1,8 @@
+//! What a log knows of its idempotent and transactional producers.
+
+mod snapshot;
+mod state;
+
+pub(crate) use snapshot::{decode_kafka, decode_window, encode_kafka, encode_window};
+pub use state::ProducerState;
+pub(crate) use state::{ProducerStates, SequenceError, Verdict};

@@ -1,0 +1,174 @@
+//! Sequence checks: each batch of a producer's session lands once and in order.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use highwater_records::{Offset, ProducerEpoch, ProducerId, Sequence, TimestampMs, batch::Producer};
+
+use crate::segment::BatchHeader;
+
+/// How many of a producer's batches are remembered: what a client may have in flight.
+const WINDOW: usize = 5;
+
+/// All producers of a log, as of one offset.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ProducerStates {
+    pub(crate) producers: BTreeMap<ProducerId, ProducerState>,
+}
+
+/// What is known of one producer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProducerState {
+    /// Its newest incarnation.
+    pub epoch: ProducerEpoch,
+    /// Epoch of the coordinator that wrote its last marker, if any.
+    pub coordinator_epoch: Option<u32>,
+    /// First offset of its open transaction, if one is open.
+    pub transaction_start: Option<Offset>,
+    /// Timestamp of its last batch or marker.
+    pub last_timestamp: TimestampMs,
+    /// Its last batches, oldest first; at most five.
+    pub(crate) batches: VecDeque<AppendedBatch>,
+    /// When it was last heard of, by the clock of this broker; expiry counts from here. A producer's own timestamps
+    /// may be years old.
+    pub(crate) last_seen: TimestampMs,
+}
+
+impl ProducerState {
+    /// The sequence of its last record, if a batch of this epoch is known.
+    pub fn last_sequence(&self) -> Option<Sequence> {
+        self.batches.back().map(|batch| batch.last_sequence)
+    }
+
+    /// The offset of its last record, if a batch of this epoch is known.
+    pub fn last_offset(&self) -> Option<Offset> {
+        self.batches.back().map(|batch| batch.last_offset)
+    }
+}
+
+/// A batch that was appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AppendedBatch {
+    pub(crate) last_sequence: Sequence,
+    pub(crate) last_offset: Offset,
+    /// Last offset minus first.
+    pub(crate) offset_delta: u32,
+    pub(crate) timestamp: TimestampMs,
+}
+
+impl AppendedBatch {
+    fn base_sequence(&self) -> Sequence {
+        minus(self.last_sequence, self.offset_delta)
+    }
+
+    fn base_offset(&self) -> Offset {
+        Offset::new(self.last_offset.get().saturating_sub(u64::from(self.offset_delta)))
+            .unwrap_or(Offset::ZERO)
+    }
+}
+
+/// What a check says of a batch that may be appended, or was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    New,
+    Duplicate { base_offset: Offset, last_offset: Offset, timestamp: TimestampMs },
+}
+
+/// Why a batch must not be appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SequenceError {
+    OutOfOrder { expected: Sequence },
+    OldEpoch { current: ProducerEpoch },
+    DuplicateBeyondWindow,
+}
+
+impl ProducerStates {
+    /// Whether a batch of `count` offsets is its producer's next one.
+    pub(crate) fn check(&self, producer: Producer, offset_delta: u32) -> Result<Verdict, SequenceError> {
+        // What is not known is accepted with any sequence: its state may have expired.
+        let Some(known) = self.producers.get(&producer.id) else { return Ok(Verdict::New) };
+        if producer.epoch < known.epoch {
+            return Err(SequenceError::OldEpoch { current: known.epoch });
+        }
+        let Some(base) = producer.base_sequence else { return Ok(Verdict::New) };
+        if producer.epoch > known.epoch {
+            return in_order(base, Sequence::ZERO);
+        }
+        let last = base.plus(offset_delta);
+        let same = |batch: &&AppendedBatch| batch.base_sequence() == base && batch.last_sequence == last;
+        if let Some(batch) = known.batches.iter().find(same) {
+            return Ok(Verdict::Duplicate {
+                base_offset: batch.base_offset(),
+                last_offset: batch.last_offset,
+                timestamp: batch.timestamp,
+            });
+        }
+        let Some(newest) = known.last_sequence() else { return in_order(base, Sequence::ZERO) };
+        // Sequences wrap, so "older" is the nearer way round.
+        let behind = (i64::from(newest.as_i32()) - i64::from(last.as_i32())).rem_euclid(1 << 31);
+        let window_full = known.batches.len() == WINDOW;
+        if window_full && behind < 1 << 30 && base != newest.plus(1) {
+            return Err(SequenceError::DuplicateBeyondWindow);
+        }
+        in_order(base, newest.plus(1))
+    }
+
+    /// Notes a batch that was appended, now or before a restart.
+    pub(crate) fn note(&mut self, batch: &BatchHeader, now: TimestampMs) {
+        let Some(producer) = batch.producer else { return };
+        let timestamp = batch.max_timestamp.unwrap_or_default();
+        let state = self.producers.entry(producer.id).or_insert_with(|| ProducerState {
+            epoch: producer.epoch,
+            coordinator_epoch: None,
+            transaction_start: None,
+            last_timestamp: timestamp,
+            batches: VecDeque::new(),
+            last_seen: now,
+        });
+        if producer.epoch > state.epoch {
+            state.epoch = producer.epoch;
+            state.batches.clear();
+        }
+        state.last_timestamp = timestamp;
+        state.last_seen = now;
+        if batch.is_control {
+            // Any marker ends the transaction; what it decided is the transaction index's to know.
+            state.transaction_start = None;
+            return;
+        }
+        if batch.is_transactional {
+            state.transaction_start.get_or_insert(batch.base_offset);
+        }
+        if let Some(base_sequence) = producer.base_sequence {
+            if state.batches.len() == WINDOW {
+                state.batches.pop_front();
+            }
+            state.batches.push_back(AppendedBatch {
+                last_sequence: base_sequence.plus(batch.last_offset_delta),
+                last_offset: batch.last_offset,
+                offset_delta: batch.last_offset_delta,
+                timestamp,
+            });
+        }
+    }
+
+    /// Forgets producers that were silent for `expiry_ms` and have no open transaction.
+    pub(crate) fn expire(&mut self, now: TimestampMs, expiry_ms: u64) {
+        self.producers.retain(|_, state| {
+            let silent_ms = now.0.saturating_sub(state.last_seen.0);
+            state.transaction_start.is_some() || u64::try_from(silent_ms).unwrap_or(0) < expiry_ms
+        });
+    }
+}
+
+fn in_order(base: Sequence, expected: Sequence) -> Result<Verdict, SequenceError> {
+    if base == expected { Ok(Verdict::New) } else { Err(SequenceError::OutOfOrder { expected }) }
+}
+
+/// The number `count` records earlier, wrapping below 0 to 2^31 - 1.
+fn minus(sequence: Sequence, count: u32) -> Sequence {
+    // Going on by 2^31 - count is going back by count; count is below 2^31.
+    sequence.plus((1 << 31) - (count & 0x7fff_ffff))
+}
+
+#[cfg(test)]
+mod tests;

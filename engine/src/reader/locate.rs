@@ -1,0 +1,148 @@
+//! From offsets to positions.
+
+use std::sync::Arc;
+
+use highwater_records::Offset;
+
+use super::{Picture, ReadError};
+use crate::{
+    disk::DiskFile,
+    quarantine::Quarantined,
+    segment::{BatchHeader, Depth, Facts, SMALL_WINDOW, Segment, Step, Walk},
+};
+
+/// A batch and where it lies.
+pub(super) struct Located {
+    pub(super) position: u64,
+    pub(super) header: BatchHeader,
+}
+
+impl Picture {
+    pub(super) fn open(&self, segment: &Segment) -> Result<Arc<dyn DiskFile>, ReadError> {
+        Ok(segment.log.get()?)
+    }
+
+    /// The batch of a segment that holds `offset`, which is neither quarantined nor beyond the segment.
+    pub(super) fn locate(
+        &self,
+        segment: &Segment,
+        facts: &Facts,
+        offset: Offset,
+    ) -> Result<Located, ReadError> {
+        let file = self.open(segment)?;
+        let mut walk = Walk::new(&*file, facts.size, SMALL_WINDOW);
+        let (mut position, mut expected) = self.start_of_search(segment, facts, &mut walk, offset)?;
+        loop {
+            let header = match walk.at(position, Depth::Headers)? {
+                Step::Batch(header) => header,
+                Step::Bad(error) => {
+                    if let Some(damage) = self.damage_at(segment, position) {
+                        (position, expected) = (damage.positions.end, Some(damage.offsets.end));
+                        continue;
+                    }
+                    return Err(self.corrupt(segment, position, error.to_string()));
+                }
+                Step::End => {
+                    return Err(self.corrupt(segment, position, format!("offset {offset} is not there")));
+                }
+            };
+            let dense = expected.is_none_or(|expected| header.base_offset == expected);
+            if !dense || header.base_offset > offset {
+                if let Some(damage) = self.damage_at(segment, position) {
+                    (position, expected) = (damage.positions.end, Some(damage.offsets.end));
+                    continue;
+                }
+                let reason = format!("a batch begins at offset {}, out of its turn", header.base_offset);
+                return Err(self.corrupt(segment, position, reason));
+            }
+            if header.last_offset >= offset {
+                return Ok(Located { position, header });
+            }
+            position += header.size;
+            expected = Some(header.next_offset);
+        }
+    }
+
+    /// Where to begin looking for `offset`: at an index entry that proves right, else at the segment's start.
+    fn start_of_search(
+        &self,
+        segment: &Segment,
+        facts: &Facts,
+        walk: &mut Walk<'_>,
+        offset: Offset,
+    ) -> Result<(u64, Option<Offset>), ReadError> {
+        let relative = offset.since(segment.base);
+        let entry = segment.offset_index.last_where(|entry| u64::from(entry.relative) <= relative);
+        // An index that cannot be read is as good as none.
+        if let Ok(Some(entry)) = entry
+            && u64::from(entry.position) < facts.size
+            && let Ok(Step::Batch(header)) = walk.at(u64::from(entry.position), Depth::Headers)
+            && segment.base.checked_add(u64::from(entry.relative)) == Some(header.last_offset)
+        {
+            return Ok((u64::from(entry.position), None));
+        }
+        Ok((0, Some(segment.base)))
+    }
+
+    /// Where a range that begins with `first` stops: the position (exclusive) and the offset that comes next.
+    pub(super) fn locate_end(
+        &self,
+        segment: &Segment,
+        facts: &Facts,
+        first: &Located,
+        max_bytes: u64,
+        end: Offset,
+        at_least_one: bool,
+    ) -> Result<(u64, Offset), ReadError> {
+        if first.header.last_offset >= end || (first.header.size > max_bytes && !at_least_one) {
+            return Ok((first.position, first.header.base_offset));
+        }
+        let limit = first.position.saturating_add(max_bytes).min(facts.size);
+        let file = self.open(segment)?;
+        let mut walk = Walk::new(&*file, facts.size, SMALL_WINDOW);
+        let after_first = (first.position + first.header.size, first.header.next_offset);
+        let (mut position, mut next) = after_first;
+        // The last indexed batch that surely belongs to the range; from there on, batch by batch.
+        let known = segment.offset_index.last_where(|entry| {
+            u64::from(entry.position) < limit
+                && segment.base.checked_add(u64::from(entry.relative)).is_some_and(|last| last < end)
+        });
+        if let Ok(Some(entry)) = known
+            && u64::from(entry.position) > position
+            && !self.damage_between(segment, position, u64::from(entry.position))
+            && let Step::Batch(header) = walk.at(u64::from(entry.position), Depth::Headers)?
+            && segment.base.checked_add(u64::from(entry.relative)) == Some(header.last_offset)
+        {
+            (position, next) = (u64::from(entry.position), header.base_offset);
+        }
+        while position < limit {
+            let Step::Batch(header) = walk.at(position, Depth::Headers)? else { break };
+            if header.base_offset != next || position + header.size > limit || header.last_offset >= end {
+                break;
+            }
+            position += header.size;
+            next = header.next_offset;
+        }
+        Ok((position, next))
+    }
+
+    pub(super) fn damage_at(&self, segment: &Segment, position: u64) -> Option<&Quarantined> {
+        self.quarantine.iter().find(|range| {
+            range.segment == segment.base && range.positions.start == position && !range.positions.is_empty()
+        })
+    }
+
+    fn damage_between(&self, segment: &Segment, from: u64, to: u64) -> bool {
+        self.quarantine.iter().any(|range| {
+            range.segment == segment.base && range.positions.start < to && range.positions.end > from
+        })
+    }
+
+    /// What a walk ran into: damage, unless the bytes were changed on purpose.
+    pub(super) fn corrupt(&self, segment: &Segment, position: u64, reason: String) -> ReadError {
+        match self.check_unchanged() {
+            Ok(()) => ReadError::Corrupt { segment: segment.base, position, reason },
+            Err(changed) => changed,
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The readers' side of a log: an immutable picture.
+
+mod error;
+mod locate;
+mod range;
+mod time;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use highwater_records::{LeaderEpoch, Offset};
+
+pub use error::ReadError;
+pub use range::LogRange;
+
+use crate::{
+    directory::Health,
+    epochs::LeaderEpochs,
+    positions::Positions,
+    quarantine::Quarantined,
+    segment::{Facts, Segment},
+};
+
+/// An immutable picture of a log. Clones are the same picture; a newer one comes from
+/// [`Log::reader`](crate::Log::reader).
+///
+/// It sees what was appended before it was taken, and goes on to read segments that are deleted meanwhile if it has
+/// opened them. Where a truncation changed the bytes it shows, it says [`ReadError::Changed`] instead of showing
+/// others.
+#[derive(Clone, Debug)]
+pub struct LogReader {
+    picture: Arc<Picture>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Picture {
+    /// Oldest first; the last one was active.
+    pub(crate) segments: Arc<Vec<Arc<Segment>>>,
+    /// Of the active segment: it grows behind the picture's back.
+    pub(crate) active: Facts,
+    pub(crate) positions: Positions,
+    pub(crate) epochs: Arc<LeaderEpochs>,
+    pub(crate) quarantine: Arc<Vec<Quarantined>>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) generation: Arc<AtomicU64>,
+    pub(crate) taken_at: u64,
+}
+
+impl LogReader {
+    pub(crate) fn new(picture: Picture) -> LogReader {
+        LogReader { picture: Arc::new(picture) }
+    }
+
+    /// Where everything was when the picture was taken.
+    pub fn positions(&self) -> Positions {
+        self.picture.positions
+    }
+
+    /// The leader epoch of the record at `offset`; `None` before the first known epoch.
+    pub fn epoch_of(&self, offset: Offset) -> Option<LeaderEpoch> {
+        self.picture.epochs.epoch_of(offset)
+    }
+
+    /// Whole batches from the one that holds `from` on, of one segment.
+    ///
+    /// At most `max_bytes`, unless `at_least_one` asks for the first batch whatever its size. No batch whose last
+    /// offset is at or above `end` (exclusive) is part of it: pass the high watermark for consumers. The range is
+    /// empty where nothing fits or `from` is the log end.
+    ///
+    /// # Errors
+    /// `OutOfRange` below the log start or above the log end; `BelowLocal` for what only the bucket has; `Corrupt`;
+    /// the disk's.
+    pub fn read(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        end: Offset,
+        at_least_one: bool,
+    ) -> Result<LogRange, ReadError> {
+        let picture = &*self.picture;
+        let Positions { log_start, local_start, durable_end, log_end, .. } = picture.positions;
+        if from < log_start || from > log_end {
+            return Err(ReadError::OutOfRange { start: log_start, end: log_end });
+        }
+        picture.check_quarantine(from)?;
+        if from < local_start {
+            return Err(ReadError::BelowLocal { local_start });
+        }
+        // Once a sync has failed, what lies above the durable end may be memory only.
+        let offline = picture.health.check().err();
+        let end = if offline.is_some() { end.min(durable_end) } else { end };
+        match offline {
+            Some(offline) if from >= durable_end && from < log_end => {
+                return Err(ReadError::Offline(offline));
+            }
+            _ => {}
+        }
+        if from >= end || from == log_end {
+            return Ok(LogRange::empty(self.clone(), from));
+        }
+        let (segment, facts) = picture.segment_of(from)?;
+        let first = picture.locate(segment, &facts, from)?;
+        let (stop, next_offset) =
+            picture.locate_end(segment, &facts, &first, max_bytes as u64, end, at_least_one)?;
+        picture.check_unchanged()?;
+        if stop == first.position {
+            return Ok(LogRange::empty(self.clone(), from));
+        }
+        let file = picture.open(segment)?;
+        Ok(LogRange::new(
+            self.clone(),
+            segment.base,
+            file,
+            first.position..stop,
+            first.header.base_offset,
+            next_offset,
+        ))
+    }
+}
+
+impl Picture {
+    fn segment_of(&self, offset: Offset) -> Result<(&Segment, Facts), ReadError> {
+        let at = self.segments.partition_point(|segment| segment.base <= offset);
+        let Some(at) = at.checked_sub(1) else {
+            return Err(ReadError::BelowLocal { local_start: self.positions.local_start });
+        };
+        Ok((&self.segments[at], self.facts(at)))
+    }
+
+    fn facts(&self, at: usize) -> Facts {
+        if at + 1 == self.segments.len() { self.active } else { self.segments[at].facts() }
+    }
+
+    fn check_quarantine(&self, offset: Offset) -> Result<(), ReadError> {
+        match self.quarantine.iter().find(|range| range.offsets.contains(&offset)) {
+            None => Ok(()),
+            Some(range) => Err(ReadError::Corrupt {
+                segment: range.segment,
+                position: range.positions.start,
+                reason: format!("offsets {} to {} cannot be read", range.offsets.start, range.offsets.end),
+            }),
+        }
+    }
+
+    /// Whether no byte that the picture shows was changed since it was taken.
+    fn check_unchanged(&self) -> Result<(), ReadError> {
+        if self.generation.load(Ordering::Acquire) == self.taken_at {
+            Ok(())
+        } else {
+            Err(ReadError::Changed)
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What a crash left unfinished in a log's directory, and what else lies there.
+
+use std::{collections::BTreeSet, io, path::Path};
+
+use highwater_records::Offset;
+
+use super::{RecoveryReport, note};
+use crate::{
+    disk::Disk,
+    name::{FileKind, FileName},
+};
+
+/// The files of a log, once leftovers are gone.
+#[derive(Debug, Default)]
+pub(crate) struct Leftovers {
+    /// Base offsets of the segments, sorted.
+    pub(crate) segments: Vec<Offset>,
+    /// Offsets of producer snapshots of either form, sorted.
+    pub(crate) snapshots: BTreeSet<Offset>,
+    /// Names of cut files and when they were cut, in milliseconds since the Unix epoch.
+    pub(crate) cuts: Vec<(String, i64)>,
+    /// Whether names changed that are not durable yet.
+    pub(crate) names_changed: bool,
+}
+
+/// Finishes deletions, removes temporary files and indexes without a segment.
+pub(crate) fn finish_leftovers(
+    disk: &dyn Disk,
+    directory: &Path,
+    report: &mut RecoveryReport,
+) -> io::Result<Leftovers> {
+    let mut found = Leftovers::default();
+    let mut deleted = Vec::new();
+    let mut others = Vec::new();
+    for entry in disk.list(directory)?.into_iter().filter(|entry| !entry.is_dir) {
+        match FileName::parse(&entry.name) {
+            FileName::Of(FileKind::Log, base) => found.segments.push(base),
+            FileName::Of(FileKind::Snapshot | FileKind::Producers, offset) => {
+                found.snapshots.insert(offset);
+            }
+            FileName::Of(kind, base) => others.push((kind, base)),
+            FileName::Deleted(kind, base) => deleted.push((kind, base, entry.name)),
+            FileName::Cut(time) => found.cuts.push((entry.name, time)),
+            FileName::Temporary => {
+                disk.remove_file(&directory.join(&entry.name))?;
+                found.names_changed = true;
+            }
+            FileName::Other => {}
+        }
+    }
+    finish_deletions(disk, directory, &mut found, deleted, report)?;
+    for (kind, base) in others {
+        if !found.segments.contains(&base) {
+            disk.remove_file(&directory.join(kind.at(base)))?;
+            found.names_changed = true;
+        }
+    }
+    Ok(found)
+}
+
+/// Deletion at the head goes from the oldest segment on; names may have become durable in any order. So a deleted
+/// segment takes what is older with it, if a younger one shows that the head was what was deleted.
+fn finish_deletions(
+    disk: &dyn Disk,
+    directory: &Path,
+    found: &mut Leftovers,
+    deleted: Vec<(FileKind, Offset, String)>,
+    report: &mut RecoveryReport,
+) -> io::Result<()> {
+    let youngest = found.segments.iter().copied().max();
+    let newest_deleted = deleted
+        .iter()
+        .filter(|(kind, base, _)| *kind == FileKind::Log && Some(*base) < youngest)
+        .map(|(_, base, _)| *base)
+        .max();
+    if let Some(newest_deleted) = newest_deleted {
+        let older: Vec<Offset> =
+            found.segments.iter().copied().filter(|base| *base <= newest_deleted).collect();
+        for base in older {
+            note(report, directory, format!("finished the deletion of segment {base}"));
+            disk.remove_file(&directory.join(FileKind::Log.at(base)))?;
+            found.segments.retain(|segment| *segment != base);
+        }
+        // The names of what is older go first; only then the sign that they have to.
+        disk.sync_dir(directory)?;
+    }
+    for (_, _, name) in deleted {
+        disk.remove_file(&directory.join(name))?;
+        found.names_changed = true;
+    }
+    Ok(())
+}

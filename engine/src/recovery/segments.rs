@@ -1,0 +1,218 @@
+//! The segments of a log, one after the other, checked against each other.
+
+use std::{io, sync::Arc};
+
+use highwater_records::Offset;
+
+use super::{
+    RecoveryReport, Situation,
+    cut::cut_segment,
+    decision::{Action, Found, decide},
+    note,
+    trusted::open_trusted,
+    walked::open_walked,
+};
+use crate::{
+    disk::Open,
+    name::FileKind,
+    quarantine::{self, Quarantined},
+    segment::Segment,
+};
+
+/// A log's segments, ready for more.
+pub(crate) struct Recovered {
+    /// Oldest first; the last one is active. Never empty.
+    pub(crate) segments: Vec<Arc<Segment>>,
+    /// Where the next record goes.
+    pub(crate) log_end: Offset,
+    pub(crate) quarantined: Vec<Quarantined>,
+}
+
+/// Opens the segments that begin at `bases`, cutting and quarantining as decided. What it keeps is durable.
+pub(crate) fn recover_segments(
+    situation: &Situation<'_>,
+    bases: &[Offset],
+    known: Vec<Quarantined>,
+    walk_all: bool,
+    report: &mut RecoveryReport,
+) -> io::Result<Recovered> {
+    let mut chain = Chain { situation, segments: Vec::new(), end: None, quarantined: known };
+    for (at, base) in bases.iter().copied().enumerate() {
+        let ended = match chain.gap_before(base, report)? {
+            Some(reason) => Some(reason),
+            None => chain.open(base, bases.get(at + 1).copied(), walk_all, report)?,
+        };
+        if let Some(reason) = ended {
+            chain.move_aside(&bases[chain.segments.len()..], reason, report)?;
+            break;
+        }
+    }
+    chain.finish(report)
+}
+
+struct Chain<'a> {
+    situation: &'a Situation<'a>,
+    segments: Vec<Opened>,
+    /// Where the next segment is due; `None` before the first.
+    end: Option<Offset>,
+    quarantined: Vec<Quarantined>,
+}
+
+struct Opened {
+    segment: Segment,
+    /// Its indexes are in memory though it may be sealed.
+    walked: bool,
+    unsynced: bool,
+    lost_tail: bool,
+}
+
+impl Chain<'_> {
+    /// Looks at what lies between the last segment and one that begins at `base`. `Some` if the log ends before it.
+    fn gap_before(&mut self, base: Offset, report: &mut RecoveryReport) -> io::Result<Option<String>> {
+        let Some(expected) = self.end else { return Ok(None) };
+        if base == expected {
+            return Ok(None);
+        }
+        if base < expected {
+            // Its name lies, or its predecessor does; the predecessor's batches say which offsets are taken.
+            return Ok(Some(format!("segment {base} begins before the end {expected} of the one before")));
+        }
+        if base <= self.situation.log_start {
+            // Nobody may read what lies there.
+            return Ok(None);
+        }
+        match decide(self.situation.side(expected), Found::Missing, self.situation.last_stop()) {
+            Action::Quarantine => {
+                self.quarantine_missing(expected, base, report);
+                Ok(None)
+            }
+            _ => Ok(Some(format!("there is nothing between offset {expected} and segment {base}"))),
+        }
+    }
+
+    /// Opens a segment. `Some` if the log ends within it.
+    fn open(
+        &mut self,
+        base: Offset,
+        next_base: Option<Offset>,
+        walk_all: bool,
+        report: &mut RecoveryReport,
+    ) -> io::Result<Option<String>> {
+        let situation = self.situation;
+        let file = situation.disk.open(&situation.directory.join(FileKind::Log.at(base)), Open::Write)?;
+        let promised = next_base.is_some_and(|next| situation.bound.is_some_and(|bound| next <= bound));
+        let may_trust = !walk_all && (situation.last_stop_clean || promised);
+        if may_trust && let Some(segment) = open_trusted(situation, base, &*file, next_base.is_none())? {
+            self.end = Some(segment.facts().next_offset);
+            self.segments.push(Opened { segment, walked: false, unsynced: false, lost_tail: false });
+            return Ok(None);
+        }
+        let walked = open_walked(
+            situation,
+            base,
+            &*file,
+            next_base,
+            may_trust || walk_all,
+            &mut self.quarantined,
+            report,
+        )?;
+        report.indexes_rebuilt += 1;
+        let end = walked.segment.facts().next_offset;
+        self.end = Some(end);
+        let (unsynced, lost_tail) = (walked.unsynced, walked.lost_tail);
+        self.segments.push(Opened { segment: walked.segment, walked: true, unsynced, lost_tail });
+        Ok(walked.cut.map(|cut| {
+            let reason = format!("it lies behind the end of the log at {end}");
+            report.cut.push(cut);
+            reason
+        }))
+    }
+
+    fn quarantine_missing(&mut self, from: Offset, to: Offset, report: &mut RecoveryReport) {
+        let segment = self.segments.last().map_or(from, |last| last.segment.base);
+        let range = Quarantined { segment, positions: 0..0, offsets: from..to };
+        if !self.quarantined.contains(&range) {
+            note(report, self.situation.directory, format!("offsets {:?} are missing", range.offsets));
+            self.quarantined.push(range);
+        }
+    }
+
+    fn move_aside(
+        &mut self,
+        bases: &[Offset],
+        reason: String,
+        report: &mut RecoveryReport,
+    ) -> io::Result<()> {
+        let at = self.end.unwrap_or(self.situation.log_start);
+        for base in bases {
+            note(report, self.situation.directory, format!("segment {base} is moved aside: {reason}"));
+            report.cut.push(cut_segment(self.situation, *base, at, reason.clone())?);
+        }
+        if !bases.is_empty() {
+            self.situation.disk.sync_dir(self.situation.directory)?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, report: &mut RecoveryReport) -> io::Result<Recovered> {
+        let Situation { disk, directory, bound, log_start, .. } = *self.situation;
+        // A log whose start lies beyond its batches has none that may be read; it goes on at its start.
+        let end = self.end.unwrap_or(log_start).max(log_start);
+        let mut log_end = end;
+        if let Some(bound) = bound
+            && end < bound
+            && decide(self.situation.side(end), Found::Missing, self.situation.last_stop())
+                == Action::Quarantine
+        {
+            self.quarantine_missing(end, bound, report);
+            log_end = bound;
+        }
+        // Sorted and without what lies outside the log, so that the same log always has the same file.
+        let first = self.segments.first().map_or(log_start, |first| first.segment.base);
+        self.quarantined.retain(|range| range.offsets.end > first && range.offsets.start < log_end);
+        self.quarantined.sort_by_key(|range| range.offsets.start);
+        // Written down before anything can be appended behind it, so that nobody takes the gap for a torn tail.
+        self.write_quarantine()?;
+
+        let last_is_open = self
+            .segments
+            .last()
+            .is_some_and(|last| !last.lost_tail && last.segment.facts().next_offset == log_end);
+        let active = if last_is_open { self.segments.len() - 1 } else { self.segments.len() };
+        let mut segments = Vec::with_capacity(active + 1);
+        for (at, opened) in self.segments.into_iter().enumerate() {
+            let Opened { segment, walked, unsynced, .. } = opened;
+            // The newest segment was opened to grow, even if nothing may be added to it.
+            let to_seal = at < active && (walked || at + 1 == active);
+            if to_seal {
+                segment.seal(disk, directory)?;
+            }
+            if to_seal || unsynced {
+                segment.sync()?;
+            }
+            segments.push(Arc::new(segment));
+        }
+        if !last_is_open {
+            let segment = Segment::create(disk, directory, log_end)?;
+            segment.sync()?;
+            segments.push(Arc::new(segment));
+        }
+        disk.sync_dir(directory)?;
+        Ok(Recovered { segments, log_end, quarantined: self.quarantined })
+    }
+
+    fn write_quarantine(&self) -> io::Result<()> {
+        let Situation { disk, directory, .. } = self.situation;
+        let path = directory.join(quarantine::FILE_NAME);
+        let old = crate::disk::read_file(&***disk, &path)?;
+        let text = quarantine::encode(&self.quarantined);
+        let unchanged = match &old {
+            Some(bytes) => bytes == text.as_bytes(),
+            None => self.quarantined.is_empty(),
+        };
+        if unchanged {
+            return Ok(());
+        }
+        crate::disk::replace_file(&***disk, directory, quarantine::FILE_NAME, text.as_bytes())
+    }
+}

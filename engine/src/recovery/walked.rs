@@ -1,0 +1,202 @@
+//! Opening a segment by walking it: what its batches say is what it is.
+
+use std::{io, path::Path, sync::Arc};
+
+use highwater_records::{Offset, batch::HEADER_LEN};
+
+use super::{
+    Cut, RecoveryReport, Situation,
+    cut::cut_tail,
+    decision::{Action, Found, Side, decide},
+    note,
+    trusted::first_append,
+};
+use crate::{
+    disk::{Disk, DiskFile},
+    index::{Index, OffsetEntry, TimeEntry},
+    name::FileKind,
+    quarantine::Quarantined,
+    segment::{BatchHeader, Depth, Facts, LARGE_WINDOW, Segment, Step, Walk, offset_entry, slot},
+};
+
+/// A segment that was walked.
+pub(super) struct Walked {
+    pub(super) segment: Segment,
+    /// Set when the log ends in this segment: what was cut off.
+    pub(super) cut: Option<Cut>,
+    /// Set when the rest of the segment could not be read though it was promised: nothing may be added to it.
+    pub(super) lost_tail: bool,
+    /// Whether it holds batches that nobody has synced.
+    pub(super) unsynced: bool,
+}
+
+/// Walks a segment. `all_checksums` looks at every byte, not only at those above the bound.
+pub(super) fn open_walked(
+    situation: &Situation<'_>,
+    base: Offset,
+    file: &dyn DiskFile,
+    next_base: Option<Offset>,
+    all_checksums: bool,
+    quarantined: &mut Vec<Quarantined>,
+    report: &mut RecoveryReport,
+) -> io::Result<Walked> {
+    let len = file.len()?;
+    let mut walk = Walk::new(file, len, LARGE_WINDOW);
+    let mut growth = Growth::new(situation, base);
+    let mut cut = None;
+    let (mut lost_tail, mut unsynced) = (false, false);
+    loop {
+        let (position, expected) = (growth.facts.size, growth.facts.next_offset);
+        if let Some(known) = known_damage(quarantined, base, position) {
+            growth.skip(&known);
+            lost_tail = growth.facts.size >= len;
+            continue;
+        }
+        let below = situation.side(expected) == Side::Below;
+        let depth = if below && !all_checksums { Depth::Headers } else { Depth::Checksums };
+        let reason = match walk.at(position, depth)? {
+            Step::End => break,
+            Step::Batch(header) if header.base_offset == expected && growth.fits(&header) => {
+                if depth == Depth::Checksums {
+                    report.bytes_verified += header.size;
+                }
+                let action = decide(situation.side(expected), Found::Valid, situation.last_stop());
+                unsynced |= action == Action::KeepAndSync;
+                growth.add(&header);
+                lost_tail = false;
+                continue;
+            }
+            Step::Batch(header) => {
+                format!("a batch says it begins at offset {} where {expected} is due", header.base_offset)
+            }
+            Step::Bad(error) => error.to_string(),
+        };
+        match decide(situation.side(expected), Found::Bad, situation.last_stop()) {
+            Action::Quarantine => {
+                let range = damaged_range(situation, &mut walk, &growth, next_base)?;
+                let text = format!("offsets {:?} of segment {base} cannot be read: {reason}", range.offsets);
+                note(report, situation.directory, text);
+                lost_tail = range.positions.end >= len;
+                growth.skip(&range);
+                quarantined.push(range);
+            }
+            _ => {
+                let text = format!(
+                    "segment {base} ends at offset {expected}, {} bytes cut: {reason}",
+                    len - position
+                );
+                note(report, situation.directory, text);
+                cut = Some(cut_tail(situation, base, file, position, expected, reason)?);
+                break;
+            }
+        }
+    }
+    if growth.facts.size > 0 {
+        growth.facts.first_append = Some(first_append(growth.facts.first_timestamp, file.modified_ms()?));
+    }
+    Ok(Walked { segment: growth.finish(situation.disk, situation.directory), cut, lost_tail, unsynced })
+}
+
+fn known_damage(quarantined: &[Quarantined], base: Offset, position: u64) -> Option<Quarantined> {
+    quarantined
+        .iter()
+        .find(|range| {
+            range.segment == base && range.positions.start == position && !range.positions.is_empty()
+        })
+        .cloned()
+}
+
+/// From a batch that does not read to the next that does.
+fn damaged_range(
+    situation: &Situation<'_>,
+    walk: &mut Walk<'_>,
+    growth: &Growth,
+    next_base: Option<Offset>,
+) -> io::Result<Quarantined> {
+    let (base, from, expected) = (growth.base, growth.facts.size, growth.facts.next_offset);
+    if let Some((position, header)) = resynchronize(walk, from, expected, next_base)? {
+        return Ok(Quarantined {
+            segment: base,
+            positions: from..position,
+            offsets: expected..header.base_offset,
+        });
+    }
+    // Nothing more of this segment reads: the range ends where the next segment begins, or at the bound.
+    let above = expected.checked_add(1).unwrap_or(Offset::MAX);
+    let end = next_base.or(situation.bound).unwrap_or(above).max(above);
+    Ok(Quarantined { segment: base, positions: from..walk.end(), offsets: expected..end })
+}
+
+/// The next batch whose checksum is right and whose offsets are possible, at any byte behind `from`.
+fn resynchronize(
+    walk: &mut Walk<'_>,
+    from: u64,
+    expected: Offset,
+    next_base: Option<Offset>,
+) -> io::Result<Option<(u64, BatchHeader)>> {
+    let mut position = from + 1;
+    while position + (HEADER_LEN as u64) <= walk.end() {
+        if let Step::Batch(header) = walk.at(position, Depth::Headers)?
+            && header.base_offset > expected
+            && header.base_offset.since(expected) <= i32::MAX as u64
+            && next_base.is_none_or(|next_base| header.next_offset <= next_base)
+            && let Step::Batch(header) = walk.at(position, Depth::Checksums)?
+        {
+            return Ok(Some((position, header)));
+        }
+        position += 1;
+    }
+    Ok(None)
+}
+
+/// A segment as it grows under the walk.
+struct Growth {
+    base: Offset,
+    interval_bytes: u32,
+    facts: Facts,
+    offsets: Vec<OffsetEntry>,
+    times: Vec<TimeEntry>,
+    /// The next batch gets an index entry whatever the interval: a lookup must not have to cross the damage.
+    after_damage: bool,
+}
+
+impl Growth {
+    fn new(situation: &Situation<'_>, base: Offset) -> Growth {
+        Growth {
+            base,
+            interval_bytes: situation.index_interval_bytes,
+            facts: Facts::empty(base),
+            offsets: Vec::new(),
+            times: Vec::new(),
+            after_damage: false,
+        }
+    }
+
+    /// Whether the batch's offsets can be told from the segment's base.
+    fn fits(&self, header: &BatchHeader) -> bool {
+        header.last_offset.since(self.base) <= i32::MAX as u64
+    }
+
+    fn add(&mut self, header: &BatchHeader) {
+        let position = self.facts.size;
+        let mut entries = self.facts.add(self.base, header, self.interval_bytes);
+        if std::mem::take(&mut self.after_damage) {
+            entries.offset = offset_entry(self.base, header.last_offset, position);
+            self.facts.bytes_since_entry = header.size;
+        }
+        self.offsets.extend(entries.offset);
+        let grows = |entry: &TimeEntry| self.times.last().is_none_or(|last| last.timestamp < entry.timestamp);
+        self.times.extend(entries.time.filter(grows));
+    }
+
+    fn skip(&mut self, range: &Quarantined) {
+        self.facts.size = range.positions.end;
+        self.facts.next_offset = range.offsets.end;
+        self.after_damage = true;
+    }
+
+    fn finish(self, disk: &Arc<dyn Disk>, directory: &Path) -> Segment {
+        let log = slot(disk, directory, FileKind::Log, self.base);
+        Segment::open(log, Index::growing(self.offsets), Index::growing(self.times), self.base, self.facts)
+    }
+}

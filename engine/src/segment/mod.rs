@@ -1,0 +1,216 @@
+//! One segment: a file of batches and its indexes.
+
+mod header;
+mod walk;
+
+use std::{
+    io::{self, IoSlice},
+    path::Path,
+    sync::Arc,
+};
+
+use highwater_records::{Offset, TimestampMs};
+use parking_lot::Mutex;
+
+pub(crate) use header::BatchHeader;
+pub(crate) use walk::{Depth, LARGE_WINDOW, SMALL_WINDOW, Step, Walk};
+
+use crate::{
+    disk::{Disk, DiskFile, FileSlot, Open},
+    index::{Index, OffsetEntry, TimeEntry, decode},
+    name::FileKind,
+};
+
+/// A segment, shared between the writer and its readers. Sealed ones never change.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) base: Offset,
+    pub(crate) log: FileSlot,
+    pub(crate) offset_index: Index<OffsetEntry>,
+    pub(crate) time_index: Index<TimeEntry>,
+    facts: Mutex<Facts>,
+}
+
+/// What changes as a segment grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// Bytes of whole batches.
+    pub(crate) size: u64,
+    /// Where the next batch begins.
+    pub(crate) next_offset: Offset,
+    /// The largest timestamp, and the last offset of the first batch that has it.
+    pub(crate) max_timestamp: Option<(TimestampMs, Offset)>,
+    /// Of the first batch: its largest timestamp, which decides when to roll.
+    pub(crate) first_timestamp: Option<TimestampMs>,
+    /// Log bytes since the last index entry.
+    pub(crate) bytes_since_entry: u64,
+    /// When the first batch was appended, by the broker's clock.
+    pub(crate) first_append: Option<TimestampMs>,
+}
+
+impl Facts {
+    pub(crate) const fn empty(base: Offset) -> Facts {
+        Facts {
+            size: 0,
+            next_offset: base,
+            max_timestamp: None,
+            first_timestamp: None,
+            bytes_since_entry: 0,
+            first_append: None,
+        }
+    }
+
+    /// Adds a batch at the end and says which index entries it calls for.
+    pub(crate) fn add(&mut self, base: Offset, batch: &BatchHeader, interval_bytes: u32) -> Entries {
+        let mut entries = Entries::default();
+        if self.bytes_since_entry > u64::from(interval_bytes) {
+            entries.offset = offset_entry(base, batch.last_offset, self.size);
+            entries.time = self.time_entry(base);
+            self.bytes_since_entry = 0;
+        }
+        if self.size == 0 {
+            self.first_timestamp = batch.max_timestamp;
+        }
+        if let Some(timestamp) = batch.max_timestamp
+            && self.max_timestamp.is_none_or(|(largest, _)| timestamp > largest)
+        {
+            self.max_timestamp = Some((timestamp, batch.last_offset));
+        }
+        self.size += batch.size;
+        self.bytes_since_entry += batch.size;
+        self.next_offset = batch.next_offset;
+        entries
+    }
+
+    /// The entry that tells the largest timestamp so far.
+    pub(crate) fn time_entry(&self, base: Offset) -> Option<TimeEntry> {
+        let (timestamp, offset) = self.max_timestamp?;
+        let relative = u32::try_from(offset.since(base)).ok()?;
+        Some(TimeEntry { timestamp: timestamp.0, relative })
+    }
+}
+
+/// Index entries that a batch calls for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Entries {
+    pub(crate) offset: Option<OffsetEntry>,
+    /// Of what came before the batch.
+    pub(crate) time: Option<TimeEntry>,
+}
+
+pub(crate) fn offset_entry(base: Offset, last_offset: Offset, position: u64) -> Option<OffsetEntry> {
+    let relative = u32::try_from(last_offset.since(base)).ok()?;
+    Some(OffsetEntry { relative, position: u32::try_from(position).ok()? })
+}
+
+impl Segment {
+    /// Creates an empty segment, replacing whatever unreadable rest has its name. Its name is not durable yet.
+    pub(crate) fn create(disk: &Arc<dyn Disk>, directory: &Path, base: Offset) -> io::Result<Segment> {
+        let log = slot(disk, directory, FileKind::Log, base);
+        let file = disk.open(log.path(), Open::Create)?;
+        file.set_len(0)?;
+        log.set(file);
+        Ok(Segment::open(log, Index::growing(vec![]), Index::growing(vec![]), base, Facts::empty(base)))
+    }
+
+    pub(crate) fn open(
+        log: FileSlot,
+        offset_index: Index<OffsetEntry>,
+        time_index: Index<TimeEntry>,
+        base: Offset,
+        facts: Facts,
+    ) -> Segment {
+        Segment { base, log, offset_index, time_index, facts: Mutex::new(facts) }
+    }
+
+    pub(crate) fn facts(&self) -> Facts {
+        *self.facts.lock()
+    }
+
+    /// Appends a batch to the page cache. On an error the segment is as before, but bytes may lie behind its end.
+    pub(crate) fn append(
+        &self,
+        slices: &[IoSlice<'_>],
+        header: &BatchHeader,
+        after: Facts,
+    ) -> io::Result<()> {
+        let position = self.facts.lock().size;
+        debug_assert_eq!(position + header.size, after.size);
+        self.log.get()?.write_at(slices, position)?;
+        *self.facts.lock() = after;
+        Ok(())
+    }
+
+    pub(crate) fn push(&self, entries: Entries) {
+        if let Some(entry) = entries.offset {
+            self.offset_index.push(entry);
+        }
+        if let Some(entry) = entries.time {
+            self.time_index.push(entry);
+        }
+    }
+
+    /// Removes bytes behind the segment's end.
+    pub(crate) fn cut_back(&self) -> io::Result<()> {
+        let size = self.facts.lock().size;
+        self.log.get()?.set_len(size)
+    }
+
+    /// Writes the indexes to their files, for good; the page cache only. On an error they stay in memory.
+    pub(crate) fn seal(&self, disk: &Arc<dyn Disk>, directory: &Path) -> io::Result<()> {
+        let [offsets, times] = self.save_indexes(disk, directory)?;
+        // The files stay open until they are synced, whatever happens to their names.
+        self.offset_index.seal(slot(disk, directory, FileKind::OffsetIndex, self.base).holding(offsets));
+        self.time_index.seal(slot(disk, directory, FileKind::TimeIndex, self.base).holding(times));
+        Ok(())
+    }
+
+    /// Writes the indexes to their files as they are now; the page cache only.
+    pub(crate) fn save_indexes(
+        &self,
+        disk: &Arc<dyn Disk>,
+        directory: &Path,
+    ) -> io::Result<[Arc<dyn DiskFile>; 2]> {
+        if let Some(entry) = self.facts().time_entry(self.base) {
+            self.time_index.push(entry);
+        }
+        let offsets =
+            self.offset_index.save(&**disk, &directory.join(FileKind::OffsetIndex.at(self.base)))?;
+        let times = self.time_index.save(&**disk, &directory.join(FileKind::TimeIndex.at(self.base)))?;
+        Ok([offsets, times])
+    }
+
+    /// Closes the files of a sealed segment, which has been synced; they are opened again when they are read.
+    pub(crate) fn release(&self) {
+        self.log.close();
+        self.offset_index.close();
+        self.time_index.close();
+    }
+
+    /// The same segment, cut to `facts` and growing again.
+    pub(crate) fn reopened(
+        &self,
+        disk: &Arc<dyn Disk>,
+        directory: &Path,
+        facts: Facts,
+    ) -> io::Result<Segment> {
+        let end = facts.next_offset.since(self.base);
+        let mut offsets: Vec<OffsetEntry> = decode(&self.offset_index.bytes()?).unwrap_or_default();
+        offsets.retain(|entry| u64::from(entry.relative) < end && u64::from(entry.position) < facts.size);
+        let mut times: Vec<TimeEntry> = decode(&self.time_index.bytes()?).unwrap_or_default();
+        times.retain(|entry| u64::from(entry.relative) < end);
+        let log = slot(disk, directory, FileKind::Log, self.base);
+        Ok(Segment::open(log, Index::growing(offsets), Index::growing(times), self.base, facts))
+    }
+
+    /// Makes the batches, and the indexes of a sealed segment, durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.log.get()?.sync_data()?;
+        self.offset_index.sync()?;
+        self.time_index.sync()
+    }
+}
+
+pub(crate) fn slot(disk: &Arc<dyn Disk>, directory: &Path, kind: FileKind, base: Offset) -> FileSlot {
+    FileSlot::new(disk.clone(), directory.join(kind.at(base)))
+}
