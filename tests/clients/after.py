@@ -26,6 +26,11 @@ def wait_for_the_bucket(broker, written):
         assert min(left) >= end, f"{topic}: local segments {left}, {end} records were to leave"
 
 
+def reads_anything(broker, written):
+    """Whether a fetch from the beginning of every topic returns a batch."""
+    return all(raw.batches(broker.address, topic, 0) for topic in written.topics)
+
+
 def reads(report, clients, written, where):
     """The same bytes as before."""
     for client in clients:

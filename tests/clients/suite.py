@@ -5,9 +5,10 @@ import contextlib
 import pathlib
 import tempfile
 
-from harness import places
+from harness import places, raw
 from harness.broker import Highwater, Kafka
 from harness.report import Report
+from harness.waiting import wait_until
 
 from . import after, before, swap
 from .apache import Apache
@@ -57,6 +58,9 @@ def through_both_tiers(report, broker, present):
     # Kafka fills its indexes ahead with zeros, which its own tool takes for damage until a recovery cut them off.
     files_are_sound(report, broker, "every file after kill -9", KINDS if isinstance(broker, Highwater) else (".log",))
     broker.start()
+    if not isinstance(broker, Highwater):
+        # Kafka answers 'unknown server error' until it has read its metadata of the remote storage again.
+        wait_until("remote reads", lambda: after.reads_anything(broker, written), not_yet=(raw.Answered,))
     after.reads(report, present, written, "from the bucket after kill -9")
     after.deletes(report, present)
 

@@ -1,6 +1,7 @@
 """Apache Kafka serves a directory that the broker under test wrote: once trusting its indexes and snapshots, as after
 a clean stop, and once recovering everything from the segments."""
 
+import contextlib
 import re
 import shutil
 
@@ -22,22 +23,19 @@ def serves(data, written, reader_kind, folder):
     kafka.logging.write_text(kafka.logging.read_text() + LOADING)
     with kafka:
         kafka.start()
-        reader = reader_kind(kafka.address)
-        try:
+        with contextlib.closing(reader_kind(kafka.address)) as client:
             for topic in written.topics:
-                reader.create(topic)
-            kafka.stop()
-            for topic in written.topics:
-                replace(kafka.data, data, topic)
-            trusted = start_and_read(kafka, reader, written)
-            assert not DISTRUST.search(trusted), f"Kafka did not trust what it found:\n{complaints(trusted, DISTRUST)}"
-            kafka.stop()
-            (kafka.data / ".kafka_cleanshutdown").unlink()
-            recovered = start_and_read(kafka, reader, written)
-            assert "Recovering" in recovered, "Kafka did not recover, so this shows nothing"
-            assert not DAMAGE.search(recovered), f"Kafka found damage:\n{complaints(recovered, DAMAGE)}"
-        finally:
-            reader.close()
+                client.create(topic)
+        kafka.stop()
+        for topic in written.topics:
+            replace(kafka.data, data, topic)
+        trusted = start_and_read(kafka, reader_kind, written)
+        assert not DISTRUST.search(trusted), f"Kafka did not trust what it found:\n{complaints(trusted, DISTRUST)}"
+        kafka.stop()
+        (kafka.data / ".kafka_cleanshutdown").unlink()
+        recovered = start_and_read(kafka, reader_kind, written)
+        assert "Recovering" in recovered, "Kafka did not recover, so this shows nothing"
+        assert not DAMAGE.search(recovered), f"Kafka found damage:\n{complaints(recovered, DAMAGE)}"
 
 
 def replace(into, ours, topic):
@@ -57,13 +55,14 @@ def replace(into, ours, topic):
         (into / name).write_text("\n".join(["0", str(len(lines)), *lines.values()]) + "\n")
 
 
-def start_and_read(kafka, reader, written):
+def start_and_read(kafka, reader_kind, written):
     """Everything byte for byte; what Kafka said about the topics while it loaded them."""
     kafka.start()
     said = kafka.output.read_text(errors="replace")[kafka.printed :]
-    for topic, expected in written.topics.items():
-        wait_until("a leader", lambda: reader.list_offset(topic, -1)[0] >= len(expected), 20, not_yet=(Refused,))
-        same(reader, reader.read(topic, len(expected)), expected)
+    with contextlib.closing(reader_kind(kafka.address)) as reader:
+        for topic, expected in written.topics.items():
+            wait_until("a leader", lambda: reader.list_offset(topic, -1)[0] >= len(expected), 20, not_yet=(Refused,))
+            same(reader, reader.read(topic, len(expected)), expected)
     return "\n".join(line for line in said.splitlines() if any(topic in line for topic in written.topics))
 
 
