@@ -1,19 +1,35 @@
 //! The seam to the object store.
 
+#[cfg(any(test, feature = "faults"))]
+pub mod faulty;
+pub mod file;
+mod key;
+#[cfg(any(test, feature = "faults"))]
+pub mod memory;
+mod open;
+mod pieces;
+pub mod probe;
+
+pub use open::{OpenOptions, open};
+pub use pieces::{Body, PieceFailed, Pieces};
+
 use std::{fmt, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use highwater_env::BoxFuture;
 
-/// An object store. Keys are `/`-separated paths below the bucket's prefix, without a leading slash.
+/// An object store. Keys are `/`-separated paths below the bucket's prefix: letters, digits, `-`, `_` and `.`, no
+/// part empty or beginning with a dot.
 ///
 /// Duties every form keeps:
-/// - A completed put is visible to every later get (strong consistency).
-/// - [`Bucket::put_new`] and [`Bucket::replace`] are atomic: of any number of concurrent callers at most one wins.
+/// - A completed put is durable and visible to every later get (strong consistency).
+/// - A put is atomic: a get sees the whole old or the whole new object.
+/// - [`Bucket::put_new`] and [`Bucket::replace`] decide and write in one step: of any number of concurrent callers
+///   at most one wins.
 /// - An error of kind [`BucketErrorKind::Unknown`] or a dropped future says nothing about whether a put happened.
 /// - No form retries a conditional put by itself.
 pub trait Bucket: Send + Sync + fmt::Debug {
-    /// The whole object and its tag.
+    /// The whole object and its tag. For small objects: it comes as one piece.
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(Bytes, Tag), BucketError>>;
 
     /// Byte ranges of one object, each complete, in the order asked. A range past the end is an error.
@@ -24,18 +40,20 @@ pub trait Bucket: Send + Sync + fmt::Debug {
     ) -> BoxFuture<'a, Result<Vec<Bytes>, BucketError>>;
 
     /// Writes an object that must not exist.
-    fn put_new<'a>(&'a self, key: &'a str, body: Body) -> BoxFuture<'a, Result<Tag, BucketError>>;
+    fn put_new<'a>(&'a self, key: &'a str, body: Bytes) -> BoxFuture<'a, Result<Tag, BucketError>>;
 
     /// Replaces an object that must still have this tag.
     fn replace<'a>(
         &'a self,
         key: &'a str,
         tag: &'a Tag,
-        body: Body,
+        body: Bytes,
     ) -> BoxFuture<'a, Result<Tag, BucketError>>;
 
-    /// Writes an object whatever was there, in parts where it is large. For keys that are never used twice.
-    fn put<'a>(&'a self, key: &'a str, body: Body) -> BoxFuture<'a, Result<Tag, BucketError>>;
+    /// Writes an object whatever was there, piece by piece, so that it need not fit into memory. For keys that are
+    /// never used twice. After an error nothing can be read under a key that did not exist before, except where
+    /// the outcome is unknown.
+    fn put<'a>(&'a self, key: &'a str, pieces: &'a mut dyn Pieces) -> BoxFuture<'a, Result<(), BucketError>>;
 
     /// Removes an object; `Ok` if there was none.
     fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), BucketError>>;
@@ -49,9 +67,6 @@ pub trait Bucket: Send + Sync + fmt::Debug {
 
 /// A bucket that can be shared.
 pub type SharedBucket = Arc<dyn Bucket>;
-
-/// What to write: pieces, one after the other, so that a segment need not be copied together.
-pub type Body = Vec<Bytes>;
 
 /// An object's version, as the store names it (an ETag).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,6 +82,12 @@ pub struct BucketError {
     pub key: String,
     /// What the store said.
     pub detail: String,
+}
+
+impl BucketError {
+    pub(crate) fn new(kind: BucketErrorKind, key: &str, detail: impl fmt::Display) -> BucketError {
+        BucketError { kind, key: key.to_owned(), detail: detail.to_string() }
+    }
 }
 
 /// Bucket errors, sorted by what the caller does next.
@@ -87,4 +108,7 @@ pub enum BucketErrorKind {
     /// Credentials, permissions, a missing bucket: an operator must act.
     #[error("store refused")]
     Refused,
+    /// The caller's own [`Pieces`] failed; nothing was written.
+    #[error("the object's bytes could not be produced")]
+    Pieces,
 }
