@@ -1,5 +1,34 @@
 //! Everything a broker does except sockets: runs the cores against the logs, the bucket and the metadata log.
 //!
-//! Requests come in as plain values ([`request`]) and know nothing of Kafka's wire format.
+//! Requests come in as plain values ([`request`]) and know nothing of Kafka's wire format. [`Node::start`] takes every
+//! part from outside ([`NodeParts`]): time, disk and bucket are the caller's, so that the same code serves clients and
+//! runs in a simulation.
 
+mod cluster;
+mod combine;
+mod commit;
+mod configs;
+mod detached;
+mod fetch;
+mod first_of;
+mod list_offsets;
+mod metrics;
+mod node;
+mod partition;
+mod partitions;
+mod produce;
+mod producer_ids;
+mod purge;
 pub mod request;
+mod scrape;
+mod start;
+mod stop;
+mod tasks;
+mod topics;
+mod upkeep;
+
+pub use metrics::{Counter, MetricsSnapshot, PartitionMetrics, TopicMetrics};
+pub use node::{Endpoint, Node, NodeParts};
+pub use produce::PendingProduce;
+pub use start::StartError;
+pub use stop::StopError;

@@ -125,6 +125,11 @@ impl LogDir {
         self.logs.lock().values().map(|entry| (entry.name.clone(), entry.topic_id)).collect()
     }
 
+    /// The topic to which the log of this name belongs, open or not; `None` if there is none.
+    pub fn topic_id_of(&self, name: &LogName) -> Option<TopicId> {
+        self.logs.lock().get(name).map(|entry| entry.topic_id)
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

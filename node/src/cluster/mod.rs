@@ -1,0 +1,153 @@
+//! What this broker knows of the cluster: the image, built only by replaying the metadata log, and the way to
+//! change it.
+
+mod local_log;
+
+use std::{collections::VecDeque, sync::Arc};
+
+pub(crate) use local_log::LocalMetadataLog;
+
+use highwater_metadata::{
+    Applied, Entry, EntryId, Image, MetadataLog, MetadataRecord, NextError, ProposeError,
+};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// The current image and the log it comes from.
+pub(crate) struct Cluster {
+    log: Arc<dyn MetadataLog>,
+    state: Mutex<State>,
+    /// Wakes whoever waits for an entry to be applied.
+    applied: Notify,
+}
+
+struct State {
+    image: Arc<Image>,
+    last: Option<EntryId>,
+    /// The fate of the latest entries, for proposers that wait for theirs.
+    fates: VecDeque<(EntryId, Applied)>,
+}
+
+/// Proposers ask for their entry's fate within moments; this many entries is far more than can pass meanwhile.
+const FATES_KEPT: usize = 4096;
+
+/// Why a decision did not come into force.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ChangeError<E> {
+    /// The decision itself was refused; nothing was proposed.
+    #[error("{0}")]
+    Refused(E),
+    /// The metadata log does not take it, or its fate is unknown.
+    #[error("metadata log: {0}")]
+    Log(ProposeError),
+}
+
+impl Cluster {
+    pub(crate) fn new(log: Arc<dyn MetadataLog>) -> Cluster {
+        Cluster {
+            log,
+            state: Mutex::new(State {
+                image: Arc::new(Image::default()),
+                last: None,
+                fates: VecDeque::new(),
+            }),
+            applied: Notify::new(),
+        }
+    }
+
+    /// The image as of the last applied entry.
+    pub(crate) fn image(&self) -> Arc<Image> {
+        self.state.lock().image.clone()
+    }
+
+    /// The log, to confirm leadership.
+    pub(crate) fn log(&self) -> &Arc<dyn MetadataLog> {
+        &self.log
+    }
+
+    /// The last applied entry.
+    pub(crate) fn last_applied(&self) -> Option<EntryId> {
+        self.state.lock().last
+    }
+
+    /// Applies one entry of the committed stream, in order. Called by the one task that follows the stream.
+    pub(crate) fn apply(&self, entry: &Entry) -> Applied {
+        let mut image = self.image();
+        // Copies what is shared with readers only; they keep the picture they took.
+        let fate = Arc::make_mut(&mut image).apply(entry);
+        let mut state = self.state.lock();
+        state.image = image;
+        state.last = Some(entry.id);
+        if state.fates.len() == FATES_KEPT {
+            state.fates.pop_front();
+        }
+        state.fates.push_back((entry.id, fate));
+        drop(state);
+        self.applied.notify_waiters();
+        fate
+    }
+
+    /// Applies everything that is committed already.
+    pub(crate) async fn replay(&self) -> Result<(), NextError> {
+        let Some(end) = self.log.committed() else { return Ok(()) };
+        while self.last_applied() < Some(end) {
+            let entry = self.log.next_after(self.last_applied()).await?;
+            self.apply(&entry);
+        }
+        Ok(())
+    }
+
+    /// Applies what is committed from now on, until the log closes.
+    pub(crate) async fn follow(self: Arc<Self>) {
+        loop {
+            match self.log.next_after(self.last_applied()).await {
+                Ok(entry) => drop(self.apply(&entry)),
+                Err(NextError::Closed) => return,
+                Err(error) => {
+                    tracing::error!(%error, "no further decision of the cluster can be applied");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Waits until everything up to `id` is applied.
+    pub(crate) async fn wait_applied(&self, id: EntryId) {
+        loop {
+            let applied = self.applied.notified();
+            let mut applied = std::pin::pin!(applied);
+            applied.as_mut().enable();
+            if self.state.lock().last >= Some(id) {
+                return;
+            }
+            applied.await;
+        }
+    }
+
+    /// Decides on the current image, proposes, and waits until the decision is in force. A decision that came too
+    /// late, because the image changed meanwhile, is made again.
+    ///
+    /// Returns the image with the decision in it. A decision without records is in force already.
+    pub(crate) async fn change<E>(
+        &self,
+        mut decide: impl FnMut(&Image) -> Result<Vec<MetadataRecord>, E>,
+    ) -> Result<Arc<Image>, ChangeError<E>> {
+        loop {
+            let image = self.image();
+            let records = decide(&image).map_err(ChangeError::Refused)?;
+            if records.is_empty() {
+                return Ok(image);
+            }
+            let id = self.log.propose(image.last_effective(), records).await.map_err(ChangeError::Log)?;
+            self.wait_applied(id).await;
+            let state = self.state.lock();
+            let fate = state.fates.iter().rev().find(|(entry, _)| *entry == id).map(|(_, fate)| *fate);
+            match fate {
+                Some(Applied::Effective) => return Ok(state.image.clone()),
+                Some(Applied::Dropped) => {}
+                // Thousands of entries passed before this task ran again: its fate can no longer be told.
+                None => return Err(ChangeError::Log(ProposeError::Unknown)),
+            }
+        }
+    }
+}

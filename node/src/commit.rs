@@ -1,0 +1,103 @@
+//! Group commit: one task per data directory that syncs what synced topics have appended.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use highwater_engine::{CommitDone, CommitJob};
+use highwater_env::{Env, EnvExt, Lane};
+use highwater_records::TopicIdPartition;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::partition::Partition;
+
+/// Partitions that wait for a sync. While one group is being synced the next one gathers.
+pub(crate) struct Committer {
+    env: Arc<dyn Env>,
+    asked: Mutex<Asked>,
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct Asked {
+    partitions: BTreeMap<TopicIdPartition, Arc<Partition>>,
+    stopped: bool,
+}
+
+/// Syncs of different files overlap in the device up to about this many.
+const PARALLEL_SYNCS: usize = 4;
+
+impl Committer {
+    pub(crate) fn new(env: Arc<dyn Env>) -> Committer {
+        Committer { env, asked: Mutex::default(), wake: Notify::new() }
+    }
+
+    /// Asks for a sync of what the partition has appended so far.
+    pub(crate) fn ask(&self, partition: &Arc<Partition>) {
+        let mut asked = self.asked.lock();
+        if !asked.stopped && asked.partitions.insert(partition.id, partition.clone()).is_none() {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Ends [`Committer::run`] after what was asked so far.
+    pub(crate) fn stop(&self) {
+        self.asked.lock().stopped = true;
+        self.wake.notify_one();
+    }
+
+    /// Syncs group after group until stopped.
+    pub(crate) async fn run(self: Arc<Self>) {
+        loop {
+            let (group, stopped) = {
+                let mut asked = self.asked.lock();
+                (std::mem::take(&mut asked.partitions), asked.stopped)
+            };
+            if !group.is_empty() {
+                self.commit(group.into_values().collect()).await;
+            } else if stopped {
+                return;
+            } else {
+                self.wake.notified().await;
+            }
+        }
+    }
+
+    /// Syncs one group: what is pending is taken under each partition's lock, synced under none.
+    async fn commit(&self, group: Vec<Arc<Partition>>) {
+        let mut shares: [Vec<(Arc<Partition>, CommitJob)>; PARALLEL_SYNCS] = Default::default();
+        let mut next = 0;
+        for partition in group {
+            // Nothing is taken while another commit of this partition runs: whoever finishes that one asks again.
+            if let Ok(Some(job)) = partition.with(|state| state.begin_commit()).await {
+                shares[next % PARALLEL_SYNCS].push((partition, job));
+                next += 1;
+            }
+        }
+        let running: Vec<_> = shares
+            .into_iter()
+            .filter(|share| !share.is_empty())
+            .map(|share| self.env.run_blocking(Lane::Commit, move || run_all(share)))
+            .collect();
+        for share in running {
+            match share.await {
+                Ok(done) => {
+                    for (partition, done) in done {
+                        if partition.with(move |state| state.finish_commit(done)).await == Ok(true) {
+                            self.ask(&partition);
+                        }
+                    }
+                }
+                Err(error) => tracing::error!(%error, "a group commit died; its producers will time out"),
+            }
+        }
+    }
+
+    /// Syncs what one partition has appended so far, now.
+    pub(crate) async fn commit_one(&self, partition: &Arc<Partition>) {
+        self.commit(vec![partition.clone()]).await;
+    }
+}
+
+fn run_all(share: Vec<(Arc<Partition>, CommitJob)>) -> Vec<(Arc<Partition>, CommitDone)> {
+    share.into_iter().map(|(partition, job)| (partition, job.run())).collect()
+}

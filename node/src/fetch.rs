@@ -1,0 +1,223 @@
+//! Fetch: read what is visible, wait for more where there is too little.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use highwater_env::{EnvExt, Lane};
+use highwater_records::{LeaderEpoch, Offset};
+use highwater_tiering::TierError;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::{
+    Node,
+    first_of::first_of,
+    partition::{Partition, View},
+    partitions::FindError,
+    request::{Caller, Fetch, FetchError, FetchPartition, Fetched, FetchedPartition},
+};
+
+/// One fetch while it looks for something to return.
+struct Attempt<'a> {
+    node: &'a Node,
+    /// Wakes this fetch when a watermark moved or a chunk arrived from the bucket.
+    signal: Arc<Notify>,
+    /// Bytes gathered in this round.
+    gathered: usize,
+    max_bytes: usize,
+}
+
+/// A read from the bucket that goes on beside the fetch that wanted it.
+type RemoteAnswer = Arc<Mutex<Option<Result<Bytes, TierError>>>>;
+
+/// A partition of the request and what is known of it.
+struct Wanted {
+    request: FetchPartition,
+    found: Result<Arc<Partition>, FetchError>,
+    remote: Option<RemoteAnswer>,
+}
+
+impl Node {
+    /// Reads batches from each partition: at once where `min_bytes` are ready or anything failed, else when there
+    /// is enough or `max_wait` is over.
+    ///
+    /// Nothing at or above the high watermark is ever returned. Offsets that only the bucket has are read from
+    /// there; while the bucket has not answered, other partitions are not held up.
+    pub async fn fetch(&self, caller: &Caller, request: Fetch) -> Vec<FetchedPartition> {
+        let _ = caller;
+        let deadline = self.env.now().plus(request.max_wait);
+        let mut wanted = Vec::with_capacity(request.partitions.len());
+        for request in request.partitions {
+            let found = self.partitions.find(&request.topic, request.partition).await.map_err(find_error);
+            wanted.push(Wanted { request, found, remote: None });
+        }
+        let signal = Arc::new(Notify::new());
+        loop {
+            let mut attempt =
+                Attempt { node: self, signal: signal.clone(), gathered: 0, max_bytes: request.max_bytes };
+            let mut answers = Vec::with_capacity(wanted.len());
+            for partition in &mut wanted {
+                answers.push(FetchedPartition { result: attempt.read(partition).await });
+            }
+            let failed = answers.iter().any(|answer| answer.result.is_err());
+            let enough = attempt.gathered >= request.min_bytes;
+            if failed || enough || wanted.is_empty() || self.env.now() >= deadline || self.is_stopping() {
+                self.count_fetched(&wanted, &answers);
+                return answers;
+            }
+            first_of(signal.notified(), self.env.sleep_until(deadline)).await;
+        }
+    }
+
+    fn count_fetched(&self, wanted: &[Wanted], answers: &[FetchedPartition]) {
+        for (wanted, answer) in wanted.iter().zip(answers) {
+            match (&wanted.found, &answer.result) {
+                (Ok(partition), Ok(fetched)) => partition.counters.bytes_out.add(fetched.len() as u64),
+                _ => self.counters.failed_fetches.add(1),
+            }
+        }
+    }
+}
+
+impl Attempt<'_> {
+    async fn read(&mut self, wanted: &mut Wanted) -> Result<Fetched, FetchError> {
+        let partition = wanted.found.clone()?;
+        let signal = self.signal.clone();
+        // Registered with the picture that is read, so that no move of the watermark falls between.
+        let view = partition.with(move |state| state.view_and_wait(&signal)).await;
+        let view = view.map_err(|_| FetchError::NotLeader)?;
+        check_epoch(wanted.request.current_leader_epoch, view.leader_epoch)?;
+        let mut fetched = Fetched {
+            high_watermark: view.positions.high_watermark,
+            last_stable: view.positions.last_stable,
+            log_start: view.positions.log_start,
+            records: Vec::new(),
+        };
+        let out_of_range = FetchError::OffsetOutOfRange {
+            log_start: fetched.log_start,
+            high_watermark: fetched.high_watermark,
+        };
+        let Ok(offset) = Offset::from_i64(wanted.request.offset) else { return Err(out_of_range) };
+        // Above the watermark nothing exists for a consumer, but the log end may be where it stood before a
+        // restart: only what is beyond that is out of range.
+        if offset < fetched.log_start || offset > view.positions.log_end {
+            return Err(out_of_range);
+        }
+        let room = self.max_bytes.saturating_sub(self.gathered).min(wanted.request.max_bytes);
+        let first = self.gathered == 0;
+        if offset >= fetched.high_watermark || (room == 0 && !first) {
+            return Ok(fetched);
+        }
+        let bytes = if offset < view.positions.local_start {
+            match self.read_remote(&partition, wanted, offset, room, first)? {
+                Some(bytes) => bytes,
+                None => return Ok(fetched),
+            }
+        } else {
+            self.read_local(&view, offset, room, first).await?
+        };
+        self.gathered += bytes.len();
+        if !bytes.is_empty() {
+            fetched.records.push(bytes);
+        }
+        Ok(fetched)
+    }
+
+    async fn read_local(
+        &self,
+        view: &View,
+        offset: Offset,
+        room: usize,
+        at_least_one: bool,
+    ) -> Result<Bytes, FetchError> {
+        let range = view
+            .reader
+            .read(offset, room, view.positions.high_watermark, at_least_one)
+            .map_err(|error| FetchError::Storage(error.to_string()))?;
+        // What the page cache has is copied here; what it has not is read where waiting holds up nobody.
+        match range.try_bytes() {
+            Ok(Some(bytes)) => Ok(bytes),
+            Ok(None) => match self.node.env.run_blocking(Lane::ColdRead, move || range.bytes()).await {
+                Ok(Ok(bytes)) => Ok(bytes),
+                Ok(Err(error)) => Err(FetchError::Storage(error.to_string())),
+                Err(error) => Err(FetchError::Storage(error.to_string())),
+            },
+            Err(error) => Err(FetchError::Storage(error.to_string())),
+        }
+    }
+
+    /// What the bucket has at `offset`, or `None` while it has not answered; its answer then wakes this fetch.
+    fn read_remote(
+        &self,
+        partition: &Arc<Partition>,
+        wanted: &mut Wanted,
+        offset: Offset,
+        room: usize,
+        at_least_one: bool,
+    ) -> Result<Option<Bytes>, FetchError> {
+        let Some(tier) = partition.tier.clone() else {
+            return Err(FetchError::Storage("the offset is not on local disk and there is no bucket".into()));
+        };
+        let answer = match &wanted.remote {
+            Some(answer) => answer.lock().take(),
+            None => {
+                let mut read: Pin<Box<dyn Future<Output = Result<Bytes, TierError>> + Send>> = Box::pin(
+                    async move { tier.read(offset, room, at_least_one).await.map(|read| read.bytes) },
+                );
+                // Chunks in memory answer at once.
+                match read.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(answer) => Some(answer),
+                    Poll::Pending => {
+                        let slot = RemoteAnswer::default();
+                        wanted.remote = Some(slot.clone());
+                        let signal = self.signal.clone();
+                        self.node.env.spawn(
+                            Lane::ColdRead,
+                            Box::pin(async move {
+                                let answer = read.await;
+                                *slot.lock() = Some(answer);
+                                signal.notify_one();
+                            }),
+                        );
+                        None
+                    }
+                }
+            }
+        };
+        let Some(answer) = answer else { return Ok(None) };
+        wanted.remote = None;
+        match answer {
+            Ok(bytes) => {
+                partition.counters.remote_bytes_out.add(bytes.len() as u64);
+                Ok(Some(bytes))
+            }
+            Err(error) => {
+                partition.counters.remote_read_errors.add(1);
+                Err(FetchError::Storage(error.to_string()))
+            }
+        }
+    }
+}
+
+/// A client that knows another leader epoch must learn the truth before it reads.
+fn check_epoch(theirs: Option<i32>, ours: LeaderEpoch) -> Result<(), FetchError> {
+    match theirs {
+        Some(theirs) if theirs < ours.as_i32() => Err(FetchError::FencedLeaderEpoch { ours }),
+        Some(theirs) if theirs > ours.as_i32() => Err(FetchError::UnknownLeaderEpoch { ours }),
+        _ => Ok(()),
+    }
+}
+
+fn find_error(error: FindError) -> FetchError {
+    match error {
+        FindError::UnknownTopicOrPartition => FetchError::UnknownTopicOrPartition,
+        FindError::UnknownTopicId => FetchError::UnknownTopicId,
+        FindError::NotLeader => FetchError::NotLeader,
+        FindError::Storage(detail) => FetchError::Storage(detail),
+    }
+}

@@ -1,0 +1,129 @@
+//! From a producer's bytes to the log.
+
+use bytes::Bytes;
+use highwater_engine::AppendError;
+use highwater_metadata::config::TopicConfig;
+use highwater_records::{
+    Offset, TimestampMs,
+    batch::{BatchError, CheckPolicy, CheckedBatch},
+    compression::CompressionError,
+};
+use highwater_replication::{AckState, Acks};
+use tokio::sync::oneshot;
+
+use super::{state::State, waiting::WaitingProduce};
+use crate::request::{ProduceError, Produced, RecordError};
+
+/// A batch is in the log.
+pub(crate) struct AppendOutcome {
+    pub(crate) produced: Produced,
+    /// The acknowledgement, where it must be waited for.
+    pub(crate) waiting: Option<oneshot::Receiver<Result<(), ProduceError>>>,
+    /// Whether a sync is to be asked for.
+    pub(crate) wants_commit: bool,
+    /// Batches and bytes that were new; zero for a duplicate.
+    pub(crate) appended: Option<Appended>,
+}
+
+/// What to count.
+#[derive(Clone, Copy)]
+pub(crate) struct Appended {
+    pub(crate) bytes: u64,
+    pub(crate) records: u64,
+}
+
+impl State {
+    /// Appends one checked batch and arranges for its acknowledgement.
+    pub(crate) fn append(
+        &mut self,
+        batch: CheckedBatch,
+        acks: Acks,
+        now: TimestampMs,
+    ) -> Result<AppendOutcome, ProduceError> {
+        if !self.tier_known {
+            return Err(ProduceError::Storage(
+                "the partition's head in the bucket has not been read yet".into(),
+            ));
+        }
+        self.leader.admit(acks).map_err(|_| ProduceError::NotEnoughReplicas)?;
+        let size =
+            Appended { bytes: batch.bytes().len() as u64, records: u64::from(batch.view().record_count()) };
+        let appended = self.log.append(batch, self.leader.leader_epoch(), now).map_err(append_error)?;
+        self.progress();
+        let produced = Produced {
+            base_offset: appended.base_offset,
+            append_time: appended.append_time,
+            log_start: self.log_start(),
+        };
+        // A duplicate waits for the same condition as the batch it repeats (design.md, decision 11).
+        let next_offset = appended.last_offset.checked_add(1).unwrap_or(Offset::MAX);
+        let waiting = match self.leader.ack(acks, next_offset) {
+            AckState::Satisfied => None,
+            AckState::NotEnoughReplicasAfterAppend => return Err(ProduceError::NotEnoughReplicasAfterAppend),
+            AckState::Waiting => {
+                let (reply, answer) = oneshot::channel();
+                self.produces.push(WaitingProduce { acks, next_offset, reply });
+                Some(answer)
+            }
+        };
+        Ok(AppendOutcome {
+            produced,
+            waiting,
+            wants_commit: self.wants_commit(),
+            appended: (!appended.duplicate).then_some(size),
+        })
+    }
+}
+
+/// Checks what a producer sent for one partition: exactly one batch of the current format, within the topic's
+/// rules. Nothing is looked at again under the lock.
+pub(crate) fn check_batch(records: Bytes, config: &TopicConfig) -> Result<CheckedBatch, ProduceError> {
+    let policy = CheckPolicy::client(config.max_message_bytes as usize);
+    let batch = CheckedBatch::check(records, &policy).map_err(batch_error)?;
+    if batch.view().is_transactional() {
+        return Err(ProduceError::TransactionsUnsupported);
+    }
+    Ok(batch)
+}
+
+/// What a producer is told about bytes that no log accepts.
+fn batch_error(error: BatchError) -> ProduceError {
+    match error {
+        BatchError::TooLarge { .. } => ProduceError::MessageTooLarge(error.to_string()),
+        BatchError::UnsupportedMagic { .. } => ProduceError::UnsupportedFormat(error.to_string()),
+        BatchError::UnknownCodec { .. } => ProduceError::UnsupportedCompression(error.to_string()),
+        BatchError::InvalidTimestamp(_) => ProduceError::InvalidTimestamp(error.to_string()),
+        BatchError::InvalidRecord { index, reason } => ProduceError::InvalidRecord {
+            message: error.to_string(),
+            records: vec![RecordError { index, message: reason.into() }],
+        },
+        BatchError::Invalid(_) => {
+            ProduceError::InvalidRecord { message: error.to_string(), records: Vec::new() }
+        }
+        BatchError::Compression(CompressionError::NotCompiledIn(_)) => {
+            ProduceError::UnsupportedCompression(error.to_string())
+        }
+        BatchError::Truncated { .. }
+        | BatchError::Corrupt(_)
+        | BatchError::Checksum { .. }
+        | BatchError::Compression(_) => ProduceError::Corrupt(error.to_string()),
+    }
+}
+
+/// What a producer is told about a batch that its log did not take.
+fn append_error(error: AppendError) -> ProduceError {
+    match error {
+        AppendError::OutOfOrderSequence { .. } => ProduceError::OutOfOrderSequence(error.to_string()),
+        AppendError::InvalidProducerEpoch { .. } => ProduceError::InvalidProducerEpoch(error.to_string()),
+        AppendError::DuplicateBeyondWindow => ProduceError::DuplicateSequence,
+        AppendError::TooLarge { .. } => ProduceError::MessageTooLarge(error.to_string()),
+        AppendError::InvalidTimestamp { .. } => ProduceError::InvalidTimestamp(error.to_string()),
+        AppendError::StaleLeaderEpoch { .. } => ProduceError::NotLeader,
+        AppendError::OutOfPlace { .. }
+        | AppendError::NoLeaderEpoch
+        | AppendError::OffsetsExhausted
+        | AppendError::Disk(_)
+        | AppendError::Offline(_)
+        | AppendError::Broken(_) => ProduceError::Storage(error.to_string()),
+    }
+}

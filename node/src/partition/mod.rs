@@ -1,0 +1,70 @@
+//! One partition as this broker runs it: its log, its role, and the requests that wait for it.
+
+mod append;
+mod state;
+mod waiting;
+
+use std::sync::Arc;
+
+use highwater_engine::{Log, LogName};
+use highwater_metadata::config::TopicConfig;
+use highwater_records::TopicIdPartition;
+use highwater_tiering::PartitionTier;
+
+pub(crate) use append::{AppendOutcome, check_batch};
+pub(crate) use state::{State, View};
+
+use crate::{combine::Combined, metrics::TopicCounters};
+
+/// A partition that is open on this broker.
+pub(crate) struct Partition {
+    /// Its identity.
+    pub(crate) id: TopicIdPartition,
+    /// Its directory's name: topic name and number.
+    pub(crate) name: LogName,
+    /// Its topic's configuration.
+    pub(crate) config: Arc<TopicConfig>,
+    /// Its objects, where the topic has remote storage.
+    pub(crate) tier: Option<Arc<PartitionTier>>,
+    /// What is counted, for the topic's partitions on this broker together.
+    pub(crate) counters: Arc<TopicCounters>,
+    /// The log and who waits for it; nothing once the partition is closed.
+    state: Combined<Option<State>>,
+}
+
+/// The partition was closed: its topic is deleted, or the node stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the partition is closed")]
+pub(crate) struct Closed;
+
+impl Partition {
+    pub(crate) fn new(
+        id: TopicIdPartition,
+        name: LogName,
+        config: Arc<TopicConfig>,
+        tier: Option<Arc<PartitionTier>>,
+        counters: Arc<TopicCounters>,
+        state: State,
+    ) -> Partition {
+        Partition { id, name, config, tier, counters, state: Combined::new(Some(state)) }
+    }
+
+    /// Runs `operation` under the partition's lock. For tasks: nothing in it may wait.
+    pub(crate) async fn with<R: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut State) -> R + Send + 'static,
+    ) -> Result<R, Closed> {
+        self.state.with(|state| state.as_mut().map(operation).ok_or(Closed)).await
+    }
+
+    /// Runs `operation` under the partition's lock, waiting for it. For code that may block.
+    pub(crate) fn with_blocking<R>(&self, operation: impl FnOnce(&mut State) -> R) -> Result<R, Closed> {
+        self.state.with_blocking(|state| state.as_mut().map(operation).ok_or(Closed))
+    }
+
+    /// Closes the partition: tells everyone who waits, and gives the log to whoever ends it. `None` if somebody
+    /// did already.
+    pub(crate) async fn close(&self) -> Option<Log> {
+        self.state.with(|state| state.take().map(State::into_log)).await
+    }
+}

@@ -1,0 +1,320 @@
+//! The partitions that are open here; the others are opened when somebody asks for them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use highwater_engine::{Log, LogConfig, LogDir, LogName, RecoveryReport, Watermark};
+use highwater_env::{Env, EnvExt, Lane};
+use highwater_metadata::{
+    Image, Topic,
+    config::{self, BrokerConfig, TopicConfig},
+};
+use highwater_records::{
+    BrokerId, PartitionIndex, TimestampMs, TopicId, TopicIdPartition, batch::TimestampType,
+};
+use highwater_replication::{Leader, LeaderStart, LocalPositions};
+use highwater_tiering::Tier;
+use parking_lot::Mutex;
+
+use crate::{
+    cluster::Cluster,
+    metrics::TopicCounters,
+    partition::{Partition, State},
+    request::TopicRef,
+};
+
+/// Why a partition cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FindError {
+    #[error("unknown topic or partition")]
+    UnknownTopicOrPartition,
+    #[error("unknown topic id")]
+    UnknownTopicId,
+    #[error("not the leader")]
+    NotLeader,
+    #[error("{0}")]
+    Storage(String),
+}
+
+/// The partitions of one data directory.
+pub(crate) struct Partitions {
+    env: Arc<dyn Env>,
+    broker: BrokerId,
+    config: Arc<BrokerConfig>,
+    cluster: Arc<Cluster>,
+    directory: Arc<LogDir>,
+    tier: Option<Arc<Tier>>,
+    /// Whether the last stop of this directory was clean, so that local logs are known to be complete.
+    clean_start: bool,
+    open: Mutex<Open>,
+    /// One opening at a time per share of the partitions; whoever waits for the same one finds it open.
+    opening: [tokio::sync::Mutex<()>; OPENINGS],
+}
+
+#[derive(Default)]
+struct Open {
+    partitions: BTreeMap<TopicIdPartition, Arc<Partition>>,
+    topics: BTreeMap<TopicId, Arc<TopicCounters>>,
+    /// Topics that were created by this process, so that nothing of them can have been lost or copied before.
+    created: BTreeSet<TopicId>,
+    closed: bool,
+}
+
+/// How many partitions may be opened (and after a crash recovered) at once.
+const OPENINGS: usize = 8;
+
+impl Partitions {
+    pub(crate) fn new(
+        env: Arc<dyn Env>,
+        broker: BrokerId,
+        config: Arc<BrokerConfig>,
+        cluster: Arc<Cluster>,
+        directory: Arc<LogDir>,
+        tier: Option<Arc<Tier>>,
+        clean_start: bool,
+    ) -> Partitions {
+        Partitions {
+            env,
+            broker,
+            config,
+            cluster,
+            directory,
+            tier,
+            clean_start,
+            open: Mutex::default(),
+            opening: Default::default(),
+        }
+    }
+
+    /// The partition that a request names, opened if need be.
+    pub(crate) async fn find(&self, topic: &TopicRef, partition: i32) -> Result<Arc<Partition>, FindError> {
+        let image = self.cluster.image();
+        let topic = match topic {
+            TopicRef::Name(name) => image.topic_named(name).ok_or(FindError::UnknownTopicOrPartition)?,
+            TopicRef::Id(id) => image.topic(*id).ok_or(FindError::UnknownTopicId)?,
+        };
+        let index = u32::try_from(partition).map_err(|_| FindError::UnknownTopicOrPartition)?;
+        self.get(&image, topic, PartitionIndex(index)).await
+    }
+
+    /// One partition of a topic, opened if need be.
+    pub(crate) async fn get(
+        &self,
+        image: &Image,
+        topic: &Arc<Topic>,
+        index: PartitionIndex,
+    ) -> Result<Arc<Partition>, FindError> {
+        let id = TopicIdPartition { topic_id: topic.id, partition: index };
+        let assigned = topic.partition(index).ok_or(FindError::UnknownTopicOrPartition)?;
+        if assigned.leader != Some(self.broker) {
+            return Err(FindError::NotLeader);
+        }
+        if let Some(open) = self.opened(id)? {
+            return Ok(open);
+        }
+        let share = (id.partition.0 as usize + id.topic_id.as_bytes()[15] as usize) % OPENINGS;
+        let _turn = self.opening[share].lock().await;
+        if let Some(open) = self.opened(id)? {
+            return Ok(open);
+        }
+        let partition = self.open(image, topic, index).await?;
+        let mut open = self.open.lock();
+        if open.closed {
+            return Err(FindError::NotLeader);
+        }
+        open.partitions.insert(id, partition.clone());
+        Ok(partition)
+    }
+
+    fn opened(&self, id: TopicIdPartition) -> Result<Option<Arc<Partition>>, FindError> {
+        let open = self.open.lock();
+        if open.closed {
+            return Err(FindError::NotLeader);
+        }
+        Ok(open.partitions.get(&id).cloned())
+    }
+
+    async fn open(
+        &self,
+        image: &Image,
+        topic: &Arc<Topic>,
+        index: PartitionIndex,
+    ) -> Result<Arc<Partition>, FindError> {
+        let id = TopicIdPartition { topic_id: topic.id, partition: index };
+        let assigned = topic.partition(index).ok_or(FindError::UnknownTopicOrPartition)?;
+        let config = Arc::new(topic_config(&self.config, topic, assigned.replicas.len())?);
+        let name = LogName { topic: topic.name.clone(), partition: index };
+        let Opened { log, found } = self.open_log(id, &name, &config).await?;
+        let positions = log.positions();
+        let leader = Leader::new(LeaderStart {
+            local: self.broker,
+            leader_epoch: image.leader_epoch(assigned),
+            replicas: assigned.replicas.clone(),
+            isr: assigned.isr.clone(),
+            min_isr: config.min_insync_replicas,
+            durability: config.durability,
+            high_watermark: positions.high_watermark,
+            positions: LocalPositions { log_end: positions.log_end, durable_end: positions.durable_end },
+        });
+        let tier = match (&self.tier, config.remote_storage) {
+            (Some(tier), true) => Some(tier.partition(id, &topic.name, 0)),
+            _ => None,
+        };
+        // A log that was stopped cleanly is complete. Any other one may be shorter than what the bucket holds.
+        let is_new = self.open.lock().created.contains(&topic.id);
+        let tier_known = tier.is_none() || (self.clean_start && found) || is_new;
+        let counters = self.topic_counters(id.topic_id);
+        let state = State::new(log, leader, tier_known, is_new);
+        Ok(Arc::new(Partition::new(id, name, config, tier, counters, state)))
+    }
+
+    /// Remembers that a topic was created by this process.
+    pub(crate) fn created(&self, id: TopicId) {
+        self.open.lock().created.insert(id);
+    }
+
+    async fn open_log(
+        &self,
+        id: TopicIdPartition,
+        name: &LogName,
+        config: &TopicConfig,
+    ) -> Result<Opened, FindError> {
+        let directory = self.directory.clone();
+        let name = name.clone();
+        let config = log_config(config, self.tier.is_some(), self.config.producer_expiration_ms);
+        let now = TimestampMs(self.env.wall_ms());
+        self.env
+            .run_blocking(Lane::ColdRead, move || open_or_create(&directory, id, name, config, now))
+            .await
+            .map_err(|error| FindError::Storage(error.to_string()))?
+            .map_err(FindError::Storage)
+    }
+
+    /// The counters of a topic, shared by its partitions.
+    fn topic_counters(&self, id: TopicId) -> Arc<TopicCounters> {
+        self.open.lock().topics.entry(id).or_default().clone()
+    }
+
+    /// Every partition that is open.
+    pub(crate) fn all_open(&self) -> Vec<Arc<Partition>> {
+        self.open.lock().partitions.values().cloned().collect()
+    }
+
+    /// Every partition that this broker leads, opened if need be; those that cannot be opened are left out and
+    /// reported.
+    pub(crate) async fn all_led(&self) -> Vec<Arc<Partition>> {
+        let image = self.cluster.image();
+        let mut led = Vec::new();
+        for topic in image.topics() {
+            for (index, partition) in topic.numbered() {
+                if partition.leader != Some(self.broker) {
+                    continue;
+                }
+                match self.get(&image, topic, index).await {
+                    Ok(partition) => led.push(partition),
+                    Err(error) => {
+                        tracing::warn!(topic = %topic.name, partition = %index, %error, "cannot open");
+                    }
+                }
+            }
+        }
+        led
+    }
+
+    /// Takes the partitions of a topic out, so that nobody finds them any more.
+    pub(crate) fn take_topic(&self, id: TopicId) -> Vec<Arc<Partition>> {
+        let mut open = self.open.lock();
+        open.topics.remove(&id);
+        open.created.remove(&id);
+        let ids: Vec<_> = open.partitions.keys().filter(|key| key.topic_id == id).copied().collect();
+        ids.into_iter().filter_map(|id| open.partitions.remove(&id)).collect()
+    }
+
+    /// Takes every partition out and opens none any more.
+    pub(crate) fn close(&self) -> Vec<Arc<Partition>> {
+        let mut open = self.open.lock();
+        open.closed = true;
+        std::mem::take(&mut open.partitions).into_values().collect()
+    }
+}
+
+struct Opened {
+    log: Log,
+    /// Whether it was there, or has been made just now.
+    found: bool,
+}
+
+/// Opens a partition's log, or makes it. A directory of that name that belongs to another topic is what a deleted
+/// topic left behind: its deletion is finished first.
+fn open_or_create(
+    directory: &Arc<LogDir>,
+    id: TopicIdPartition,
+    name: LogName,
+    config: LogConfig,
+    now: TimestampMs,
+) -> Result<Opened, String> {
+    match directory.topic_id_of(&name) {
+        Some(found) if found == id.topic_id => {
+            let (log, report) = directory.open_log(&name, config, now).map_err(|error| error.to_string())?;
+            report_recovery(&name, &report);
+            return Ok(Opened { log, found: true });
+        }
+        Some(_) => directory.delete_closed_log(&name).map_err(|error| error.to_string())?,
+        None => {}
+    }
+    let log = directory.create_log(name, id.topic_id, config, now).map_err(|error| error.to_string())?;
+    Ok(Opened { log, found: false })
+}
+
+/// Says what recovery found, where it is more than nothing: what was cut may have been acknowledged on a replicated
+/// topic, and is never lost silently.
+fn report_recovery(name: &LogName, report: &RecoveryReport) {
+    for cut in &report.cut {
+        tracing::warn!(
+            partition = %name,
+            at = %cut.at,
+            bytes = cut.bytes,
+            kept_in = cut.file.as_deref().unwrap_or("nothing, they were zero"),
+            reason = %cut.reason,
+            "the end of the log was cut"
+        );
+    }
+    for range in &report.quarantined {
+        tracing::error!(partition = %name, ?range, "a range of the log is damaged and cannot be read");
+    }
+    for note in &report.notes {
+        tracing::warn!(partition = %name, %note, "recovered");
+    }
+}
+
+fn topic_config(broker: &BrokerConfig, topic: &Topic, replicas: usize) -> Result<TopicConfig, FindError> {
+    TopicConfig::resolve(&topic.configs, broker, replicas)
+        .map_err(|error| FindError::Storage(format!("configuration of topic {}: {error}", topic.name)))
+}
+
+/// What the engine needs to know of a topic's configuration.
+fn log_config(config: &TopicConfig, bucket: bool, producer_expiry_ms: u64) -> LogConfig {
+    LogConfig {
+        segment_bytes: config.segment_bytes,
+        segment_ms: config.segment_ms,
+        segment_index_bytes: config.segment_index_bytes,
+        index_interval_bytes: config.index_interval_bytes,
+        retention_ms: config.retention_ms,
+        retention_bytes: config.retention_bytes,
+        local_retention_ms: config.local_retention_ms,
+        local_retention_bytes: config.local_retention_bytes,
+        tiered: bucket && config.remote_storage,
+        timestamp_type: match config.timestamp_type {
+            config::TimestampType::CreateTime => TimestampType::CreateTime,
+            config::TimestampType::LogAppendTime => TimestampType::LogAppendTime,
+        },
+        max_message_bytes: config.max_message_bytes,
+        timestamp_before_max_ms: config.timestamp_before_max_ms,
+        timestamp_after_max_ms: config.timestamp_after_max_ms,
+        producer_expiry_ms,
+        durability: config.durability,
+        watermark: Watermark::Told,
+    }
+}

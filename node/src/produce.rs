@@ -1,0 +1,104 @@
+//! Produce: append now, acknowledge when the durability asked for is reached.
+
+use std::sync::Arc;
+
+use highwater_env::{Env, Instant};
+use highwater_records::TimestampMs;
+use highwater_replication::Acks;
+use tokio::sync::oneshot;
+
+use crate::{
+    Node,
+    first_of::{First, first_of},
+    partition::{AppendOutcome, Partition, check_batch},
+    partitions::FindError,
+    request::{Caller, Produce, ProduceError, ProducePartition, Produced},
+};
+
+/// Appends that are done, and acknowledgements that may not be yet.
+#[must_use = "the acknowledgement tells whether the records are kept"]
+pub struct PendingProduce {
+    env: Arc<dyn Env>,
+    deadline: Instant,
+    partitions: Vec<Pending>,
+}
+
+enum Pending {
+    Done(Result<Produced, ProduceError>),
+    Waiting(Produced, oneshot::Receiver<Result<(), ProduceError>>),
+}
+
+impl Node {
+    /// Appends the batches of each partition and returns once all are appended or refused; the caller may start
+    /// its next request then. [`PendingProduce::wait`] gives the acknowledgements.
+    ///
+    /// Dropping the future may leave the batches of some partitions appended and others not.
+    pub async fn produce(&self, caller: &Caller, request: Produce) -> PendingProduce {
+        let _ = caller;
+        let deadline = self.env.now().plus(request.timeout);
+        let mut partitions = Vec::with_capacity(request.partitions.len());
+        for partition in request.partitions {
+            partitions.push(match self.produce_one(partition, request.acks).await {
+                Ok(pending) => pending,
+                Err(error) => {
+                    self.counters.failed_produces.add(1);
+                    Pending::Done(Err(error))
+                }
+            });
+        }
+        PendingProduce { env: self.env.clone(), deadline, partitions }
+    }
+
+    async fn produce_one(&self, request: ProducePartition, acks: Acks) -> Result<Pending, ProduceError> {
+        let partition = self.partitions.find(&request.topic, request.partition).await.map_err(find_error)?;
+        let batch = check_batch(request.records, &partition.config)?;
+        let now = TimestampMs(self.env.wall_ms());
+        let appended = partition.with(move |state| state.append(batch, acks, now)).await;
+        let outcome = appended.map_err(|_| ProduceError::NotLeader)??;
+        Ok(self.after_append(&partition, outcome))
+    }
+
+    fn after_append(&self, partition: &Arc<Partition>, outcome: AppendOutcome) -> Pending {
+        if outcome.wants_commit {
+            self.committer.ask(partition);
+        }
+        if let Some(appended) = outcome.appended {
+            partition.counters.bytes_in.add(appended.bytes);
+            partition.counters.records_in.add(appended.records);
+        }
+        match outcome.waiting {
+            None => Pending::Done(Ok(outcome.produced)),
+            Some(answer) => Pending::Waiting(outcome.produced, answer),
+        }
+    }
+}
+
+impl PendingProduce {
+    /// The acknowledgements, in the order of the request's partitions, at the latest at its deadline.
+    pub async fn wait(self) -> Vec<Result<Produced, ProduceError>> {
+        let mut answers = Vec::with_capacity(self.partitions.len());
+        for pending in self.partitions {
+            answers.push(match pending {
+                Pending::Done(answer) => answer,
+                Pending::Waiting(produced, answer) => {
+                    match first_of(answer, self.env.sleep_until(self.deadline)).await {
+                        First::Left(Ok(acknowledged)) => acknowledged.map(|()| produced),
+                        // The partition went away with its waiters.
+                        First::Left(Err(_)) => Err(ProduceError::NotLeader),
+                        First::Right(()) => Err(ProduceError::TimedOut),
+                    }
+                }
+            });
+        }
+        answers
+    }
+}
+
+fn find_error(error: FindError) -> ProduceError {
+    match error {
+        FindError::UnknownTopicOrPartition => ProduceError::UnknownTopicOrPartition,
+        FindError::UnknownTopicId => ProduceError::UnknownTopicId,
+        FindError::NotLeader => ProduceError::NotLeader,
+        FindError::Storage(detail) => ProduceError::Storage(detail),
+    }
+}

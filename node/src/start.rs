@@ -1,0 +1,208 @@
+//! From directories on a disk to a node that serves.
+
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use highwater_engine::{DirOptions, LogDir, OpenReport, disk::Disk};
+use highwater_env::{Env, EnvExt, Lane};
+use highwater_metadata::{Broker, Endpoint as ListenerEndpoint, config::BrokerConfig, decide};
+use highwater_records::{BrokerId, TimestampMs, TopicId};
+use highwater_tiering::{Owner, Tier, TierError, TierOptions, bucket::SharedBucket};
+use tokio::sync::Notify;
+
+use crate::{
+    Endpoint, Node, NodeParts,
+    cluster::{Cluster, LocalMetadataLog},
+    commit::Committer,
+    metrics::NodeCounters,
+    partitions::Partitions,
+    producer_ids::ProducerIds,
+    tasks::Tasks,
+};
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A directory is in use, damaged, of another cluster or of a newer program. Nothing was changed.
+    #[error("{0}")]
+    Directory(String),
+    /// The metadata log cannot be read or written.
+    #[error("{0}")]
+    Metadata(String),
+    /// The bucket belongs to another cluster, refuses, or does not honour conditional writes.
+    #[error("{0}")]
+    Bucket(String),
+}
+
+impl Node {
+    /// Opens the directories, replays the metadata log, and starts the node's tasks. Returns when the node can serve.
+    ///
+    /// A bucket that cannot be reached is no reason not to start: it is asked again when it is needed.
+    ///
+    /// # Errors
+    /// [`StartError`]; the directories are released again.
+    pub async fn start(parts: NodeParts) -> Result<Arc<Node>, StartError> {
+        let NodeParts { env, disk, bucket, config, endpoint } = parts;
+        let broker = config.node_id;
+        let metadata = open_metadata(&env, &disk, &config, broker).await?;
+        let cluster = Arc::new(Cluster::new(metadata.clone()));
+        if let Err(error) = cluster.replay().await {
+            metadata.abandon();
+            return Err(StartError::Metadata(error.to_string()));
+        }
+        let tasks = Tasks::default();
+        tasks.spawn(&env, Lane::Control, cluster.clone().follow());
+        let started = Started { env, disk, bucket, config, endpoint, metadata, cluster, tasks };
+        let metadata = started.metadata.clone();
+        match started.serve().await {
+            Ok(node) => Ok(node),
+            Err(error) => {
+                metadata.abandon();
+                Err(error)
+            }
+        }
+    }
+}
+
+/// A node whose metadata log is open.
+struct Started {
+    env: Arc<dyn Env>,
+    disk: Arc<dyn Disk>,
+    bucket: Option<SharedBucket>,
+    config: Arc<BrokerConfig>,
+    endpoint: Endpoint,
+    metadata: Arc<LocalMetadataLog>,
+    cluster: Arc<Cluster>,
+    tasks: Tasks,
+}
+
+impl Started {
+    async fn serve(self) -> Result<Arc<Node>, StartError> {
+        let Started { env, disk, bucket, config, endpoint, metadata, cluster, tasks } = self;
+        let broker = config.node_id;
+        let cluster_id = found_cluster(&env, &cluster).await?;
+        let (directory, report) = open_directory(&env, &disk, &config, broker, &cluster_id).await?;
+        announce(&cluster, broker, config.rack.clone(), &endpoint, report.clean).await?;
+        let tier = match bucket {
+            Some(bucket) => Some(open_tier(&env, bucket, &cluster_id).await?),
+            None => None,
+        };
+        let partitions = Partitions::new(
+            env.clone(),
+            broker,
+            config.clone(),
+            cluster.clone(),
+            directory.clone(),
+            tier.clone(),
+            report.clean,
+        );
+        let node = Arc::new(Node {
+            committer: Arc::new(Committer::new(env.clone())),
+            env,
+            config,
+            broker,
+            cluster,
+            metadata,
+            directory,
+            partitions: Arc::new(partitions),
+            tier,
+            producer_ids: ProducerIds::default(),
+            counters: NodeCounters::default(),
+            stopping: Arc::new(Notify::new()),
+            stopped: AtomicBool::new(false),
+            tasks,
+        });
+        node.tasks.spawn(&node.env, Lane::Commit, node.committer.clone().run());
+        node.tasks.spawn(&node.env, Lane::Background, node.clone().upkeep());
+        Ok(node)
+    }
+}
+
+async fn open_metadata(
+    env: &Arc<dyn Env>,
+    disk: &Arc<dyn Disk>,
+    config: &BrokerConfig,
+    broker: BrokerId,
+) -> Result<Arc<LocalMetadataLog>, StartError> {
+    let (opener, disk, path) = (env.clone(), disk.clone(), config.metadata_log_dir.clone());
+    let log = env
+        .run_blocking(Lane::Control, move || LocalMetadataLog::open(opener, disk, Path::new(&path), broker))
+        .await
+        .map_err(|error| StartError::Metadata(error.to_string()))?
+        .map_err(|error| StartError::Metadata(error.to_string()))?;
+    Ok(Arc::new(log))
+}
+
+/// The cluster's id, chosen at the very first start.
+async fn found_cluster(env: &Arc<dyn Env>, cluster: &Cluster) -> Result<String, StartError> {
+    let chosen = TopicId::from_random(env.random(), env.random()).to_string();
+    let image = cluster
+        .change(|image| Ok::<_, std::convert::Infallible>(decide::create_cluster(image, &chosen)))
+        .await
+        .map_err(|error| StartError::Metadata(error.to_string()))?;
+    let id = image.cluster_id().ok_or_else(|| StartError::Metadata("the cluster has no id".into()))?;
+    Ok(id.to_owned())
+}
+
+async fn open_directory(
+    env: &Arc<dyn Env>,
+    disk: &Arc<dyn Disk>,
+    config: &BrokerConfig,
+    broker: BrokerId,
+    cluster_id: &str,
+) -> Result<(Arc<LogDir>, OpenReport), StartError> {
+    let path = config.log_dir.clone();
+    let options = DirOptions {
+        cluster_id: cluster_id.to_owned(),
+        node_id: broker,
+        new_directory_id: TopicId::from_random(env.random(), env.random()),
+    };
+    let (disk, now) = (disk.clone(), TimestampMs(env.wall_ms()));
+    env.run_blocking(Lane::Control, move || LogDir::open(disk, Path::new(&path), options, now))
+        .await
+        .map_err(|error| StartError::Directory(error.to_string()))?
+        .map_err(|error| StartError::Directory(error.to_string()))
+}
+
+/// Registers this broker; after an unclean stop its leader epochs start above everything it may have written.
+async fn announce(
+    cluster: &Cluster,
+    broker: BrokerId,
+    rack: Option<String>,
+    endpoint: &Endpoint,
+    clean: bool,
+) -> Result<(), StartError> {
+    let endpoint =
+        ListenerEndpoint { listener: "PLAINTEXT".into(), host: endpoint.host.clone(), port: endpoint.port };
+    cluster
+        .change(|image| {
+            let registered = Broker { endpoints: vec![endpoint.clone()], rack: rack.clone() };
+            let mut records = decide::register_broker(image, broker, registered);
+            if !clean && image.topic_count() > 0 {
+                records.extend(decide::raise_epoch_floor(image, broker));
+            }
+            Ok::<_, std::convert::Infallible>(records)
+        })
+        .await
+        .map_err(|error| StartError::Metadata(error.to_string()))?;
+    Ok(())
+}
+
+async fn open_tier(
+    env: &Arc<dyn Env>,
+    bucket: SharedBucket,
+    cluster_id: &str,
+) -> Result<Arc<Tier>, StartError> {
+    let owner = Owner { cluster_id: cluster_id.to_owned() };
+    let tier = Tier::new(env.clone(), bucket, owner, TierOptions::default());
+    match tier.ready().await {
+        Ok(()) => {}
+        Err(error @ TierError::Retry { .. }) => {
+            tracing::warn!(%error, "the bucket cannot be reached now; it will be asked again");
+        }
+        Err(error) => return Err(StartError::Bucket(error.to_string())),
+    }
+    Ok(tier)
+}

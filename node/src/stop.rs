@@ -1,0 +1,76 @@
+//! A clean stop: everything durable, then the marker that says so.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use highwater_env::{EnvExt, Lane};
+
+use crate::{Node, partition::Partition};
+
+/// A node that could not be stopped cleanly: the next start recovers.
+#[derive(Debug, thiserror::Error)]
+#[error("not a clean stop: {0}")]
+pub struct StopError(String);
+
+impl Node {
+    /// Stops serving, makes everything durable, closes the logs and marks the stop as clean. Whoever still waits for
+    /// an acknowledgement is told that this broker leads no more. A second call does nothing.
+    ///
+    /// # Errors
+    /// [`StopError`] if anything could not be made durable: there is no clean marker then.
+    pub async fn stop(&self) -> Result<(), StopError> {
+        if self.stopped.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.stopping.notify_one();
+        let partitions = self.partitions.close();
+        for partition in &partitions {
+            self.committer.commit_one(partition).await;
+        }
+        self.committer.stop();
+        let mut failure = None;
+        for partition in partitions {
+            if let Err(error) = self.close_partition(&partition).await {
+                tracing::error!(partition = %partition.name, %error, "could not be closed");
+                failure.get_or_insert(error);
+            }
+        }
+        let closed_metadata = self.metadata.close().await;
+        // Upkeep may be in the middle of a copy; it looks whether the node stops between two steps.
+        self.tasks.ended().await;
+        if let Some(error) = failure {
+            return Err(StopError(error));
+        }
+        let (directory, now) = (self.directory.clone(), self.wall());
+        self.env
+            .run_blocking(Lane::Background, move || directory.close(now))
+            .await
+            .map_err(|error| StopError(error.to_string()))?
+            .map_err(|error| StopError(error.to_string()))?;
+        closed_metadata.map_err(StopError)
+    }
+
+    /// Ends the node as a crash would: nothing is synced, nothing is marked as clean, whoever waits is told that this
+    /// broker leads no more. The directories are released once the last handle to the node is dropped.
+    pub async fn abandon(&self) {
+        if self.stopped.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.stopping.notify_one();
+        for partition in self.partitions.close() {
+            drop(partition.close().await);
+        }
+        self.committer.stop();
+        self.metadata.abandon();
+        self.tasks.ended().await;
+    }
+
+    async fn close_partition(&self, partition: &Arc<Partition>) -> Result<(), String> {
+        let Some(log) = partition.close().await else { return Ok(()) };
+        let now = self.wall();
+        self.env
+            .run_blocking(Lane::Background, move || log.close(now))
+            .await
+            .map_err(|error| error.to_string())?
+            .map_err(|error| error.to_string())
+    }
+}

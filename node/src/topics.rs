@@ -1,0 +1,224 @@
+//! Topics: creating, deleting, finding.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use highwater_env::Lane;
+use highwater_metadata::{Entry, EntryId, Image, MetadataRecord, Topic, decide};
+use highwater_records::{BrokerId, PartitionIndex, TopicId};
+
+use crate::{
+    Node,
+    cluster::ChangeError,
+    request::{
+        Caller, CreateTopic, CreateTopicError, CreatedTopic, DeleteTopicError, DeletedTopic,
+        EnsureTopicError, TopicRef,
+    },
+};
+
+impl Node {
+    /// The identities of topics that a client wants to use; those that are missing are created with the broker's
+    /// defaults where `create` asks for it and `auto.create.topics.enable` allows it.
+    pub async fn ensure_topics(
+        &self,
+        caller: &Caller,
+        names: &[String],
+        create: bool,
+    ) -> Vec<Result<TopicId, EnsureTopicError>> {
+        let _ = caller;
+        let mut answers = Vec::with_capacity(names.len());
+        for name in names {
+            answers.push(self.ensure_topic(name, create && self.config.auto_create_topics).await);
+        }
+        answers
+    }
+
+    async fn ensure_topic(&self, name: &str, create: bool) -> Result<TopicId, EnsureTopicError> {
+        if let Some(topic) = self.image().topic_named(name) {
+            return Ok(topic.id);
+        }
+        if !create {
+            return match decide::check_topic_name(name) {
+                Ok(()) => Err(EnsureTopicError::Unknown),
+                Err(error) => Err(EnsureTopicError::InvalidName(error.to_string())),
+            };
+        }
+        let wished = CreateTopic {
+            name: name.to_owned(),
+            partitions: None,
+            replication_factor: None,
+            assignments: BTreeMap::new(),
+            configs: Vec::new(),
+        };
+        match self.create_topic(wished, false).await {
+            Ok(created) => Ok(created.id),
+            // Somebody else was first.
+            Err(CreateTopicError::AlreadyExists(_)) => {
+                self.image().topic_named(name).map(|topic| topic.id).ok_or(EnsureTopicError::Unknown)
+            }
+            Err(CreateTopicError::InvalidName(detail)) => Err(EnsureTopicError::InvalidName(detail)),
+            Err(error) => Err(EnsureTopicError::Unavailable(error.to_string())),
+        }
+    }
+
+    /// Creates topics, each by itself, answered in order. With `validate_only` nothing is created.
+    ///
+    /// A topic that is answered `Ok` is durable, and so are its empty logs.
+    pub async fn create_topics(
+        &self,
+        caller: &Caller,
+        topics: Vec<CreateTopic>,
+        validate_only: bool,
+    ) -> Vec<Result<CreatedTopic, CreateTopicError>> {
+        let _ = caller;
+        let mut answers = Vec::with_capacity(topics.len());
+        for topic in topics {
+            answers.push(self.create_topic(topic, validate_only).await);
+        }
+        answers
+    }
+
+    async fn create_topic(
+        &self,
+        topic: CreateTopic,
+        validate_only: bool,
+    ) -> Result<CreatedTopic, CreateTopicError> {
+        let wished = wished(topic)?;
+        let id = TopicId::from_random(self.env.random(), self.env.random());
+        if validate_only {
+            let image = self.image();
+            let records = decide::create_topic(&image, &wished, &self.config, id).map_err(refused)?;
+            let planned = planned(&image, id, records)
+                .ok_or_else(|| CreateTopicError::Unavailable("the decision could not be tried".into()))?;
+            return Ok(self.created(&planned, TopicId::ZERO));
+        }
+        self.partitions.created(id);
+        let changed =
+            self.cluster.change(|image| decide::create_topic(image, &wished, &self.config, id)).await;
+        let image = match changed {
+            Ok(image) => image,
+            Err(ChangeError::Refused(error)) => return Err(refused(error)),
+            Err(ChangeError::Log(error)) => return Err(CreateTopicError::Unavailable(error.to_string())),
+        };
+        let topic = image
+            .topic(id)
+            .ok_or_else(|| CreateTopicError::Unavailable("deleted as soon as it was created".into()))?;
+        for (index, partition) in topic.numbered() {
+            if partition.leader == Some(self.broker)
+                && let Err(error) = self.partitions.get(&image, topic, index).await
+            {
+                // The topic exists all the same; whoever uses the partition next tries again and is told.
+                tracing::warn!(topic = %topic.name, partition = %index, %error, "its log cannot be created now");
+            }
+        }
+        Ok(self.created(topic, id))
+    }
+
+    fn created(&self, topic: &Topic, id: TopicId) -> CreatedTopic {
+        CreatedTopic {
+            id,
+            partitions: i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX),
+            replication_factor: topic
+                .partitions
+                .first()
+                .map_or(0, |partition| i16::try_from(partition.replicas.len()).unwrap_or(i16::MAX)),
+            configs: self.topic_config_entries(topic),
+        }
+    }
+
+    /// Deletes topics, each by itself, answered in order. A topic that is answered `Ok` is gone for every client, and
+    /// stays so; its local files go now, its objects in the bucket after their grace period.
+    pub async fn delete_topics(
+        self: &Arc<Self>,
+        caller: &Caller,
+        topics: Vec<TopicRef>,
+    ) -> Vec<Result<DeletedTopic, DeleteTopicError>> {
+        let _ = caller;
+        let mut answers = Vec::with_capacity(topics.len());
+        for topic in topics {
+            answers.push(self.delete_topic(topic).await);
+        }
+        answers
+    }
+
+    async fn delete_topic(self: &Arc<Self>, topic: TopicRef) -> Result<DeletedTopic, DeleteTopicError> {
+        if !self.config.delete_topic {
+            return Err(DeleteTopicError::Disabled);
+        }
+        let image = self.image();
+        let found = match &topic {
+            TopicRef::Name(name) => image.topic_named(name).ok_or(DeleteTopicError::UnknownTopic)?,
+            TopicRef::Id(id) => image.topic(*id).ok_or(DeleteTopicError::UnknownTopicId)?,
+        }
+        .clone();
+        match self.cluster.change(|image| decide::delete_topic(image, found.id)).await {
+            Ok(_) => {}
+            Err(ChangeError::Refused(_)) => {
+                return Err(match topic {
+                    TopicRef::Name(_) => DeleteTopicError::UnknownTopic,
+                    TopicRef::Id(_) => DeleteTopicError::UnknownTopicId,
+                });
+            }
+            Err(ChangeError::Log(error)) => return Err(DeleteTopicError::Unavailable(error.to_string())),
+        }
+        let deleted = DeletedTopic { name: found.name.clone(), id: found.id };
+        // Nobody finds its partitions from here on; removing what they stored need not keep the client waiting.
+        let node = self.clone();
+        self.tasks.spawn(&self.env, Lane::Background, async move { node.purge_topic(&found).await });
+        Ok(deleted)
+    }
+}
+
+/// What a topic would be if `records` were in force.
+fn planned(image: &Image, id: TopicId, records: Vec<MetadataRecord>) -> Option<Arc<Topic>> {
+    let mut scratch = image.clone();
+    let entry = Entry { id: EntryId::after(image.applied())?, expects: image.last_effective(), records };
+    scratch.apply(&entry);
+    scratch.topic(id).cloned()
+}
+
+fn wished(topic: CreateTopic) -> Result<decide::CreateTopic, CreateTopicError> {
+    let mut configs = BTreeMap::new();
+    for (key, value) in topic.configs {
+        let Some(value) = value else {
+            return Err(CreateTopicError::InvalidConfig(format!("no value for topic configuration {key}")));
+        };
+        configs.insert(key, value);
+    }
+    let mut assignments = BTreeMap::new();
+    for (partition, replicas) in topic.assignments {
+        let replicas: Result<Vec<_>, _> =
+            replicas.into_iter().map(|id| u32::try_from(id).map(BrokerId)).collect();
+        let (Ok(partition), Ok(replicas)) = (u32::try_from(partition), replicas) else {
+            return Err(CreateTopicError::InvalidAssignment("a partition or broker is negative".into()));
+        };
+        assignments.insert(PartitionIndex(partition), replicas);
+    }
+    let partitions = topic.partitions.map(u32::try_from).transpose();
+    let replication_factor = topic.replication_factor.map(u32::try_from).transpose();
+    Ok(decide::CreateTopic {
+        name: topic.name,
+        partitions: partitions.map_err(|_| {
+            CreateTopicError::InvalidPartitions("the number of partitions is negative".into())
+        })?,
+        replication_factor: replication_factor.map_err(|_| {
+            CreateTopicError::InvalidReplicationFactor("the replication factor is negative".into())
+        })?,
+        assignments,
+        configs,
+    })
+}
+
+fn refused(error: decide::CreateTopicError) -> CreateTopicError {
+    use decide::CreateTopicError as Refused;
+    let detail = error.to_string();
+    match error {
+        Refused::Exists(name) => CreateTopicError::AlreadyExists(name),
+        Refused::InvalidName(_) | Refused::NameCollides { .. } => CreateTopicError::InvalidName(detail),
+        Refused::InvalidPartitions(_) => CreateTopicError::InvalidPartitions(detail),
+        Refused::InvalidReplicationFactor { .. } => CreateTopicError::InvalidReplicationFactor(detail),
+        Refused::InvalidAssignment(_) => CreateTopicError::InvalidAssignment(detail),
+        Refused::AssignmentAndNumbers => CreateTopicError::InvalidRequest(detail),
+        Refused::InvalidConfig(_) => CreateTopicError::InvalidConfig(detail),
+        Refused::IdInUse(_) => CreateTopicError::Unavailable(detail),
+    }
+}

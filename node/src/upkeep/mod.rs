@@ -1,0 +1,103 @@
+//! What a partition is owed from time to time: rolling, copying to the bucket, retention, checkpoints.
+
+mod offload;
+mod retention;
+
+pub(crate) use offload::OffloadError;
+pub(crate) use retention::HISTORY_RETENTION_MS;
+
+use std::{sync::Arc, time::Duration};
+
+use highwater_env::{EnvExt, Instant, Lane};
+
+use crate::{
+    Node,
+    first_of::first_of,
+    partition::{Closed, Partition},
+};
+
+/// When each duty is due next.
+struct Due {
+    retention: Instant,
+    offload: Instant,
+    checkpoints: Instant,
+}
+
+impl Node {
+    /// Does what is due until the node stops. One task per data directory.
+    pub(crate) async fn upkeep(self: Arc<Self>) {
+        let retention_interval = Duration::from_millis(self.config.retention_check_interval_ms);
+        let offload_interval = Duration::from_millis(self.config.offload_interval_ms);
+        let checkpoint_interval = Duration::from_millis(self.config.checkpoint_interval_ms);
+        let now = self.env.now();
+        let mut due = Due {
+            retention: now.plus(retention_interval),
+            offload: now.plus(offload_interval),
+            checkpoints: now.plus(checkpoint_interval),
+        };
+        loop {
+            let next = due.retention.min(due.offload).min(due.checkpoints);
+            first_of(self.stopping.notified(), self.env.sleep_until(next)).await;
+            if self.is_stopping() {
+                return;
+            }
+            let now = self.env.now();
+            if now >= due.offload {
+                for partition in self.partitions.all_led().await {
+                    self.roll_if_due(&partition).await;
+                    self.offload(&partition).await;
+                }
+                due.offload = self.env.now().plus(offload_interval);
+            }
+            if now >= due.retention {
+                for partition in self.partitions.all_led().await {
+                    self.roll_if_due(&partition).await;
+                    self.retain(&partition).await;
+                }
+                self.purge_deleted_topics().await;
+                due.retention = self.env.now().plus(retention_interval);
+            }
+            if now >= due.checkpoints {
+                self.write_checkpoints().await;
+                due.checkpoints = self.env.now().plus(checkpoint_interval);
+            }
+        }
+    }
+
+    /// Seals the active segment where its time is over, also when nothing is appended any more.
+    async fn roll_if_due(&self, partition: &Arc<Partition>) {
+        let now = self.wall();
+        let moved = partition.clone();
+        let rolled = self
+            .env
+            .run_blocking(Lane::Background, move || {
+                moved.with_blocking(|state| match state.log.roll_due() {
+                    Some(due) if due <= now => state.log.roll(now),
+                    _ => Ok(false),
+                })
+            })
+            .await;
+        let rolled = match rolled {
+            Ok(Ok(rolled)) => Ok(rolled),
+            // Nothing is owed to a partition that is closed.
+            Ok(Err(Closed)) => return,
+            Err(error) => Err(error),
+        };
+        match rolled {
+            Ok(Ok(true)) => tracing::debug!(partition = %partition.name, "rolled by time"),
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => tracing::warn!(partition = %partition.name, %error, "could not roll"),
+            Err(error) => tracing::error!(partition = %partition.name, %error, "rolling died"),
+        }
+    }
+
+    /// Writes the positions that changed to the checkpoint files.
+    pub(crate) async fn write_checkpoints(&self) {
+        let directory = self.directory.clone();
+        match self.env.run_blocking(Lane::Background, move || directory.write_checkpoints()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "could not write checkpoints"),
+            Err(error) => tracing::error!(%error, "writing checkpoints died"),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Copying sealed segments to the bucket, and dropping local copies that the bucket's head names.
+
+use std::sync::Arc;
+
+use highwater_engine::{SealedSegment, StartReason};
+use highwater_env::{EnvExt, Lane};
+use highwater_records::Offset;
+use highwater_tiering::{
+    PartitionTier, SegmentSource, TierError, TierSummary, divergence,
+    planner::{Bounds, CopyLimit, Retention, Sealed, local_start, segments_to_copy},
+};
+
+use crate::{
+    Node,
+    partition::{Closed, Partition},
+};
+
+/// Why a partition was not copied, or not brought in line with its head.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OffloadError {
+    #[error(transparent)]
+    Tier(#[from] TierError),
+    #[error(transparent)]
+    Closed(#[from] Closed),
+    #[error("local log: {0}")]
+    Local(String),
+}
+
+impl Node {
+    /// Copies what may be copied of one partition, then drops what its local retention no longer wants. Failures are
+    /// counted and tried again at the next round; nothing local is dropped that the head does not name.
+    pub(crate) async fn offload(&self, partition: &Arc<Partition>) {
+        let Some(tier) = partition.tier.clone() else { return };
+        match self.copy_sealed(partition, &tier).await {
+            Ok(()) | Err(OffloadError::Closed(Closed)) => {}
+            Err(error) => {
+                partition.counters.remote_copy_errors.add(1);
+                tracing::warn!(partition = %partition.name, %error, "not copied to the bucket, will be tried again");
+            }
+        }
+        match self.drop_local(partition, &tier).await {
+            Ok(()) | Err(OffloadError::Closed(Closed)) => {}
+            Err(error) => {
+                tracing::warn!(partition = %partition.name, %error, "local segments were not dropped")
+            }
+        }
+    }
+
+    async fn copy_sealed(
+        &self,
+        partition: &Arc<Partition>,
+        tier: &Arc<PartitionTier>,
+    ) -> Result<(), OffloadError> {
+        let mut summary = self.learn_tier(partition, tier).await?;
+        // What is sealed has been written long ago; on a replicated topic nobody has synced it yet.
+        self.committer.commit_one(partition).await;
+        while !self.is_stopping() {
+            let (mut sealed, positions, epoch) = partition
+                .with(|state| {
+                    (state.log.sealed_segments(), state.log.positions(), state.leader.leader_epoch())
+                })
+                .await?;
+            // A damaged segment is repaired before anything behind it is copied.
+            if let Some(damaged) = sealed.iter().position(|segment| segment.damaged) {
+                sealed.truncate(damaged);
+            }
+            let bounds = Bounds {
+                last_stable: positions.last_stable,
+                high_watermark: positions.high_watermark,
+                durable_end: positions.durable_end,
+            };
+            let planned: Vec<Sealed> = sealed.iter().map(planned).collect();
+            let tier_end = summary.as_ref().map(|summary| summary.end);
+            let ready =
+                segments_to_copy(tier_end, positions.log_start, &bounds, &planned, &CopyLimit::default());
+            if ready.is_empty() {
+                return Ok(());
+            }
+            let chosen: Vec<SealedSegment> = sealed.drain(ready).collect();
+            let bytes: u64 = chosen.iter().map(|segment| segment.size).sum();
+            let count = chosen.len();
+            let sources = self
+                .env
+                .run_blocking(Lane::Background, move || {
+                    chosen.iter().map(source).collect::<Result<Vec<_>, _>>()
+                })
+                .await
+                .map_err(|error| OffloadError::Local(error.to_string()))?
+                .map_err(OffloadError::Local)?;
+            summary = tier.copy(epoch, sources, positions.log_start).await?;
+            partition.counters.remote_bytes_in.add(bytes);
+            tracing::debug!(partition = %partition.name, count, bytes, "copied to the bucket");
+        }
+        Ok(())
+    }
+
+    /// The partition's head, read once per opening; and, where the local log may be shorter than the bucket says,
+    /// what that means for it.
+    pub(crate) async fn learn_tier(
+        &self,
+        partition: &Arc<Partition>,
+        tier: &Arc<PartitionTier>,
+    ) -> Result<Option<TierSummary>, OffloadError> {
+        let (read, known) = partition.with(|state| (state.head_read, state.tier_known)).await?;
+        let summary = if read { tier.summary() } else { tier.load().await? };
+        if !known && let Some(found) = &summary {
+            self.reconcile(partition, tier, found).await?;
+        }
+        partition
+            .with(|state| {
+                state.head_read = true;
+                state.tier_known = true;
+            })
+            .await?;
+        Ok(summary)
+    }
+
+    /// Brings a log that was not stopped cleanly in line with its head.
+    async fn reconcile(
+        &self,
+        partition: &Arc<Partition>,
+        tier: &Arc<PartitionTier>,
+        found: &TierSummary,
+    ) -> Result<(), OffloadError> {
+        let (positions, epochs, epoch) = partition
+            .with(|state| {
+                let epochs: Vec<_> =
+                    state.log.epochs().iter().map(|start| (start.epoch, start.start)).collect();
+                (state.log.positions(), epochs, state.leader.leader_epoch())
+            })
+            .await?;
+        let local = (epochs.as_slice(), positions.local_start, positions.log_end);
+        let diverged = divergence((&found.lineage, found.start, found.end), local);
+        if let Some(at) = diverged {
+            tracing::error!(
+                partition = %partition.name,
+                from = %at,
+                to = %found.end,
+                "the bucket holds records of a lineage that this log does not have: they are cut from the tier"
+            );
+            tier.cut(epoch, at).await?;
+            return Ok(());
+        }
+        if found.end > positions.log_end {
+            tracing::error!(
+                partition = %partition.name,
+                log_end = %positions.log_end,
+                tiered_end = %found.end,
+                "the local log ends before the bucket does: it starts again, empty, at the tiered end"
+            );
+            let (end, log_start) = (found.end, found.log_start);
+            return self
+                .change_log(partition, move |state| {
+                    state.log.truncate_fully_and_start_at(end)?;
+                    state.log.adopt_tiered_start(log_start);
+                    // Further on than before, so that the watermark only advances.
+                    state.progress();
+                    Ok(())
+                })
+                .await;
+        }
+        if found.log_start > positions.log_start {
+            // The crash took the checkpoint of the log start; the head remembers it.
+            let start = found.log_start.min(positions.high_watermark);
+            self.advance_start(partition, start).await?;
+        } else if found.log_start < positions.log_start {
+            let start = found.log_start;
+            return self
+                .change_log(partition, move |state| {
+                    state.log.adopt_tiered_start(start);
+                    Ok(())
+                })
+                .await;
+        }
+        Ok(())
+    }
+
+    async fn drop_local(
+        &self,
+        partition: &Arc<Partition>,
+        tier: &Arc<PartitionTier>,
+    ) -> Result<(), OffloadError> {
+        let Some(summary) = tier.summary() else { return Ok(()) };
+        let limits = Retention {
+            ms: partition.config.local_retention_ms,
+            bytes: partition.config.local_retention_bytes,
+        };
+        let now = self.wall();
+        self.change_log(partition, move |state| {
+            let sealed: Vec<_> = state
+                .log
+                .sealed_segments()
+                .iter()
+                .map(|segment| (planned(segment), newest_ms(segment)))
+                .collect();
+            let sealed_bytes: u64 = sealed.iter().map(|(segment, _)| segment.size).sum();
+            let active_bytes = state.log.size_bytes().saturating_sub(sealed_bytes);
+            if let Some(below) = local_start(now.0, &limits, summary.end, &sealed, active_bytes) {
+                state.log.drop_local_below(below)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Moves the log start, durably, before anything below it is deleted anywhere.
+    pub(super) async fn advance_start(
+        &self,
+        partition: &Arc<Partition>,
+        start: Offset,
+    ) -> Result<(), OffloadError> {
+        self.change_log(partition, move |state| {
+            state.log.advance_start_to(start, StartReason::TieredRetention)?;
+            Ok(())
+        })
+        .await?;
+        let directory = self.directory.clone();
+        self.env
+            .run_blocking(Lane::Background, move || directory.write_checkpoints())
+            .await
+            .map_err(|error| OffloadError::Local(error.to_string()))?
+            .map_err(|error| OffloadError::Local(error.to_string()))
+    }
+
+    /// Changes a log where waiting for its lock and its disk holds up nobody.
+    pub(super) async fn change_log(
+        &self,
+        partition: &Arc<Partition>,
+        change: impl FnOnce(&mut crate::partition::State) -> Result<(), highwater_engine::ChangeError>
+        + Send
+        + 'static,
+    ) -> Result<(), OffloadError> {
+        let partition = partition.clone();
+        self.env
+            .run_blocking(Lane::Background, move || partition.with_blocking(change))
+            .await
+            .map_err(|error| OffloadError::Local(error.to_string()))??
+            .map_err(|error| OffloadError::Local(error.to_string()))
+    }
+}
+
+fn planned(segment: &SealedSegment) -> Sealed {
+    Sealed {
+        base: segment.base_offset,
+        next: segment.next_offset,
+        size: segment.size,
+        synced: segment.synced,
+    }
+}
+
+/// The newest record's time; where none has one, when the file was written.
+fn newest_ms(segment: &SealedSegment) -> i64 {
+    segment.max_timestamp.map_or(segment.modified_ms, |(time, _)| time.0)
+}
+
+fn source(segment: &SealedSegment) -> Result<SegmentSource, String> {
+    let parts = segment.parts().map_err(|error| error.to_string())?;
+    Ok(SegmentSource {
+        base_offset: segment.base_offset,
+        next_offset: segment.next_offset,
+        log: parts.log,
+        log_len: parts.log_len,
+        modified_ms: segment.modified_ms,
+        transaction_index: parts.transaction_index,
+        producer_snapshot: parts.producer_snapshot,
+        epochs: parts.epochs.iter().map(|start| (start.epoch, start.start)).collect(),
+    })
+}

@@ -1,0 +1,70 @@
+//! Retention: what is too old or too much goes, on local disk and in the bucket alike.
+
+use std::sync::Arc;
+
+use highwater_tiering::{DropReason, PartitionTier, planner::Retention};
+
+use super::offload::OffloadError;
+use crate::{
+    Node,
+    partition::{Closed, Partition},
+};
+
+/// How long objects that are no longer needed stay in the bucket, for whoever still reads them.
+pub(crate) const HISTORY_RETENTION_MS: u64 = 24 * 60 * 60 * 1000;
+
+impl Node {
+    /// Applies one partition's retention. Failures are reported and tried again at the next round.
+    pub(crate) async fn retain(&self, partition: &Arc<Partition>) {
+        let outcome = match partition.tier.clone() {
+            Some(tier) => self.retain_tiered(partition, &tier).await,
+            None => self.retain_local(partition).await,
+        };
+        match outcome {
+            Ok(()) | Err(OffloadError::Closed(Closed)) => {}
+            Err(error) => {
+                tracing::warn!(partition = %partition.name, %error, "retention failed, will be tried again");
+            }
+        }
+    }
+
+    async fn retain_local(&self, partition: &Arc<Partition>) -> Result<(), OffloadError> {
+        let now = self.wall();
+        self.change_log(partition, move |state| state.log.retain(now).map(drop)).await
+    }
+
+    /// The whole log counts, each offset once: what the bucket holds, and what only the local log has beyond it.
+    async fn retain_tiered(
+        &self,
+        partition: &Arc<Partition>,
+        tier: &Arc<PartitionTier>,
+    ) -> Result<(), OffloadError> {
+        let Some(summary) = self.learn_tier(partition, tier).await? else { return Ok(()) };
+        let (sealed, positions, local_bytes, epoch) = partition
+            .with(|state| {
+                let log = &state.log;
+                (log.sealed_segments(), log.positions(), log.size_bytes(), state.leader.leader_epoch())
+            })
+            .await?;
+        let also_tiered: u64 = sealed
+            .iter()
+            .filter(|segment| segment.next_offset <= summary.end)
+            .map(|segment| segment.size)
+            .sum();
+        let limits = Retention { ms: partition.config.retention_ms, bytes: partition.config.retention_bytes };
+        let now = self.wall();
+        let wished = tier.retention_start(now.0, &limits, local_bytes.saturating_sub(also_tiered)).await?;
+        let start =
+            wished.unwrap_or(positions.log_start).max(positions.log_start).min(positions.high_watermark);
+        if start > positions.log_start {
+            self.advance_start(partition, start).await?;
+        }
+        if start > summary.log_start {
+            tier.advance_start(epoch, start, DropReason::Retention).await?;
+        }
+        // Local files below the log start, and producers that are silent for too long.
+        self.retain_local(partition).await?;
+        tier.collect(epoch, now.0, HISTORY_RETENTION_MS).await?;
+        Ok(())
+    }
+}
