@@ -9,6 +9,7 @@ from harness.waiting import wait_until
 RESTLESS = {
     "log.local.retention.ms": "1500",
     "log.retention.check.interval.ms": "200",
+    "remote.log.manager.task.interval.ms": "200",
     "log.retention.ms": "-1",
 }
 SEGMENT = "1048576"

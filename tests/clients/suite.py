@@ -17,7 +17,11 @@ from .dump import KINDS, dump
 from .kcat import Kcat
 
 # Local copies stay until the suite restarts the broker with the second set.
-KEEP = {"log.local.retention.ms": "3600000", "log.retention.check.interval.ms": "300"}
+KEEP = {
+    "log.local.retention.ms": "3600000",
+    "log.retention.check.interval.ms": "300",
+    "remote.log.manager.task.interval.ms": "300",
+}
 DROP = {"log.local.retention.ms": "1000"}
 FILES = "Apache Kafka 4.3.1"
 
