@@ -120,12 +120,28 @@ impl Partitions {
             return Ok(open);
         }
         let partition = self.open(image, topic, index).await?;
+        if self.cluster.image().topic(topic.id).is_none() {
+            // Deleted while it was being opened, by a request with an older image: whoever deletes topics may have
+            // passed already.
+            self.discard(&partition).await;
+            return Err(FindError::UnknownTopicOrPartition);
+        }
         let mut open = self.open.lock();
         if open.closed {
             return Err(FindError::NotLeader);
         }
         open.partitions.insert(id, partition.clone());
         Ok(partition)
+    }
+
+    /// Removes the log of a partition that nobody has found yet.
+    async fn discard(&self, partition: &Partition) {
+        let Some(log) = partition.close().await else { return };
+        let directory = self.directory.clone();
+        let deleted = self.env.run_blocking(Lane::Background, move || directory.delete_log(log)).await;
+        if !matches!(deleted, Ok(Ok(()))) {
+            tracing::warn!(partition = %partition.name, ?deleted, "its local log could not be deleted now");
+        }
     }
 
     fn opened(&self, id: TopicIdPartition) -> Result<Option<Arc<Partition>>, FindError> {
