@@ -68,6 +68,16 @@ impl TokioEnv {
         })
     }
 
+    /// Ends every task where it stands, without waiting for it; blocking work that has begun is finished. For a program
+    /// that goes on after what it ran here: tasks hold their environment, so it would never be dropped by itself.
+    ///
+    /// Nothing that is spawned afterwards runs.
+    pub fn shut_down(&self) {
+        for runtime in self.owned.lock().drain(..) {
+            runtime.shutdown_background();
+        }
+    }
+
     /// The runtime on which connections live, for the shell that owns the sockets.
     pub fn connections(&self) -> &Handle {
         &self.data
@@ -133,14 +143,14 @@ impl Env for TokioEnv {
 
 impl Drop for TokioEnv {
     fn drop(&mut self) {
-        for runtime in self.owned.get_mut().drain(..) {
-            runtime.shutdown_background();
-        }
+        self.shut_down();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::{BlockingFailed, EnvExt};
 
@@ -154,6 +164,27 @@ mod tests {
         assert_eq!(failed, Err::<(), _>(BlockingFailed));
         // The lane still works.
         assert_eq!(env.connections().clone().block_on(env.run_blocking(Lane::Commit, || 1)), Ok(1));
+    }
+
+    #[test]
+    fn shutting_down_ends_tasks_that_hold_the_environment() {
+        let env = Arc::new(TokioEnv::start().unwrap());
+        let (held, alive) = (env.clone(), Arc::new(()));
+        let seen = Arc::downgrade(&alive);
+        let (started, has_started) = std::sync::mpsc::channel();
+        env.spawn(
+            Lane::Control,
+            Box::pin(async move {
+                let _alive = alive;
+                let _ = started.send(());
+                held.sleep_until(Instant::from_nanos(u64::MAX >> 8)).await;
+            }),
+        );
+        has_started.recv().unwrap();
+        env.shut_down();
+        while seen.upgrade().is_some() || Arc::strong_count(&env) > 1 {
+            std::thread::yield_now();
+        }
     }
 
     #[test]

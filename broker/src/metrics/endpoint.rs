@@ -36,7 +36,7 @@ pub trait Source: Send + Sync + 'static {
     type Page: Iterator<Item = String> + Send + Unpin;
 
     /// The state of things now.
-    fn page(&self) -> Self::Page;
+    fn page(&self) -> impl Future<Output = Self::Page> + Send;
 
     /// Whether clients are served: what `/healthz` answers.
     fn is_healthy(&self) -> bool;
@@ -99,8 +99,8 @@ async fn accept<S: Source>(listener: TcpListener, source: Arc<S>) {
 
 async fn serve<S: Source>(stream: TcpStream, source: Arc<S>) {
     let service = service_fn(|request: Request<Incoming>| {
-        let response = answer(&request, &*source);
-        async move { Ok::<_, Infallible>(response) }
+        let source = source.clone();
+        async move { Ok::<_, Infallible>(answer(&request, &*source).await) }
     });
     let _ = http1::Builder::new()
         .half_close(true)
@@ -109,14 +109,14 @@ async fn serve<S: Source>(stream: TcpStream, source: Arc<S>) {
         .await;
 }
 
-fn answer<S: Source>(request: &Request<Incoming>, source: &S) -> Response<Chunks<S::Page>> {
+async fn answer<S: Source>(request: &Request<Incoming>, source: &S) -> Response<Chunks<S::Page>> {
     let text = |status, text: &str| {
         let mut response = Response::new(Chunks::Text(Some(text.to_owned())));
         *response.status_mut() = status;
         response
     };
     let mut response = match (request.method(), request.uri().path()) {
-        (&Method::GET, "/metrics") => Response::new(Chunks::Page(source.page())),
+        (&Method::GET, "/metrics") => Response::new(Chunks::Page(source.page().await)),
         (&Method::GET, "/healthz") if source.is_healthy() => text(StatusCode::OK, "ok\n"),
         (&Method::GET, "/healthz") => text(StatusCode::SERVICE_UNAVAILABLE, "not serving\n"),
         (_, "/metrics" | "/healthz") => {
@@ -172,7 +172,7 @@ mod tests {
     impl Source for Toy {
         type Page = std::vec::IntoIter<String>;
 
-        fn page(&self) -> Self::Page {
+        async fn page(&self) -> Self::Page {
             vec!["first\n".to_owned(), "second\n".repeat(20_000)].into_iter()
         }
 

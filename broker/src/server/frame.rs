@@ -11,10 +11,10 @@ use tokio::{
 
 use super::{
     ServerCounters,
-    join::{First, first_of},
     memory::{Held, RequestMemory},
     pace::{Pace, Transfer},
 };
+use crate::first_of::{First, first_of};
 
 /// What one read asks for at most before the size of a request is known, and the first step of a large one.
 pub(super) const READ_AHEAD_BYTES: usize = 64 * 1024;

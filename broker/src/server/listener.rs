@@ -18,9 +18,9 @@ use super::{
     ConnectionId, Handler, Peer, Phase, ServerCounters,
     connection::{End, Shared, serve},
     frame::ReadEnd,
-    join::{First, first_of},
     write::WriteEnd,
 };
+use crate::first_of::{First, first_of};
 
 /// A bound address: clients may connect, and wait until a server is started on it.
 #[derive(Debug)]

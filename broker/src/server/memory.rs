@@ -5,7 +5,7 @@ use std::sync::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::join::{First, first_of};
+use crate::first_of::{First, first_of};
 
 /// The memory that requests may hold, over all connections. Who finds it used up waits, first come first served.
 ///

@@ -9,7 +9,6 @@ mod connection;
 mod counters;
 mod frame;
 mod handler;
-mod join;
 mod listener;
 mod memory;
 mod pace;

@@ -3,11 +3,8 @@ use std::io::{self, IoSlice};
 use bytes::{Buf, Bytes};
 use tokio::{io::AsyncWriteExt, net::tcp::WriteHalf};
 
-use super::{
-    ServerCounters,
-    join::{First, first_of},
-    pace::Pace,
-};
+use super::{ServerCounters, pace::Pace};
+use crate::first_of::{First, first_of};
 
 /// Segments handed to the kernel with one call. Linux takes 1024; beyond a few dozen nothing is gained.
 const SEGMENTS_PER_WRITE: usize = 64;

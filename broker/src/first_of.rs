@@ -5,13 +5,13 @@ use std::{
 };
 
 /// Which of two futures was first.
-pub(super) enum First<A, B> {
+pub(crate) enum First<A, B> {
     Left(A),
     Right(B),
 }
 
 /// Waits for either; the left one is asked first, always, so that what happens does not depend on a lot drawn.
-pub(super) async fn first_of<A, B>(
+pub(crate) async fn first_of<A, B>(
     left: impl Future<Output = A>,
     right: impl Future<Output = B>,
 ) -> First<A, B> {
