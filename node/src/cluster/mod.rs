@@ -2,6 +2,8 @@
 //! change it.
 
 mod local_log;
+#[cfg(test)]
+mod local_log_tests;
 
 use std::{collections::VecDeque, sync::Arc};
 
