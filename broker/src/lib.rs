@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod demo;
 mod first_of;
 pub mod logging;
 pub mod metrics;
