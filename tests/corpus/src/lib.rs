@@ -8,8 +8,12 @@
 
 mod batch;
 mod compression;
+mod edits;
+mod engine;
 mod metadata;
 mod properties;
+mod still;
+mod tiering;
 mod wire;
 
 /// A decoder and what is asked of it.
@@ -27,7 +31,9 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "batch", run: batch::run, seeds: batch::seeds },
     Target { name: "batch_body", run: batch::run_body, seeds: batch::body_seeds },
+    Target { name: "bucket_objects", run: tiering::run, seeds: tiering::seeds },
     Target { name: "compression", run: compression::run, seeds: compression::seeds },
+    Target { name: "log_files", run: engine::run, seeds: engine::seeds },
     Target { name: "metadata_log", run: metadata::run, seeds: metadata::seeds },
     Target { name: "server_properties", run: properties::run, seeds: properties::seeds },
     Target { name: "wire_messages", run: wire::run_messages, seeds: wire::message_seeds },

@@ -15,6 +15,11 @@ pub(crate) fn run(input: &[u8]) {
 
     let mut settings = Settings::new();
     for (key, value) in &values {
+        let known = config::broker_key(key).is_some() || config::is_known_but_unused(key);
+        if !known && !input.len().is_multiple_of(16) {
+            // The answer names the nearest key, which takes longer than all the rest: not for every input.
+            continue;
+        }
         match settings.give(key, value) {
             Ok(used) => {
                 assert_eq!(settings.given(key), Some(value.trim()));
@@ -22,7 +27,7 @@ pub(crate) fn run(input: &[u8]) {
             }
             Err(ConfigError { problem: ConfigProblem::UnknownKey { nearest }, .. }) => {
                 assert!(config::broker_key(nearest).is_some() || config::is_known_but_unused(nearest));
-                // A start ends here too; and comparing with every key is slow for a fuzzer.
+                // A start ends here too.
                 break;
             }
             Err(_) => {}
