@@ -147,20 +147,30 @@ impl Picture {
             return Ok(());
         }
         let file = self.open(segment)?;
-        let mut position = match self.check_quarantine(from) {
-            Ok(()) => self.locate(segment, facts, from)?.position,
+        let (mut position, mut expected) = match self.check_quarantine(from) {
+            Ok(()) => {
+                let first = self.locate(segment, facts, from)?;
+                (first.position, first.header.base_offset)
+            }
             // Damaged bytes have no time; what follows them has.
-            Err(_) => 0,
+            Err(_) => (0, segment.base),
         };
         let window = if facts.size - position > LARGE_WINDOW as u64 { LARGE_WINDOW } else { SMALL_WINDOW };
         let mut walk = Walk::new(&*file, facts.size, window);
         loop {
             if let Some(damage) = self.damage_at(segment, position) {
-                position = damage.positions.end;
+                (position, expected) = (damage.positions.end, damage.offsets.end);
                 continue;
             }
             match walk.at(position, Depth::Headers)? {
                 Step::Batch(header) => {
+                    // Offsets lie outside the checksum: what is out of its turn is damage.
+                    if header.base_offset != expected || header.next_offset > facts.next_offset {
+                        let reason =
+                            format!("a batch begins at offset {}, not {expected}", header.base_offset);
+                        return Err(self.corrupt(segment, position, reason));
+                    }
+                    expected = header.next_offset;
                     if header.last_offset >= from && !visit(&mut walk, position, &header)? {
                         return Ok(());
                     }
