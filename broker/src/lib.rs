@@ -1,6 +1,5 @@
 //! The shell around a broker: sockets, configuration, metrics and the command line.
 
-pub mod api;
 pub mod cli;
 pub mod client;
 pub mod config;

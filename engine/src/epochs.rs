@@ -51,6 +51,10 @@ impl LeaderEpochs {
     /// # Panics
     /// When epoch or start goes backwards: the caller checks.
     pub(crate) fn assign(&mut self, epoch: LeaderEpoch, start: Offset) -> bool {
+        // An epoch that would begin where this one does has no records left: the log start took them all.
+        while self.latest().is_some_and(|latest| latest.start >= start && latest.epoch < epoch) {
+            self.entries.pop();
+        }
         match self.latest() {
             Some(latest) if latest.epoch == epoch => false,
             latest => {
@@ -170,6 +174,15 @@ mod tests {
         ] {
             assert!(LeaderEpochs::decode(bad.as_bytes()).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn an_epoch_without_records_gives_way() {
+        let mut trimmed = epochs(&[(2, 10), (5, 20)]);
+        trimmed.advance_start_to(offset(30));
+        assert_eq!(trimmed.latest().map(|latest| latest.epoch), Some(LeaderEpoch(5)));
+        assert!(trimmed.assign(LeaderEpoch(6), offset(30)));
+        assert_eq!(trimmed, epochs(&[(6, 30)]));
     }
 
     #[test]

@@ -17,6 +17,8 @@ mod recovery;
 mod segment;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use config::{LogConfig, Watermark};

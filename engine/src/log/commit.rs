@@ -7,7 +7,7 @@ use highwater_records::Offset;
 use super::Log;
 use crate::{
     directory::{Health, Offline},
-    disk::{Disk, replace_file},
+    disk::{Disk, DiskFile, replace_file},
     epochs::{self, LeaderEpochs},
     segment::Segment,
 };
@@ -17,7 +17,9 @@ use crate::{
 pub(super) struct Pending {
     /// Segments that have bytes since they were last synced, oldest first.
     segments: Vec<Arc<Segment>>,
-    /// Segments created since the directory was last synced.
+    /// Producer snapshots that were written.
+    snapshots: Vec<Arc<dyn DiskFile>>,
+    /// Names created since the directory was last synced.
     names: u64,
     /// The lowest point that the log was truncated to while a commit was under way.
     truncated_to: Option<Offset>,
@@ -30,7 +32,9 @@ impl Pending {
         }
     }
 
-    pub(super) fn name_created(&mut self) {
+    /// A new segment, and the snapshot that belongs to it.
+    pub(super) fn created(&mut self, snapshot: Vec<Arc<dyn DiskFile>>) {
+        self.snapshots.extend(snapshot);
         self.names += 1;
     }
 
@@ -50,6 +54,7 @@ impl Pending {
 
     pub(super) fn clear(&mut self) {
         self.segments.clear();
+        self.snapshots.clear();
         self.names = 0;
     }
 }
@@ -63,6 +68,7 @@ pub struct CommitJob {
     directory: PathBuf,
     health: Arc<Health>,
     segments: Vec<Arc<Segment>>,
+    snapshots: Vec<Arc<dyn DiskFile>>,
     names: u64,
     epochs: Option<Arc<LeaderEpochs>>,
     plan: Plan,
@@ -74,6 +80,7 @@ pub struct CommitJob {
 pub struct CommitDone {
     plan: Plan,
     segments: Vec<Arc<Segment>>,
+    snapshots: usize,
     names: u64,
     epochs: Option<Arc<LeaderEpochs>>,
     result: Result<(), Offline>,
@@ -97,10 +104,13 @@ pub struct CommitError(#[from] pub Offline);
 impl CommitJob {
     /// Syncs. Blocks for as long as the disk takes; hold no lock. A failure takes the whole directory offline.
     pub fn run(self) -> CommitDone {
-        let CommitJob { disk, directory, health, segments, names, epochs, plan } = self;
+        let CommitJob { disk, directory, health, segments, snapshots, names, epochs, plan } = self;
         let sync = || -> io::Result<()> {
             for segment in &segments {
                 segment.sync()?;
+            }
+            for snapshot in &snapshots {
+                snapshot.sync_data()?;
             }
             if let Some(epochs) = &epochs {
                 replace_file(&*disk, &directory, epochs::FILE_NAME, epochs.encode().as_bytes())?;
@@ -111,7 +121,7 @@ impl CommitJob {
         };
         let result =
             health.check().and_then(|()| sync().map_err(|error| health.fail("a sync failed", &error)));
-        CommitDone { plan, segments, names, epochs, result }
+        CommitDone { plan, segments, snapshots: snapshots.len(), names, epochs, result }
     }
 }
 
@@ -133,6 +143,7 @@ impl Log {
             directory: self.path().to_owned(),
             health: self.dir.health().clone(),
             segments: self.pending.segments.clone(),
+            snapshots: self.pending.snapshots.clone(),
             names: self.pending.names,
             epochs: self.epochs_dirty.then(|| self.epochs.clone()),
             plan: Plan {
@@ -148,7 +159,7 @@ impl Log {
     /// # Errors
     /// If the sync failed; the durable end has not moved and never will.
     pub fn finish_commit(&mut self, done: CommitDone) -> Result<Offset, CommitError> {
-        let CommitDone { plan, segments, names, epochs, result } = done;
+        let CommitDone { plan, segments, snapshots, names, epochs, result } = done;
         result?;
         let active = self.active().clone();
         let untouched = (active.base, active.facts().size) == plan.active;
@@ -162,6 +173,7 @@ impl Log {
             !(synced && complete)
         });
         self.pending.names -= names.min(self.pending.names);
+        self.pending.snapshots.drain(..snapshots.min(self.pending.snapshots.len()));
         if epochs.is_some_and(|written| Arc::ptr_eq(&written, &self.epochs)) {
             self.epochs_dirty = false;
         }

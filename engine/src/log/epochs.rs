@@ -6,7 +6,7 @@ use highwater_records::{LeaderEpoch, Offset};
 
 use crate::{
     disk::{Disk, read_file},
-    epochs::{self, LeaderEpochs},
+    epochs::{self, EpochStart, LeaderEpochs},
     quarantine::Quarantined,
     recovery::RecoveryReport,
     segment::{BatchHeader, Depth, LARGE_WINDOW, SMALL_WINDOW, Segment, Step, Walk},
@@ -26,16 +26,16 @@ pub(super) fn load_epochs(
     let batches = Batches { segments, quarantined };
     if let Some(mut loaded) = bytes.and_then(|bytes| LeaderEpochs::decode(&bytes).ok()) {
         let trimmed = loaded.truncate_to(log_end) | loaded.advance_start_to(log_start);
-        if batches.agree_with(&loaded, log_end)? {
+        if batches.agree_with(&loaded, log_start, log_end)? {
             return Ok((loaded, trimmed));
         }
         report.notes.push(format!("{} does not fit the batches; rebuilt", epochs::FILE_NAME));
         let below = segments.first().map_or(log_end, |first| first.base);
         // What lies below the first local batch only the file can tell.
         loaded.truncate_to(below);
-        return Ok((batches.rebuild(loaded)?, true));
+        return Ok((batches.rebuild(loaded, log_start)?, true));
     }
-    let rebuilt = batches.rebuild(LeaderEpochs::default())?;
+    let rebuilt = batches.rebuild(LeaderEpochs::default(), log_start)?;
     let dirty = !rebuilt.entries().is_empty();
     Ok((rebuilt, dirty))
 }
@@ -47,19 +47,20 @@ struct Batches<'a> {
 
 impl Batches<'_> {
     /// Whether the batches on both sides of each entry, the first and the last, have the epochs that the table says.
-    fn agree_with(&self, table: &LeaderEpochs, log_end: Offset) -> io::Result<bool> {
-        let first = self.segments.first().map_or(log_end, |first| first.base);
+    fn agree_with(&self, table: &LeaderEpochs, log_start: Offset, log_end: Offset) -> io::Result<bool> {
+        let first = self.segments.first().map_or(log_end, |first| first.base.max(log_start));
         let mut witnesses = vec![first];
         for entry in table.entries().iter().filter(|entry| entry.start > first) {
             witnesses.push(entry.start);
             witnesses.extend(Offset::new(entry.start.get() - 1));
         }
         witnesses.extend(log_end.get().checked_sub(1).and_then(Offset::new));
+        witnesses.retain(|witness| *witness >= first);
         for offset in witnesses {
             let Some(batch) = self.holding(offset)? else { continue };
-            if batch.leader_epoch != table.epoch_of(batch.last_offset)
-                || batch.leader_epoch != table.epoch_of(batch.base_offset)
-            {
+            let begins =
+                |entry: &EpochStart| entry.start != offset || batch.base_offset == offset || offset == first;
+            if batch.leader_epoch != table.epoch_of(offset) || !table.entries().iter().all(begins) {
                 return Ok(false);
             }
         }
@@ -83,7 +84,7 @@ impl Batches<'_> {
         Ok(None)
     }
 
-    fn rebuild(&self, older: LeaderEpochs) -> io::Result<LeaderEpochs> {
+    fn rebuild(&self, older: LeaderEpochs, log_start: Offset) -> io::Result<LeaderEpochs> {
         // (epoch, where it began, how many batches it has had)
         let mut found: Vec<(LeaderEpoch, Offset, u64)> =
             older.entries().iter().map(|entry| (entry.epoch, entry.start, u64::MAX)).collect();
@@ -108,6 +109,7 @@ impl Batches<'_> {
         for (epoch, start, _) in found {
             table.assign(epoch, start);
         }
+        table.advance_start_to(log_start);
         Ok(table)
     }
 

@@ -73,13 +73,13 @@ impl Log {
         self.remove_rest()?;
         self.expire_producers(now);
         let base = self.positions.log_end;
-        self.write_snapshot(base)?;
+        let snapshot = self.write_snapshot(base)?;
         let next = Segment::create(&self.dir.disk, self.path(), base)?;
         let active = self.active().clone();
         active.seal(&self.dir.disk, self.path())?;
         // Its indexes are to be synced, even if its batches were.
         self.pending.touch(&active);
-        self.pending.name_created();
+        self.pending.created(snapshot);
         Arc::make_mut(&mut self.segments).push(Arc::new(next));
         Ok(())
     }
@@ -89,7 +89,7 @@ impl Log {
         let disk = &*self.dir.disk;
         let window = self.path().join(FileKind::Producers.at(at));
         let mut files = Vec::new();
-        if self.producers.producers.values().any(|state| state.batches.len() > 1) {
+        if !self.producers.producers.is_empty() {
             files.push(write_file(disk, &window, &encode_window(&self.producers))?);
         }
         let kafka = self.path().join(FileKind::Snapshot.at(at));

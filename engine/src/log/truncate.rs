@@ -34,6 +34,12 @@ impl Log {
         let at = self.segments.partition_point(|segment| segment.base <= offset).saturating_sub(1);
         let boundary = self.segments[at].clone();
         let (facts, end) = self.cut_facts(&boundary, offset)?;
+        if end < self.positions.log_start {
+            // The log starts within the batch that goes: nothing is left to read.
+            let start = self.positions.log_start;
+            self.truncate_fully_and_start_at(start)?;
+            return Ok(start);
+        }
         self.promise_only(end)?;
         self.halfway(|log| {
             log.delete_tail(at + 1)?;

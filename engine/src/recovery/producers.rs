@@ -22,17 +22,31 @@ pub(crate) fn producers_at(
     end: Offset,
     now: TimestampMs,
 ) -> io::Result<ProducerStates> {
-    let mut states = ProducerStates::default();
-    let mut from = Offset::ZERO;
+    let mut best: Option<(Loaded, Offset)> = None;
     for offset in snapshots.range(..=end).rev() {
-        if let Some(loaded) = load(disk, directory, *offset, now)? {
-            (states, from) = (loaded, *offset);
-            break;
+        match load(disk, directory, *offset, now)? {
+            Some(loaded) if loaded.whole => {
+                best = Some((loaded, *offset));
+                break;
+            }
+            // An older one that knows all windows is better, since the batches behind it fill them again.
+            Some(loaded) => best = best.or(Some((loaded, *offset))),
+            None => {}
         }
     }
+    // Where only last batches are known, all batches there are fill the windows again.
+    let (mut states, from, fallback) = match best {
+        Some((Loaded { states, whole: true }, offset)) => (states, offset, None),
+        Some((Loaded { states, whole: false }, _)) => (ProducerStates::default(), Offset::ZERO, Some(states)),
+        None => (ProducerStates::default(), Offset::ZERO, None),
+    };
     for segment in segments.iter().filter(|segment| segment.facts().next_offset > from && segment.base < end)
     {
         replay(segment, quarantined, from, end, now, &mut states)?;
+    }
+    // And those whose batches are gone are known by their last ones.
+    for (id, state) in fallback.into_iter().flat_map(|states| states.producers) {
+        states.producers.entry(id).or_insert(state);
     }
     Ok(states)
 }
@@ -67,21 +81,26 @@ pub(crate) fn remove_snapshot(disk: &dyn Disk, directory: &Path, offset: Offset)
     Ok(())
 }
 
+struct Loaded {
+    states: ProducerStates,
+    /// Whether it has every producer's whole window.
+    whole: bool,
+}
+
 /// Our form if it reads, since it knows more; else Kafka's.
-fn load(
-    disk: &dyn Disk,
-    directory: &Path,
-    offset: Offset,
-    now: TimestampMs,
-) -> io::Result<Option<ProducerStates>> {
+fn load(disk: &dyn Disk, directory: &Path, offset: Offset, now: TimestampMs) -> io::Result<Option<Loaded>> {
     let Some(kafka) = read_file(disk, &directory.join(FileKind::Snapshot.at(offset)))? else {
         return Ok(None);
     };
     let Ok(states) = decode_kafka(&kafka, now) else { return Ok(None) };
-    let Some(window) = read_file(disk, &directory.join(FileKind::Producers.at(offset)))? else {
-        return Ok(Some(states));
-    };
-    Ok(Some(decode_window(&window, now).unwrap_or(states)))
+    if states.producers.is_empty() {
+        return Ok(Some(Loaded { states, whole: true }));
+    }
+    let window = read_file(disk, &directory.join(FileKind::Producers.at(offset)))?;
+    Ok(Some(match window.map(|bytes| decode_window(&bytes, now)) {
+        Some(Ok(states)) => Loaded { states, whole: true },
+        _ => Loaded { states, whole: false },
+    }))
 }
 
 fn replay(

@@ -1,0 +1,119 @@
+//! What a log is, without files: a list of batches and a few numbers.
+
+use highwater_records::Offset;
+
+use crate::Positions;
+
+/// A batch as the model remembers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ModelBatch {
+    pub(super) base: u64,
+    pub(super) next: u64,
+    pub(super) crc: u32,
+    pub(super) epoch: u32,
+    /// First sequence and number of records, if the producer wrote it.
+    pub(super) sequence: Option<(i32, u32)>,
+}
+
+/// The log that should be there.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Model {
+    /// All batches that were ever appended and not truncated, deleted ones included.
+    pub(super) batches: Vec<ModelBatch>,
+    pub(super) log_start: u64,
+    pub(super) log_end: u64,
+    pub(super) durable_end: u64,
+    pub(super) high_watermark: u64,
+    /// The log start that a power cut cannot take back.
+    pub(super) durable_start: u64,
+}
+
+impl Model {
+    pub(super) fn append(&mut self, batch: ModelBatch) {
+        assert_eq!(batch.base, self.log_end);
+        self.log_end = batch.next;
+        self.batches.push(batch);
+    }
+
+    /// Where a truncation to `to` leaves the end: a batch that straddles it goes whole.
+    pub(super) fn truncate_to(&mut self, to: u64) {
+        self.batches.retain(|batch| batch.next <= to);
+        if to < self.log_end {
+            // The log may start within the batch that goes; then nothing is left, and the start stays.
+            let kept = self.batches.last().map_or(0, |last| last.next);
+            self.log_end = kept.max(self.log_start);
+            self.durable_end =
+                if kept < self.log_start { self.log_end } else { self.durable_end.min(self.log_end) };
+        }
+        self.high_watermark = self.high_watermark.min(self.log_end);
+    }
+
+    /// What a reader finds from the log start on: (base offset, checksum, leader epoch).
+    pub(super) fn readable(&self) -> Vec<(u64, u32, u32)> {
+        let readable = self.batches.iter().filter(|batch| batch.next > self.log_start);
+        readable.map(|batch| (batch.base, batch.crc, batch.epoch)).collect()
+    }
+
+    pub(super) fn latest_epoch(&self) -> Option<u32> {
+        self.batches.last().map(|last| last.epoch)
+    }
+
+    /// Where each epoch begins, from the log start on.
+    pub(super) fn epochs(&self) -> Vec<(u32, u64)> {
+        let mut epochs: Vec<(u32, u64)> = Vec::new();
+        for batch in &self.batches {
+            match epochs.last() {
+                Some((epoch, _)) if *epoch == batch.epoch => {}
+                _ => epochs.push((batch.epoch, batch.base)),
+            }
+        }
+        let holding = epochs.iter().rposition(|(_, start)| *start <= self.log_start).unwrap_or(0);
+        epochs.drain(..holding);
+        if let Some((_, start)) = epochs.first_mut() {
+            *start = (*start).max(self.log_start);
+        }
+        epochs
+    }
+
+    /// The producer's next sequence.
+    pub(super) fn next_sequence(&self) -> i32 {
+        let last = self.batches.iter().rev().find_map(|batch| batch.sequence);
+        last.map_or(0, |(base, count)| base + count as i32)
+    }
+
+    pub(super) fn assert_positions(&self, positions: &Positions) {
+        let found = |offset: Offset| offset.get();
+        assert_eq!(found(positions.log_start), self.log_start, "log start");
+        assert_eq!(found(positions.log_end), self.log_end, "log end");
+        assert_eq!(found(positions.durable_end), self.durable_end, "durable end");
+        assert_eq!(found(positions.high_watermark), self.high_watermark, "high watermark");
+    }
+
+    /// After a power cut: what came back is a prefix of the log, with everything that was promised; the model is what
+    /// came back.
+    pub(super) fn assert_recovered(&mut self, positions: &Positions, read: &[(u64, u32, u32)]) {
+        let (start, end) = (positions.log_start.get(), positions.log_end.get());
+        assert!(
+            end >= self.durable_end.max(self.durable_start),
+            "log end {end} is below {}",
+            self.durable_end
+        );
+        assert!(end <= self.log_end, "log end {end} is beyond {}", self.log_end);
+        assert!(start >= self.durable_start, "log start {start} is below {}", self.durable_start);
+        assert!(
+            start <= self.log_start.max(self.durable_start),
+            "log start {start} is above {}",
+            self.log_start
+        );
+        self.batches.retain(|batch| batch.next <= end);
+        assert!(
+            self.batches.last().is_none_or(|last| last.next == end) || start == end,
+            "the end is a batch's"
+        );
+        self.log_start = start;
+        self.log_end = end;
+        self.durable_end = end;
+        self.high_watermark = positions.high_watermark.get();
+        assert_eq!(read, self.readable());
+    }
+}

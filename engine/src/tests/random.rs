@@ -1,0 +1,253 @@
+//! The log and its model, side by side through random operations and power cuts.
+
+use std::sync::Arc;
+
+use highwater_records::{LeaderEpoch, Offset};
+use proptest::prelude::*;
+
+use super::model::{Model, ModelBatch};
+use crate::{Log, LogConfig, LogDir, StartReason, disk::memory::MemoryDisk, testing::*};
+
+#[derive(Clone, Debug)]
+enum Operation {
+    Append { count: u32, seed: u64, new_epoch: bool },
+    Produce { count: u32 },
+    Retry { back: usize },
+    Read { at: u8, max_bytes: usize },
+    Roll,
+    Truncate { at: u8 },
+    AdvanceStart { at: u8 },
+    Retain,
+    Watermark { at: u8 },
+    Commit,
+    HalfCommit,
+    Checkpoint,
+    CleanRestart,
+    Kill,
+    PowerCut { seed: u64 },
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    use Operation::*;
+    prop_oneof![
+        12 => (1..4u32, 0..90u64, prop::bool::weighted(0.1))
+            .prop_map(|(count, seed, new_epoch)| Append { count, seed, new_epoch }),
+        6 => (1..4u32).prop_map(|count| Produce { count }),
+        3 => (0..5usize).prop_map(|back| Retry { back }),
+        4 => (any::<u8>(), 1..3000usize).prop_map(|(at, max_bytes)| Read { at, max_bytes }),
+        2 => Just(Roll),
+        1 => any::<u8>().prop_map(|at| Truncate { at }),
+        1 => any::<u8>().prop_map(|at| AdvanceStart { at }),
+        2 => Just(Retain),
+        3 => any::<u8>().prop_map(|at| Watermark { at }),
+        3 => Just(Commit),
+        1 => Just(HalfCommit),
+        2 => Just(Checkpoint),
+        1 => Just(CleanRestart),
+        1 => Just(Kill),
+        2 => any::<u64>().prop_map(|seed| PowerCut { seed }),
+    ]
+}
+
+struct Pair {
+    disk: MemoryDisk,
+    config: LogConfig,
+    dir: Arc<LogDir>,
+    log: Option<Log>,
+    model: Model,
+    epoch: u32,
+}
+
+impl Pair {
+    fn new(config: LogConfig) -> Pair {
+        let disk = MemoryDisk::new();
+        let (dir, log) = create(&disk, config.clone());
+        Pair { disk, config, dir, log: Some(log), model: Model::default(), epoch: 0 }
+    }
+
+    fn log(&mut self) -> &mut Log {
+        self.log.as_mut().unwrap()
+    }
+
+    fn between(&self, from: u64, to: u64, at: u8) -> u64 {
+        from + (to - from) * u64::from(at) / 255
+    }
+
+    fn step(&mut self, operation: &Operation) {
+        match *operation {
+            Operation::Append { count, seed, new_epoch } => {
+                self.epoch += u32::from(new_epoch);
+                let times: Vec<i64> =
+                    (0..i64::from(count)).map(|i| (seed as i64 * 37 + i * 11) % 500).collect();
+                self.append(batch(seed, &times), count, None);
+            }
+            Operation::Produce { count } => {
+                let sequence = self.model.next_sequence();
+                self.append(produced(7, 0, sequence, count), count, Some((sequence, count)));
+            }
+            Operation::Retry { back } => self.retry(back),
+            Operation::Read { at, max_bytes } => self.read(at, max_bytes),
+            Operation::Roll => {
+                self.log().roll(NOW).unwrap();
+            }
+            Operation::Truncate { at } => {
+                let local_start = self.log().positions().local_start.get();
+                let to = self.between(local_start, self.model.log_end, at);
+                self.log().truncate_to(offset(to), NOW).unwrap();
+                self.model.truncate_to(to);
+                self.epoch = self.epoch.max(self.model.latest_epoch().unwrap_or(0));
+            }
+            Operation::AdvanceStart { at } => {
+                let to = self.between(self.model.log_start, self.model.high_watermark, at);
+                self.log().advance_start_to(offset(to), StartReason::RecordsDeleted).unwrap();
+                self.model.log_start = to;
+            }
+            Operation::Retain => {
+                self.log().retain(NOW).unwrap();
+                let positions = self.log().positions();
+                assert!(positions.log_start.get() >= self.model.log_start);
+                assert!(positions.log_start.get() <= self.model.high_watermark);
+                self.model.log_start = positions.log_start.get();
+                // Deleted without having been synced: there is nothing left to lose.
+                self.model.durable_end =
+                    self.model.durable_end.max(positions.durable_end.get().min(self.model.log_start));
+            }
+            Operation::Watermark { at } => {
+                let to = self.between(self.model.high_watermark, self.model.log_end, at);
+                self.log().set_high_watermark(offset(to));
+                self.model.high_watermark = to;
+            }
+            Operation::Commit => {
+                self.log().commit().unwrap();
+                self.model.durable_end = self.model.log_end;
+            }
+            Operation::HalfCommit => {
+                if let Some(job) = self.log().begin_commit() {
+                    drop(job.run());
+                }
+            }
+            Operation::Checkpoint => {
+                self.dir.write_checkpoints().unwrap();
+                self.model.durable_start = self.model.log_start;
+            }
+            Operation::CleanRestart => {
+                self.log.take().unwrap().close(NOW).unwrap();
+                assert!(self.dir.close(NOW).unwrap().clean);
+                self.model.durable_end = self.model.log_end;
+                self.model.durable_start = self.model.log_start;
+                let before = self.model.clone();
+                self.disk.kill();
+                self.restart();
+                assert_eq!(self.model.log_end, before.log_end);
+                assert_eq!(self.model.log_start, before.log_start);
+                assert_eq!(self.model.high_watermark, before.high_watermark);
+            }
+            Operation::Kill => {
+                self.log = None;
+                self.disk.kill();
+                let end = self.model.log_end;
+                self.restart();
+                assert_eq!(self.model.log_end, end, "a process that dies loses nothing");
+            }
+            Operation::PowerCut { seed } => {
+                self.log = None;
+                self.disk.crash(seed);
+                self.restart();
+            }
+        }
+        self.compare();
+    }
+
+    fn append(
+        &mut self,
+        batch: highwater_records::batch::CheckedBatch,
+        count: u32,
+        sequence: Option<(i32, u32)>,
+    ) {
+        let crc = batch.view().stored_crc();
+        let epoch = self.epoch;
+        let appended = self.log().append(batch, LeaderEpoch(epoch), NOW).unwrap();
+        assert!(!appended.duplicate);
+        let base = appended.base_offset.get();
+        self.model.append(ModelBatch { base, next: base + u64::from(count), crc, epoch, sequence });
+    }
+
+    /// Repeats one of the producer's last five batches.
+    fn retry(&mut self, back: usize) {
+        let produced_batches: Vec<ModelBatch> = self
+            .model
+            .batches
+            .iter()
+            .rev()
+            .filter(|batch| batch.sequence.is_some())
+            .take(5)
+            .copied()
+            .collect();
+        let Some(batch) = produced_batches.get(back) else { return };
+        let (sequence, count) = batch.sequence.unwrap();
+        let epoch = self.epoch;
+        // What lies below the local start may be forgotten with its segment.
+        if batch.base < self.log().positions().local_start.get() {
+            return;
+        }
+        let again = self.log().append(produced(7, 0, sequence, count), LeaderEpoch(epoch), NOW).unwrap();
+        assert!(again.duplicate, "{again:?} for {batch:?}");
+        assert_eq!(again.base_offset, offset(batch.base));
+    }
+
+    fn read(&mut self, at: u8, max_bytes: usize) {
+        let from = self.between(self.model.log_start, self.model.log_end, at);
+        let end = self.model.high_watermark;
+        let range = self.log().reader().read(offset(from), max_bytes, offset(end), true).unwrap();
+        let holding = self.model.batches.iter().find(|batch| batch.base <= from && batch.next > from);
+        match holding {
+            Some(batch) if batch.next <= end => {
+                assert_eq!(range.base_offset(), offset(batch.base));
+                assert!(range.next_offset().get() >= batch.next && range.next_offset().get() <= end);
+                assert!(range.len() <= max_bytes || range.next_offset().get() == batch.next);
+            }
+            _ => assert!(range.is_empty()),
+        }
+        range.bytes().unwrap();
+    }
+
+    fn restart(&mut self) {
+        let (dir, log, report) = reopen(&self.disk, self.config.clone());
+        assert!(report.quarantined.is_empty(), "{report:?}");
+        let read = read_all(&log.reader(), log.positions().log_start).unwrap();
+        self.model.assert_recovered(&log.positions(), &read);
+        self.dir = dir;
+        self.log = Some(log);
+        self.epoch = self.epoch.max(self.model.latest_epoch().unwrap_or(0));
+    }
+
+    fn compare(&mut self) {
+        let log = self.log.as_ref().unwrap();
+        self.model.assert_positions(&log.positions());
+        assert_eq!(read_all(&log.reader(), offset(self.model.log_start)).unwrap(), self.model.readable());
+        let epochs: Vec<(u32, u64)> =
+            log.epochs().into_iter().map(|entry| (entry.epoch.0, entry.start.get())).collect();
+        let expected = self.model.epochs();
+        // An epoch whose batches are all below the start is kept until another begins.
+        if self.model.log_start < self.model.log_end {
+            assert_eq!(epochs, expected);
+        }
+        assert_eq!(log.positions().log_end, Offset::new(self.model.log_end).unwrap());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_log_does_what_its_model_does(
+        operations in prop::collection::vec(operation(), 1..80),
+        bounded in any::<bool>(),
+    ) {
+        let retention_bytes = bounded.then_some(3000);
+        let mut pair = Pair::new(LogConfig { retention_bytes, ..small() });
+        for operation in &operations {
+            pair.step(operation);
+        }
+    }
+}
