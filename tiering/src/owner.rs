@@ -52,7 +52,14 @@ pub(crate) async fn claim(bucket: &dyn Bucket, owner: &Owner, now_ms: i64) -> Re
     for _ in 0..TRIES {
         match bucket.get(OWNER).await {
             Ok((bytes, _)) => {
-                let written = Written::decode(&bytes).map_err(|error| TierError::format(OWNER, &error))?;
+                let written = match Written::decode(&bytes) {
+                    Ok(written) => written,
+                    // Perhaps wrong on the way only.
+                    Err(error) => {
+                        failed = TierError::format(OWNER, &error);
+                        continue;
+                    }
+                };
                 if written.cluster_id != owner.cluster_id {
                     return Err(TierError::refused(format!(
                         "{} belongs to the cluster {:?}, this is {:?}",

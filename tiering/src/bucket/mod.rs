@@ -9,6 +9,8 @@ pub mod memory;
 mod open;
 mod pieces;
 pub mod probe;
+#[cfg(feature = "s3")]
+pub mod s3;
 
 pub use open::{OpenOptions, open};
 pub use pieces::{Body, PieceFailed, Pieces};

@@ -38,6 +38,12 @@ pub async fn open(
     }
 }
 
+#[cfg(feature = "s3")]
+fn open_s3(place: &str, options: &OpenOptions) -> Result<SharedBucket, BucketError> {
+    Ok(Arc::new(super::s3::S3Bucket::open(place, options)?))
+}
+
+#[cfg(not(feature = "s3"))]
 fn open_s3(place: &str, _options: &OpenOptions) -> Result<SharedBucket, BucketError> {
     let url = format!("s3://{place}");
     Err(BucketError::new(BucketErrorKind::Refused, &url, "this program was built without the feature s3"))

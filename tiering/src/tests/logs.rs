@@ -118,6 +118,30 @@ impl Log {
         }
     }
 
+    /// Appends a segment of at least this many bytes, in batches of 100 KiB and more.
+    #[cfg(feature = "s3")]
+    pub(crate) fn large_segment(&mut self, bytes: usize) {
+        self.bases.push(self.end());
+        let mut size = 0;
+        while size < bytes {
+            let seed = self.dice.roll(u64::MAX);
+            let value: Vec<u8> = (0..100_000 + seed % 5000).map(|at| (seed >> (at % 57)) as u8).collect();
+            let mut builder = BatchBuilder::new(Codec::None);
+            let record =
+                Record { timestamp: TimestampMs(self.now_ms), key: None, value: Some(&value), headers: &[] };
+            builder.push(record).unwrap();
+            let base = self.end();
+            let bytes = builder.build(offset(base), Some(self.epochs.last().unwrap().0)).unwrap();
+            size += bytes.len();
+            self.batches.push(Batch { base, next: base + 1, bytes, times: vec![self.now_ms] });
+        }
+    }
+
+    #[cfg(feature = "s3")]
+    pub(crate) fn batch_at(&self, base: u64) -> Bytes {
+        self.batches.iter().find(|batch| batch.base == base).unwrap().bytes.clone()
+    }
+
     pub(crate) fn segment_end(&self, index: usize) -> u64 {
         self.bases.get(index + 1).copied().unwrap_or(self.end())
     }

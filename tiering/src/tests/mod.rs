@@ -2,6 +2,10 @@
 
 mod buckets;
 mod conformance;
+mod crash;
 pub(crate) mod env;
 mod logs;
 mod model;
+#[cfg(feature = "s3")]
+mod s3;
+mod trust;
