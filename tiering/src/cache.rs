@@ -108,9 +108,68 @@ impl Cache {
     }
 }
 
+/// One fetch of a piece at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Flights {
+    gates: Mutex<BTreeMap<Piece, Gate>>,
+}
+
+type Gate = Arc<tokio::sync::Mutex<()>>;
+
+impl Flights {
+    /// Runs `fetch` while nobody else does for the same piece. It looks into the cache first: the one before it may
+    /// have brought the piece.
+    pub(crate) async fn one_at_a_time<T>(&self, piece: Piece, fetch: impl Future<Output = T>) -> T {
+        let gate = self.gates.lock().entry(piece).or_default().clone();
+        let waiting = Waiting { flights: self, piece, gate: Some(gate.clone()) };
+        let turn = gate.lock().await;
+        let value = fetch.await;
+        drop(turn);
+        drop(gate);
+        drop(waiting);
+        value
+    }
+}
+
+/// Somebody who wants a piece. Removes the gate when nobody else does, also where the fetch is given up half way.
+struct Waiting<'a> {
+    flights: &'a Flights,
+    piece: Piece,
+    gate: Option<Gate>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut gates = self.flights.gates.lock();
+        self.gate = None;
+        if gates.get(&self.piece).is_some_and(|gate| Arc::strong_count(gate) == 1) {
+            gates.remove(&self.piece);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fetch_that_is_given_up_leaves_no_gate() {
+        let flights = Flights::default();
+        let piece = Piece::Footer(ObjectId::default());
+        crate::tests::env::block_on(async {
+            let mut given_up = Box::pin(flights.one_at_a_time(piece, std::future::pending::<()>()));
+            let mut waiting = Box::pin(flights.one_at_a_time(piece, std::future::ready(5)));
+            std::future::poll_fn(|context| {
+                assert!(given_up.as_mut().poll(context).is_pending());
+                assert!(waiting.as_mut().poll(context).is_pending());
+                std::task::Poll::Ready(())
+            })
+            .await;
+            drop(given_up);
+            assert_eq!(waiting.await, 5);
+        });
+        assert!(flights.gates.lock().is_empty());
+    }
 
     #[test]
     fn the_least_recently_used_goes_first_and_the_budget_holds() {

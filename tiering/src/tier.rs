@@ -10,7 +10,7 @@ use crate::{
         SharedBucket,
         probe::{ProbeError, probe},
     },
-    cache::{Cache, CacheFigures},
+    cache::{Cache, CacheFigures, Flights},
     error::TierError,
     name::{HEADS, parse_head_key},
     owner::{self, Owner},
@@ -50,15 +50,15 @@ pub struct HeadLimits {
     pub pages_max: usize,
     /// Page references that then become one of the next level.
     pub pages_folded: usize,
-    /// Dropped segments that stand in the head one by one.
+    /// Dropped segments that stand in the head one by one, and dropped pages.
     pub dropped_max: usize,
 }
 
 impl Default for HeadLimits {
     fn default() -> HeadLimits {
         HeadLimits {
-            recent_max: 192,
-            recent_kept: 64,
+            recent_max: 128,
+            recent_kept: 32,
             page_entries: 900,
             pages_max: 96,
             pages_folded: 64,
@@ -94,6 +94,8 @@ pub struct Tier {
     pub(crate) bucket: SharedBucket,
     pub(crate) options: TierOptions,
     pub(crate) cache: Cache,
+    /// Pieces on their way: who wants one that is being fetched waits for it.
+    pub(crate) flights: Flights,
     pub(crate) owner: Owner,
     opened: tokio::sync::Mutex<Opened>,
 }
@@ -116,7 +118,8 @@ impl Tier {
     /// So a broker starts while its bucket is down.
     pub fn new(env: Arc<dyn Env>, bucket: SharedBucket, owner: Owner, options: TierOptions) -> Arc<Tier> {
         let cache = Cache::new(options.cache_bytes);
-        Arc::new(Tier { env, bucket, options, cache, owner, opened: tokio::sync::Mutex::default() })
+        let flights = Flights::default();
+        Arc::new(Tier { env, bucket, options, cache, flights, owner, opened: tokio::sync::Mutex::default() })
     }
 
     /// [`Tier::new`], then [`Tier::ready`].

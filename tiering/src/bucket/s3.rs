@@ -12,7 +12,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream::FuturesUnordered};
+use futures_util::{
+    StreamExt, TryStreamExt,
+    stream::{self, FuturesUnordered},
+};
 use highwater_env::BoxFuture;
 use object_store::{
     BackoffConfig, ClientOptions, Error, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
@@ -29,6 +32,9 @@ const PART_BYTES: usize = 16 << 20;
 const PARTS_MAX: u64 = 9_000;
 /// Parts on their way at a time, besides the one that is being filled.
 const PARTS_IN_FLIGHT: usize = 3;
+
+/// Requests on their way for one read.
+const RANGES_IN_FLIGHT: usize = 4;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A head is small: an answer that takes longer is as good as none.
@@ -186,6 +192,22 @@ async fn fill(key: &str, pieces: &mut dyn Pieces, size: usize) -> Result<PutPayl
     Ok(taken.into_iter().filter(|piece| !piece.is_empty()).collect())
 }
 
+/// Ranges that touch become one, up to the size of a part, so that a run of chunks is one request.
+fn neighbours(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
+    let mut merged: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last)
+                if last.end == range.start && range.end.saturating_sub(last.start) <= PART_BYTES as u64 =>
+            {
+                last.end = range.end;
+            }
+            _ => merged.push(range.clone()),
+        }
+    }
+    merged
+}
+
 fn tag(key: &str, etag: Option<String>) -> Result<Tag, BucketError> {
     etag.map(Tag).ok_or_else(|| BucketError::new(BucketErrorKind::Refused, key, "the server gives no ETag"))
 }
@@ -237,18 +259,34 @@ impl Bucket for S3Bucket {
         ranges: &'a [Range<u64>],
     ) -> BoxFuture<'a, Result<Vec<Bytes>, BucketError>> {
         Box::pin(async move {
-            let unavailable = |error: Error| failed(key, &error, BucketErrorKind::Unavailable);
-            let parts = self.plain.get_ranges(&self.path(key)?, ranges).await.map_err(unavailable)?;
-            let whole = parts.len() == ranges.len()
-                && parts.iter().zip(ranges).all(|(part, range)| part.len() as u64 == range.end - range.start);
-            // Servers answer a range that ends behind the object with what there is.
-            if !whole {
-                return Err(BucketError::new(
-                    BucketErrorKind::Unavailable,
-                    key,
-                    "a shorter range than asked",
-                ));
-            }
+            // Not object_store's own get_ranges: it panics where a server answers with fewer bytes.
+            let path = self.path(key)?;
+            let get = |merged: Range<u64>| {
+                let path = path.clone();
+                async move {
+                    let answer = self.plain.get_range(&path, merged.clone()).await;
+                    let bytes = answer.map_err(|error| failed(key, &error, BucketErrorKind::Unavailable))?;
+                    // Servers answer a range that ends behind the object with what there is.
+                    if bytes.len() as u64 != merged.end.saturating_sub(merged.start) {
+                        let detail = "a shorter range than asked";
+                        return Err(BucketError::new(BucketErrorKind::Unavailable, key, detail));
+                    }
+                    Ok((merged.start, bytes))
+                }
+            };
+            let merged = neighbours(ranges);
+            let fetched: Vec<(u64, Bytes)> =
+                stream::iter(merged.into_iter().map(get)).buffered(RANGES_IN_FLIGHT).try_collect().await?;
+            let cut = |range: &Range<u64>| {
+                let within = fetched.iter().find_map(|(start, bytes)| {
+                    let low = usize::try_from(range.start.checked_sub(*start)?).ok()?;
+                    let high = usize::try_from(range.end.checked_sub(*start)?).ok()?;
+                    (low <= high && high <= bytes.len()).then(|| bytes.slice(low..high))
+                });
+                within
+                    .ok_or_else(|| BucketError::new(BucketErrorKind::Unavailable, key, "an impossible range"))
+            };
+            let parts = ranges.iter().map(cut).collect::<Result<Vec<Bytes>, BucketError>>()?;
             Ok(parts)
         })
     }

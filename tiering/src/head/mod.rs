@@ -55,7 +55,7 @@ pub(crate) struct Head {
     pub(crate) bytes: u64,
     /// Live segments, those in pages included.
     pub(crate) segments: u64,
-    /// Leader epochs and where they start, ascending; the newest 1,024.
+    /// Leader epochs and where they start, ascending; the newest 512.
     pub(crate) lineage: Vec<(LeaderEpoch, Offset)>,
     /// What the entries' store numbers mean; 0 is this bucket, empty.
     pub(crate) stores: Vec<String>,

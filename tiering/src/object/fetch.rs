@@ -70,9 +70,20 @@ impl Tier {
             _ => None,
         };
         let mut chunks: Vec<Option<Bytes>> = numbers.clone().map(cached).collect();
-        let missing: Vec<usize> =
-            numbers.clone().filter(|number| chunks[number - numbers.start].is_none()).collect();
-        if !missing.is_empty() {
+        let absent = |chunks: &[Option<Bytes>]| -> Vec<usize> {
+            numbers.clone().filter(|number| chunks[number - numbers.start].is_none()).collect()
+        };
+        let Some(first) = absent(&chunks).first().copied() else {
+            return Ok(chunks.into_iter().flatten().collect());
+        };
+        let fetch = async {
+            for number in absent(&chunks) {
+                chunks[number - numbers.start] = cached(number);
+            }
+            let missing = absent(&chunks);
+            if missing.is_empty() {
+                return Ok::<(), TierError>(());
+            }
             let place = |number: &usize| {
                 let chunk = &footer.chunks[*number];
                 (chunk.position..chunk.position + u64::from(chunk.length), chunk.digest)
@@ -83,7 +94,9 @@ impl Tier {
                 self.cache.put(Piece::Chunk(entry.name.id, number as u32), Verified::Chunk(bytes.clone()));
                 chunks[number - numbers.start] = Some(bytes);
             }
-        }
+            Ok(())
+        };
+        self.flights.one_at_a_time(Piece::Chunk(entry.name.id, first as u32), fetch).await?;
         Ok(chunks.into_iter().flatten().collect())
     }
 

@@ -257,7 +257,7 @@ fn mark(head: &mut Head, before_ms: i64, replaced_before_ms: i64) -> bool {
 }
 
 /// Longer lineages are in the footers.
-const LINEAGE_MAX: usize = 1024;
+const LINEAGE_MAX: usize = 512;
 
 fn trim_lineage(head: &mut Head) {
     let below = head.lineage.partition_point(|(_, start)| *start <= head.start).saturating_sub(1);

@@ -48,6 +48,9 @@ impl PartitionTier {
         let mut collected = Collected::default();
         let grace = i64::try_from(grace_ms).unwrap_or(i64::MAX);
         let mut turn = self.turn.lock().await;
+        if self.nothing_to_collect(&turn, epoch).await? {
+            return Ok(collected);
+        }
         turn.base = Base::Unread;
         self.tier.incarnation_for_changes().await?;
         self.read_head(&mut turn).await?;
@@ -72,6 +75,16 @@ impl PartitionTier {
             collected.orphans += self.delete_orphans(&mut turn, epoch, head, before_ms).await?;
         }
         Ok(collected)
+    }
+
+    /// Whether the head that we know has nothing to delete: then it need not be read again.
+    async fn nothing_to_collect(&self, turn: &Turn, epoch: LeaderEpoch) -> Result<bool, TierError> {
+        let Base::Known(known) = &turn.base else { return Ok(false) };
+        let ours = Fence { incarnation: self.tier.incarnation().await?, epoch };
+        let head = &known.head;
+        // Before our first own change nobody's objects can be told from orphans.
+        let looked = turn.scanned == Some(ours) || head.fence < ours;
+        Ok(looked && head.dropped.is_empty() && head.state != TierState::Deleted)
     }
 
     /// Deletes the objects that the head has marked, and notes them for the next change to forget.

@@ -51,7 +51,7 @@ impl PartitionTier {
             }
         }
         // A cut can bring back more entries than one page takes.
-        for entries in old.chunks(limits.page_entries.max(limits.recent_max)) {
+        for entries in old.chunks(limits.page_entries + limits.recent_max) {
             let page = self.write_page(turn, &PageContent::Entries(entries.to_vec()), fence).await?;
             head.pages.push(page);
         }
@@ -114,6 +114,52 @@ impl PartitionTier {
                 .collect();
             entries.sort_by_key(|entry| entry.start);
             let page = self.write_page(turn, &PageContent::Entries(entries), fence).await?;
+            let what = DroppedObjects::Page { page, from: Offset::ZERO, to: Offset::MAX, whole: true };
+            head.dropped.push(Dropped { at_ms, reason, deleting: false, what });
+        }
+        self.fold_dropped_pages(turn, head, fence).await
+    }
+
+    /// Many pages that were dropped with all they name become one page that names them.
+    async fn fold_dropped_pages(
+        &self,
+        turn: &mut Turn,
+        head: &mut Head,
+        fence: Fence,
+    ) -> Result<(), TierError> {
+        let limits = self.tier.options.limits;
+        for level in 0..LEVEL_MAX {
+            let full = |dropped: &Dropped| match &dropped.what {
+                DroppedObjects::Page { page, from, to, whole } if page.level == level && *whole => {
+                    !dropped.deleting && *from <= page.name.base && page.end <= *to && from < to
+                }
+                _ => false,
+            };
+            let Some(reason) = [
+                DropReason::Retention,
+                DropReason::RecordsDeleted,
+                DropReason::Diverged,
+                DropReason::TopicDeleted,
+            ]
+            .into_iter()
+            .find(|reason| {
+                head.dropped.iter().filter(|it| full(it) && it.reason == *reason).count() > limits.dropped_max
+            }) else {
+                continue;
+            };
+            let ours = |dropped: &Dropped| full(dropped) && dropped.reason == reason;
+            let (together, rest): (Vec<Dropped>, Vec<Dropped>) = head.dropped.drain(..).partition(ours);
+            head.dropped = rest;
+            let at_ms = together.iter().map(|dropped| dropped.at_ms).max().unwrap_or_default();
+            let mut pages: Vec<PageRef> = together
+                .into_iter()
+                .filter_map(|dropped| match dropped.what {
+                    DroppedObjects::Page { page, .. } => Some(page),
+                    DroppedObjects::Segment(_) => None,
+                })
+                .collect();
+            pages.sort_by_key(|page| page.name.base);
+            let page = self.write_page(turn, &PageContent::Pages(pages), fence).await?;
             let what = DroppedObjects::Page { page, from: Offset::ZERO, to: Offset::MAX, whole: true };
             head.dropped.push(Dropped { at_ms, reason, deleting: false, what });
         }

@@ -97,7 +97,7 @@ pub struct TierSummary {
     pub fence: Fence,
     /// The head's version, for followers that want to know whether it changed.
     pub version: u64,
-    /// Leader epochs and where they start, ascending; at most the newest 1,024.
+    /// Leader epochs and where they start, ascending; at most the newest 512.
     pub lineage: Vec<(LeaderEpoch, Offset)>,
     /// Entries that are dropped and not yet deleted.
     pub dropped: usize,

@@ -118,6 +118,19 @@ impl Log {
         }
     }
 
+    /// Appends segments of one record each.
+    pub(crate) fn tiny_segments(&mut self, count: usize) {
+        for _ in 0..count {
+            let base = self.end();
+            self.bases.push(base);
+            let mut builder = BatchBuilder::new(Codec::None);
+            let record = Record { timestamp: TimestampMs(self.now_ms), key: None, value: None, headers: &[] };
+            builder.push(record).unwrap();
+            let bytes = builder.build(offset(base), Some(self.epochs.last().unwrap().0)).unwrap();
+            self.batches.push(Batch { base, next: base + 1, bytes, times: vec![self.now_ms] });
+        }
+    }
+
     /// Appends a segment of at least this many bytes, in batches of 100 KiB and more.
     #[cfg(feature = "s3")]
     pub(crate) fn large_segment(&mut self, bytes: usize) {

@@ -8,4 +8,5 @@ mod logs;
 mod model;
 #[cfg(feature = "s3")]
 mod s3;
+mod size;
 mod trust;
