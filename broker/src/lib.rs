@@ -1,12 +1,19 @@
-//! The shell around a broker: sockets, configuration, metrics and the command line.
+//! The shell around a broker: sockets, configuration, metrics and the command line, and [`Broker`], a whole one inside
+//! this process.
 
+pub mod api;
+mod broker;
 pub mod cli;
 pub mod client;
 pub mod config;
 pub mod demo;
 mod first_of;
+mod holder;
 pub mod logging;
 pub mod metrics;
 pub mod properties;
+pub mod serve;
 pub mod server;
 pub mod signals;
+
+pub use broker::{Broker, BrokerOptions, StartError, StopError};

@@ -5,6 +5,8 @@
 
 mod endpoint;
 mod exposition;
+mod page;
 
 pub use endpoint::{MetricsEndpoint, Source};
 pub use exposition::{Exposition, Kind};
+pub use page::{Page, Snapshot};

@@ -1,0 +1,171 @@
+//! Kafka's APIs, one file each: bytes to plain values, a call to the node, plain values to bytes.
+//!
+//! Which APIs and versions there are says [`highwater_wire::versions`]; what a request means, the node. Here is
+//! only what the protocol adds: sentinels, error codes, and how a connection ends that sends what it should not.
+
+mod api_versions;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod fetch;
+mod find_coordinator;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod produce;
+
+use crate::server::{Handler, Peer, Reply, Step};
+use bytes::Bytes;
+use highwater_node::{Node, request::Caller};
+use highwater_wire::{
+    DecodeError, Message, Request, RequestHeader, RequestStart, encode_response,
+    messages::{
+        api_versions::ApiVersionsRequest, create_topics::CreateTopicsRequest,
+        delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest,
+        describe_configs::DescribeConfigsRequest, fetch::FetchRequest,
+        find_coordinator::FindCoordinatorRequest, init_producer_id::InitProducerIdRequest,
+        list_offsets::ListOffsetsRequest, metadata::MetadataRequest, produce::ProduceRequest,
+    },
+    versions,
+};
+use std::sync::Arc;
+
+/// Answers the requests of all connections from one node.
+pub struct Api {
+    node: Arc<Node>,
+}
+
+/// What is known about one connection.
+#[derive(Debug)]
+pub struct Session {
+    address: String,
+}
+
+impl Api {
+    /// Answers from `node`.
+    pub fn new(node: Arc<Node>) -> Api {
+        Api { node }
+    }
+
+    async fn answer(&self, session: &mut Session, frame: Bytes) -> Result<Step, Refused> {
+        let start = RequestStart::decode(&frame)?;
+        let api = versions::find(start.api_key).ok_or(Refused::UnknownApi(start.api_key))?;
+        if !api.served.contains(start.api_version) {
+            // Only this one tells a client which versions there are, so only this one can be answered.
+            return match start.api_key {
+                versions::API_VERSIONS_KEY => Ok(Step::Now(api_versions::too_new(start))),
+                _ => Err(Refused::UnknownVersion(api.name(), start.api_version)),
+            };
+        }
+        let header = RequestHeader::decode(api.request, &frame)?;
+        let caller =
+            Caller { client_id: header.client_id.unwrap_or_default(), address: session.address.clone() };
+        let call =
+            Call { node: self.node.clone(), caller, start, body_position: header.body_position, frame };
+        Ok(match start.api_key {
+            ProduceRequest::KEY => produce::answer(call.decode()?).await,
+            FetchRequest::KEY => fetch::answer(call.decode()?)?,
+            ListOffsetsRequest::KEY => Step::Now(list_offsets::answer(call.decode()?).await?),
+            MetadataRequest::KEY => Step::Now(metadata::answer(call.decode()?).await),
+            FindCoordinatorRequest::KEY => Step::Now(find_coordinator::answer(call.decode()?)),
+            ApiVersionsRequest::KEY => Step::Now(api_versions::answer(call.decode()?)),
+            CreateTopicsRequest::KEY => Step::Now(create_topics::answer(call.decode()?).await),
+            DeleteTopicsRequest::KEY => Step::Now(delete_topics::answer(call.decode()?).await),
+            InitProducerIdRequest::KEY => Step::Now(init_producer_id::answer(call.decode()?).await),
+            DescribeConfigsRequest::KEY => Step::Now(describe_configs::answer(call.decode()?)),
+            DescribeClusterRequest::KEY => Step::Now(describe_cluster::answer(call.decode()?)),
+            unanswered => return Err(Refused::UnknownApi(unanswered)),
+        })
+    }
+}
+
+impl Handler for Api {
+    type Session = Session;
+
+    fn connected(&self, peer: &Peer) -> Session {
+        Session { address: peer.remote.to_string() }
+    }
+
+    async fn handle(&self, session: &mut Session, frame: Bytes) -> Step {
+        match self.answer(session, frame).await {
+            Ok(step) => step,
+            Err(refused) => {
+                tracing::debug!(client = session.address, "connection closed: {refused}");
+                Step::Close
+            }
+        }
+    }
+}
+
+/// Why a request ends its connection. There is no answer that its client could be sure to understand.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("no API has number {0}")]
+    UnknownApi(i16),
+    #[error("{0} has no version {1}")]
+    UnknownVersion(&'static str, i16),
+    #[error("malformed request: {0}")]
+    Malformed(#[from] DecodeError),
+    #[error("isolation level {0} is unknown")]
+    IsolationLevel(i8),
+}
+
+/// A request whose header has been read.
+struct Call {
+    node: Arc<Node>,
+    caller: Caller,
+    start: RequestStart,
+    body_position: usize,
+    frame: Bytes,
+}
+
+/// A request that has been read. It holds the frame no longer, but for record sets inside it.
+struct Decoded<R> {
+    node: Arc<Node>,
+    caller: Caller,
+    start: RequestStart,
+    request: R,
+}
+
+impl Call {
+    fn decode<R: Request>(self) -> Result<Decoded<R>, Refused> {
+        let request = R::from_frame(&self.frame, self.body_position, self.start.api_version)?;
+        Ok(Decoded { node: self.node, caller: self.caller, start: self.start, request })
+    }
+}
+
+/// The bytes of a response to the request that started so.
+fn reply<M: Message>(start: RequestStart, response: &M) -> Reply {
+    match encode_response(response, start.api_version, start.correlation_id) {
+        Ok(frame) => Reply::Response(frame.into_segments()),
+        Err(error) => {
+            // A mistake of ours; the client can only be told by the end of its connection.
+            tracing::error!("response cannot be encoded: {error}");
+            Reply::Close
+        }
+    }
+}
+
+/// The operations of Kafka's ACLs as bits. Until there is an authorizer everybody may do everything that the kind
+/// of resource knows.
+mod operations {
+    /// What a response carries where the question was not asked.
+    pub(super) const NOT_ASKED: i32 = i32::MIN;
+    const READ: i32 = 1 << 3;
+    const WRITE: i32 = 1 << 4;
+    const CREATE: i32 = 1 << 5;
+    const DELETE: i32 = 1 << 6;
+    const ALTER: i32 = 1 << 7;
+    const DESCRIBE: i32 = 1 << 8;
+    const CLUSTER_ACTION: i32 = 1 << 9;
+    const DESCRIBE_CONFIGS: i32 = 1 << 10;
+    const ALTER_CONFIGS: i32 = 1 << 11;
+    const IDEMPOTENT_WRITE: i32 = 1 << 12;
+    /// All that a topic knows.
+    pub(super) const TOPIC: i32 =
+        READ | WRITE | CREATE | DELETE | ALTER | DESCRIBE | DESCRIBE_CONFIGS | ALTER_CONFIGS;
+    /// All that a cluster knows.
+    pub(super) const CLUSTER: i32 =
+        CREATE | ALTER | DESCRIBE | CLUSTER_ACTION | DESCRIBE_CONFIGS | ALTER_CONFIGS | IDEMPOTENT_WRITE;
+}

@@ -1,0 +1,39 @@
+//! The `highwater` program. Exits with 0 after a clean stop, 1 after a failure, 2 if the arguments or the
+//! configuration are wrong.
+
+use std::process::ExitCode;
+
+use highwater_broker::{
+    cli::{self, Command},
+    demo, logging, serve,
+};
+
+fn main() -> ExitCode {
+    let invocation = match cli::parse(std::env::args_os()) {
+        Ok(invocation) => invocation,
+        Err(error) => {
+            // Help goes to standard output, mistakes to standard error; if neither can be written, the code stays.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    if let Err(error) = logging::start(invocation.log_level.as_deref()) {
+        eprintln!("highwater: {error}");
+        return ExitCode::from(2);
+    }
+    match invocation.command {
+        Command::Serve(arguments) => match serve::run(&arguments) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error, error.exit_code()),
+        },
+        Command::Demo(arguments) => match demo::run(&arguments) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error, 1),
+        },
+    }
+}
+
+fn failed(error: &dyn std::error::Error, code: u8) -> ExitCode {
+    eprintln!("highwater: {error}");
+    ExitCode::from(code)
+}
