@@ -103,6 +103,10 @@ impl Attempt<'_> {
             high_watermark: fetched.high_watermark,
         };
         let Ok(offset) = Offset::from_i64(wanted.request.offset) else { return Err(out_of_range) };
+        // What is not here may be in the bucket, whose head is read soon after such a start: that is worth waiting for.
+        if !view.tier_known && (offset < view.positions.local_start || offset > view.positions.log_end) {
+            return Ok(fetched);
+        }
         // Above the watermark nothing exists for a consumer, but the log end may be where it stood before a
         // restart: only what is beyond that is out of range.
         if offset < fetched.log_start || offset > view.positions.log_end {

@@ -45,6 +45,11 @@ impl Node {
             Isolation::ReadUncommitted => positions.high_watermark,
             Isolation::ReadCommitted => positions.last_stable,
         };
+        if !view.tier_known && !matches!(request.spec, OffsetSpec::Latest) {
+            return Err(ListOffsetsError::Storage(
+                "the partition's head in the bucket has not been read yet".into(),
+            ));
+        }
         let found = match request.spec {
             OffsetSpec::Latest => Found::at(end).in_epoch(Some(ours)),
             OffsetSpec::Earliest => self.position(&partition, &view, positions.log_start).await?,

@@ -14,7 +14,7 @@ use crate::request::ProduceError;
 pub(crate) struct State {
     pub(crate) log: Log,
     pub(crate) leader: Leader,
-    /// Whether producers may append: a tiered log whose last stop was unclean, or whose directory was lost, must
+    /// Whether producers may append and log start and end mean anything: a tiered log whose last stop was unclean, or whose directory was lost, must
     /// first be compared with its head in the bucket.
     pub(crate) tier_known: bool,
     /// Whether the head was read since the partition was opened, or is known not to exist yet.
@@ -28,6 +28,9 @@ pub(crate) struct View {
     pub(crate) reader: LogReader,
     pub(crate) positions: Positions,
     pub(crate) leader_epoch: LeaderEpoch,
+    /// See [`State::tier_known`]: unless it is, where the log starts and ends is what the crash left here, and the
+    /// bucket may know better.
+    pub(crate) tier_known: bool,
 }
 
 impl State {
@@ -75,7 +78,15 @@ impl State {
             reader: self.log.reader(),
             positions: self.log.positions(),
             leader_epoch: self.leader.leader_epoch(),
+            tier_known: self.tier_known,
         }
+    }
+
+    /// The log agrees with its head in the bucket. Whoever waits to read what only the bucket has is woken.
+    pub(crate) fn tier_is_known(&mut self) {
+        self.head_read = true;
+        self.tier_known = true;
+        self.fetches.wake();
     }
 
     /// Like [`State::view`]; wakes `signal` once the watermark passes what this view shows.

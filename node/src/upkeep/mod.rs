@@ -32,7 +32,8 @@ impl Node {
         let now = self.env.now();
         let mut due = Due {
             retention: now.plus(retention_interval),
-            offload: now.plus(offload_interval),
+            // At once: after an unclean stop producers wait until a partition's head has been read.
+            offload: now,
             checkpoints: now.plus(checkpoint_interval),
         };
         loop {

@@ -12,7 +12,7 @@ use highwater_tiering::{
 
 use crate::{
     Node,
-    partition::{Closed, Partition},
+    partition::{Closed, Partition, State},
 };
 
 /// Why a partition was not copied, or not brought in line with its head.
@@ -106,12 +106,9 @@ impl Node {
         if !known && let Some(found) = &summary {
             self.reconcile(partition, tier, found).await?;
         }
-        partition
-            .with(|state| {
-                state.head_read = true;
-                state.tier_known = true;
-            })
-            .await?;
+        if !read || !known {
+            partition.with(State::tier_is_known).await?;
+        }
         Ok(summary)
     }
 
@@ -226,9 +223,7 @@ impl Node {
     pub(super) async fn change_log(
         &self,
         partition: &Arc<Partition>,
-        change: impl FnOnce(&mut crate::partition::State) -> Result<(), highwater_engine::ChangeError>
-        + Send
-        + 'static,
+        change: impl FnOnce(&mut State) -> Result<(), highwater_engine::ChangeError> + Send + 'static,
     ) -> Result<(), OffloadError> {
         let partition = partition.clone();
         self.env
