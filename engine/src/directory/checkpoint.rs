@@ -74,6 +74,9 @@ impl Checkpoints {
         let mut readings = BTreeMap::new();
         for checkpoint in Checkpoint::ALL {
             let reading = match read_file(disk, &root.join(checkpoint.file_name()))? {
+                None if checkpoints.checksums.contains_key(checkpoint.file_name()) => {
+                    Reading::Damaged(Damaged("it is missing, though it was written"))
+                }
                 None => Reading::Missing,
                 Some(bytes) => checkpoints.judge(checkpoint, bytes),
             };

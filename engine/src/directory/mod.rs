@@ -287,7 +287,9 @@ impl LogDir {
 
     /// Takes files that were renamed for deletion; they go once the checkpoints are written.
     pub(crate) fn doom(&self, directory: &Path, files: Vec<PathBuf>) {
-        self.doomed.lock().entry(directory.to_owned()).or_default().extend(files);
+        if !files.is_empty() {
+            self.doomed.lock().entry(directory.to_owned()).or_default().extend(files);
+        }
     }
 
     /// Forgets a log's doomed files: its directory is gone, or they are.

@@ -136,7 +136,11 @@ impl LogDir {
                     Identity::Empty => {}
                 }
             } else if !entry.is_dir && entry.name.ends_with(crate::name::TEMPORARY) {
-                disk.remove_file(&directory).map_err(failed)?;
+                match disk.remove_file(&directory) {
+                    // It was finished just now.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    result => result.map_err(failed)?,
+                }
             }
         }
         for name in &report.unidentified {

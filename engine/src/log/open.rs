@@ -65,6 +65,7 @@ fn recover(
         bound: state.recovery_point,
         last_stop_clean: clean,
         log_start: state.log_start.unwrap_or(Offset::ZERO),
+        head_is_here: state.log_start.is_some() && leftovers.deleted.is_empty() && !config.tiered,
         index_interval_bytes: config.index_interval_bytes,
         now,
     };
@@ -102,6 +103,7 @@ fn recover(
         quarantined.retain(|range| range.offsets.end > positions.local_start);
     }
     let snapshots: BTreeSet<Offset> = leftovers.snapshots;
+    dir.doom(directory, leftovers.deleted);
     let mut log = Log {
         dir: dir.clone(),
         entry: entry.clone(),

@@ -40,7 +40,9 @@ impl Log {
             self.truncate_fully_and_start_at(start)?;
             return Ok(start);
         }
-        self.promise_only(end)?;
+        if self.positions.durable_end > end {
+            self.promise_only(end, Some(self.positions.log_start))?;
+        }
         self.halfway(|log| {
             log.delete_tail(at + 1)?;
             log.generation.fetch_add(1, Ordering::AcqRel);
@@ -58,7 +60,8 @@ impl Log {
     pub fn truncate_fully_and_start_at(&mut self, offset: Offset) -> Result<(), ChangeError> {
         self.check()?;
         let start = self.positions.log_start.min(offset);
-        self.promise_only(start)?;
+        // Nothing is promised until the new start is written down, not even where the log begins.
+        self.promise_only(start, None)?;
         self.halfway(|log| {
             log.delete_tail(0)?;
             log.generation.fetch_add(1, Ordering::AcqRel);
@@ -85,21 +88,18 @@ impl Log {
     }
 
     /// Lowers the recovery point, durably, before anything below it goes: else recovery would miss it.
-    fn promise_only(&mut self, end: Offset) -> Result<(), ChangeError> {
-        if self.positions.durable_end > end {
-            {
-                let mut state = self.entry.state.lock();
-                state.durable_end = Some(end);
-                state.recovery_point = state.recovery_point.map(|point| point.min(end));
-                state.log_start = state.log_start.map(|start| start.min(end));
-            }
-            self.dir.write_checkpoints().map_err(|error| match error {
-                CheckpointError::Offline(offline) => ChangeError::Offline(offline),
-                CheckpointError::Disk(error) => ChangeError::Disk(error),
-                CheckpointError::StillOpen(_) => ChangeError::Disk(io::Error::other("unexpected answer")),
-            })?;
+    fn promise_only(&mut self, end: Offset, log_start: Option<Offset>) -> Result<(), ChangeError> {
+        {
+            let mut state = self.entry.state.lock();
+            state.durable_end = Some(end);
+            state.recovery_point = state.recovery_point.map(|point| point.min(end));
+            state.log_start = log_start;
         }
-        Ok(())
+        self.dir.write_checkpoints().map_err(|error| match error {
+            CheckpointError::Offline(offline) => ChangeError::Offline(offline),
+            CheckpointError::Disk(error) => ChangeError::Disk(error),
+            CheckpointError::StillOpen(_) => ChangeError::Disk(io::Error::other("unexpected answer")),
+        })
     }
 
     /// Runs a change that, once begun, must reach its end.

@@ -1,13 +1,17 @@
 //! What a crash left unfinished in a log's directory, and what else lies there.
 
-use std::{collections::BTreeSet, io, path::Path};
+use std::{
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+};
 
 use highwater_records::Offset;
 
 use super::{RecoveryReport, note};
 use crate::{
     disk::Disk,
-    name::{FileKind, FileName},
+    name::{DELETED, FileKind, FileName},
 };
 
 /// The files of a log, once leftovers are gone.
@@ -19,8 +23,8 @@ pub(crate) struct Leftovers {
     pub(crate) snapshots: BTreeSet<Offset>,
     /// Names of cut files and when they were cut, in milliseconds since the Unix epoch.
     pub(crate) cuts: Vec<(String, i64)>,
-    /// Whether names changed that are not durable yet.
-    pub(crate) names_changed: bool,
+    /// Files of segments whose deletion at the head has begun; they go once the log start is durable.
+    pub(crate) deleted: Vec<PathBuf>,
 }
 
 /// Finishes deletions, removes temporary files and indexes without a segment.
@@ -43,7 +47,6 @@ pub(crate) fn finish_leftovers(
             FileName::Cut(time) => found.cuts.push((entry.name, time)),
             FileName::Temporary => {
                 disk.remove_file(&directory.join(&entry.name))?;
-                found.names_changed = true;
             }
             FileName::Other => {}
         }
@@ -52,14 +55,14 @@ pub(crate) fn finish_leftovers(
     for (kind, base) in others {
         if !found.segments.contains(&base) {
             disk.remove_file(&directory.join(kind.at(base)))?;
-            found.names_changed = true;
         }
     }
     Ok(found)
 }
 
 /// Deletion at the head goes from the oldest segment on; names may have become durable in any order. So a deleted
-/// segment takes what is older with it, if a younger one shows that the head was what was deleted.
+/// segment takes what is older with it, if a younger one shows that the head was what was deleted. Those files stay
+/// until the log start is durable: till then they are what tells a deletion from a loss.
 fn finish_deletions(
     disk: &dyn Disk,
     directory: &Path,
@@ -73,20 +76,23 @@ fn finish_deletions(
         .filter(|(kind, base, _)| *kind == FileKind::Log && Some(*base) < youngest)
         .map(|(_, base, _)| *base)
         .max();
-    if let Some(newest_deleted) = newest_deleted {
-        let older: Vec<Offset> =
-            found.segments.iter().copied().filter(|base| *base <= newest_deleted).collect();
-        for base in older {
-            note(report, directory, format!("finished the deletion of segment {base}"));
-            disk.remove_file(&directory.join(FileKind::Log.at(base)))?;
-            found.segments.retain(|segment| *segment != base);
+    let Some(newest_deleted) = newest_deleted else {
+        for (_, _, name) in deleted {
+            disk.remove_file(&directory.join(name))?;
         }
-        // The names of what is older go first; only then the sign that they have to.
-        disk.sync_dir(directory)?;
+        return Ok(());
+    };
+    let older: Vec<Offset> = found.segments.iter().copied().filter(|base| *base <= newest_deleted).collect();
+    for base in older {
+        note(report, directory, format!("finished the deletion of segment {base}"));
+        let name = FileKind::Log.at(base);
+        let hidden = directory.join(format!("{name}{DELETED}"));
+        disk.rename(&directory.join(name), &hidden)?;
+        found.segments.retain(|segment| *segment != base);
+        found.deleted.push(hidden);
     }
-    for (_, _, name) in deleted {
-        disk.remove_file(&directory.join(name))?;
-        found.names_changed = true;
-    }
+    found.deleted.extend(deleted.into_iter().map(|(_, _, name)| directory.join(name)));
+    found.deleted.sort();
+    found.deleted.dedup();
     Ok(())
 }

@@ -69,7 +69,13 @@ struct Opened {
 impl Chain<'_> {
     /// Looks at what lies between the last segment and one that begins at `base`. `Some` if the log ends before it.
     fn gap_before(&mut self, base: Offset, report: &mut RecoveryReport) -> io::Result<Option<String>> {
-        let Some(expected) = self.end else { return Ok(None) };
+        let Some(expected) = self.end else {
+            let start = self.situation.log_start;
+            if self.situation.head_is_here && base > start {
+                self.quarantine_missing(start, base, report);
+            }
+            return Ok(None);
+        };
         if base == expected {
             return Ok(None);
         }
@@ -168,8 +174,7 @@ impl Chain<'_> {
             log_end = bound;
         }
         // Sorted and without what lies outside the log, so that the same log always has the same file.
-        let first = self.segments.first().map_or(log_start, |first| first.segment.base);
-        self.quarantined.retain(|range| range.offsets.end > first && range.offsets.start < log_end);
+        self.quarantined.retain(|range| range.offsets.end > log_start && range.offsets.start < log_end);
         self.quarantined.sort_by_key(|range| range.offsets.start);
         // Written down before anything can be appended behind it, so that nobody takes the gap for a torn tail.
         self.write_quarantine()?;

@@ -1,4 +1,8 @@
-//! The room as a whole against a model, through random operations and power cuts.
+//! The room as a whole: against a model, through every crash, under every failing operation, with every bit flipped.
 
+mod crash;
+mod failing;
+mod flips;
 mod model;
 mod random;
+mod table;

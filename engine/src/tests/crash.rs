@@ -1,0 +1,203 @@
+//! Every crash of a small workload.
+//!
+//! The workload is run once for each change it makes to the disk, with the power failing there, whole or within the
+//! write. Then the unsynced rest is lost, kept, and shuffled by several seeds; and what comes back is compared with
+//! what was promised: everything whose commit finished, and always a prefix. For some of these the power fails again
+//! within recovery, at each of its changes.
+
+use std::collections::BTreeSet;
+
+use highwater_records::LeaderEpoch;
+
+use crate::{
+    LogConfig, LogDir, StartReason,
+    disk::memory::{Loss, MemoryDisk},
+    testing::*,
+};
+
+/// What the workload was told before the power failed.
+#[derive(Clone, Debug, Default)]
+struct Promise {
+    /// Every batch that was appended, in order: (base offset, checksum, leader epoch).
+    appended: Vec<(u64, u32, u32)>,
+    /// Below this everything was committed.
+    committed: u64,
+    /// The log start that checkpoints hold, and the one that was shown.
+    durable_start: u64,
+    shown_start: u64,
+    created: bool,
+    /// Where a truncation has begun, and not finished.
+    truncating_to: Option<u64>,
+    finished: bool,
+}
+
+fn config() -> LogConfig {
+    LogConfig { segment_bytes: 600, ..small() }
+}
+
+/// Creates, appends, commits, rolls, writes checkpoints, retains, truncates, changes epochs, closes, opens again.
+fn workload(disk: &MemoryDisk) -> Promise {
+    let mut promise = Promise::default();
+    promise.finished = run(disk, &mut promise).is_some();
+    promise
+}
+
+fn run(disk: &MemoryDisk, promise: &mut Promise) -> Option<()> {
+    let (dir, _) =
+        LogDir::open(std::sync::Arc::new(disk.clone()), std::path::Path::new("/data"), options(), NOW)
+            .ok()?;
+    let id = highwater_records::TopicId::from_random(2, 2);
+    let mut log = dir.create_log(name(), id, config(), NOW).ok()?;
+    promise.created = true;
+    for n in 0..14u64 {
+        let batch =
+            if n % 3 == 0 { produced(7, 0, n as i32 / 3 * 2, 2) } else { batch(n * 7 % 80, &[n as i64, 5]) };
+        let crc = batch.view().stored_crc();
+        let epoch = n as u32 / 5;
+        let appended = log.append(batch, LeaderEpoch(epoch), NOW).ok()?;
+        promise.appended.push((appended.base_offset.get(), crc, epoch));
+        match n {
+            2 | 6 | 11 => promise.committed = log.commit().ok()?.get(),
+            7 => {
+                // Between begin and finish the log goes on.
+                let done = log.begin_commit()?.run();
+                promise.committed = log.finish_commit(done).ok()?.get();
+            }
+            4 | 9 => {
+                dir.write_checkpoints().ok()?;
+                promise.durable_start = promise.shown_start;
+            }
+            8 => {
+                promise.truncating_to = Some(14);
+                log.truncate_to(offset(14), NOW).ok()?;
+                promise.truncating_to = None;
+                promise.appended.truncate(7);
+                promise.committed = promise.committed.min(14);
+            }
+            10 => {
+                log.set_high_watermark(offset(10));
+                promise.shown_start = 7;
+                log.advance_start_to(offset(7), StartReason::RecordsDeleted).ok()?;
+                log.retain(NOW).ok()?;
+                dir.write_checkpoints().ok()?;
+                promise.durable_start = 7;
+            }
+            _ => {}
+        }
+    }
+    let end = log.positions().log_end.get();
+    log.close(NOW).ok()?;
+    promise.committed = end;
+    dir.close(NOW).ok()?;
+    Some(())
+}
+
+/// Opens what is left and compares it with the promise. `None` if the power failed again.
+fn check(disk: &MemoryDisk, promise: &Promise, context: &str) -> Option<Vec<(u64, u32, u32)>> {
+    let opened =
+        LogDir::open(std::sync::Arc::new(disk.clone()), std::path::Path::new("/data"), options(), NOW);
+    let (dir, report) = match opened {
+        Ok(opened) => opened,
+        Err(_) if disk.stopped() => return None,
+        Err(error) => panic!("{context}: {error}"),
+    };
+    assert!(report.unidentified.is_empty(), "{context}: {report:?}");
+    let (log, report) = match dir.open_log(&name(), config(), NOW) {
+        Ok(opened) => opened,
+        Err(_) if disk.stopped() => return None,
+        Err(crate::OpenLogError::NotFound(_)) if !promise.created => return Some(Vec::new()),
+        Err(error) => panic!("{context}: {error}"),
+    };
+    assert!(report.quarantined.is_empty(), "{context}: {report:?}");
+    let positions = log.positions();
+    let (start, end) = (positions.log_start.get(), positions.log_end.get());
+    let committed = promise.truncating_to.map_or(promise.committed, |to| to.min(promise.committed));
+    assert!(end >= committed, "{context}: the log ends at {end}, below the commit {committed}");
+    assert!(
+        start >= promise.durable_start && start <= promise.shown_start,
+        "{context}: start {start}, {promise:?}"
+    );
+    let read =
+        read_all(&log.reader(), positions.log_start).unwrap_or_else(|error| panic!("{context}: {error}"));
+    let expected: Vec<_> =
+        promise.appended.iter().copied().filter(|(base, ..)| base + 2 > start && *base < end).collect();
+    assert_eq!(read, expected, "{context}");
+    assert_eq!(read.last().map_or(end, |(base, ..)| base + 2), end, "{context}");
+    Some(read)
+}
+
+/// What the disk has, for telling states apart.
+fn fingerprint(disk: &MemoryDisk) -> u64 {
+    let mut crc = 0;
+    let mut length = 0u64;
+    for file in disk.files() {
+        let bytes = disk.contents(&file).unwrap();
+        crc = crc32c::crc32c_append(crc, file.to_string_lossy().as_bytes());
+        crc = crc32c::crc32c_append(crc, &bytes);
+        length = length.wrapping_mul(31).wrapping_add(bytes.len() as u64);
+    }
+    u64::from(crc) | length << 32
+}
+
+#[test]
+fn every_crash_leaves_what_was_promised() {
+    let seeds = 40;
+    let mut states = 0u64;
+    let mut distinct = BTreeSet::new();
+    let mut changes = 0;
+    loop {
+        let mut finished = false;
+        for tear in [false, true] {
+            let disk = MemoryDisk::new();
+            disk.stop_after(changes, tear);
+            let promise = workload(&disk);
+            finished |= promise.finished && !disk.stopped();
+            let losses = [Loss::Everything, Loss::Nothing].into_iter().chain((0..seeds).map(Loss::Seeded));
+            for loss in losses {
+                let crashed = disk.fork();
+                crashed.crash_with(loss);
+                let context = format!("stopped after {changes} changes (torn: {tear}), {loss:?}");
+                states += 1;
+                let again = distinct.insert(fingerprint(&crashed));
+                let recovered = check(&crashed.fork(), &promise, &context).unwrap();
+                // A state that was seen before recovers as it did.
+                if again && matches!(loss, Loss::Everything | Loss::Seeded(0)) {
+                    states += interrupted_recovery(&crashed, &promise, &recovered, &context);
+                }
+            }
+        }
+        if finished {
+            break;
+        }
+        changes += 1;
+    }
+    println!(
+        "{states} crash states, {} of them distinct before recovery, over {changes} changes",
+        distinct.len()
+    );
+    assert!(states >= 20_000, "{states}");
+}
+
+/// The power fails at each change of a recovery; the recovery after it finds the same log.
+fn interrupted_recovery(
+    crashed: &MemoryDisk,
+    promise: &Promise,
+    recovered: &[(u64, u32, u32)],
+    context: &str,
+) -> u64 {
+    let mut states = 0;
+    for changes in 0.. {
+        let disk = crashed.fork();
+        disk.stop_after(changes, changes % 2 == 1);
+        let done = check(&disk, promise, context).is_some() && !disk.stopped();
+        disk.crash(changes);
+        let context = format!("{context}, again after {changes} changes of recovery");
+        let again = check(&disk, promise, &context).unwrap();
+        assert_eq!(again, recovered, "{context}");
+        states += 1;
+        if done {
+            break;
+        }
+    }
+    states
+}
