@@ -114,7 +114,7 @@ fn damaged_range(
     next_base: Option<Offset>,
 ) -> io::Result<Quarantined> {
     let (base, from, expected) = (growth.base, growth.facts.size, growth.facts.next_offset);
-    if let Some((position, header)) = resynchronize(walk, from, expected, next_base)? {
+    if let Some((position, header)) = resynchronize(situation, walk, from, expected, next_base)? {
         return Ok(Quarantined {
             segment: base,
             positions: from..position,
@@ -128,25 +128,50 @@ fn damaged_range(
 }
 
 /// The next batch whose checksum is right and whose offsets are possible, at any byte behind `from`.
+///
+/// Offsets lie outside the checksum: bytes that were inserted or lost before them leave a batch that is right in
+/// all but its place. So a batch counts only if what was promised explains where it begins, and what comes behind
+/// it goes on from there; better a longer range that cannot be read than records under another's offsets.
 fn resynchronize(
+    situation: &Situation<'_>,
     walk: &mut Walk<'_>,
     from: u64,
     expected: Offset,
     next_base: Option<Offset>,
 ) -> io::Result<Option<(u64, BatchHeader)>> {
+    let promised = |offset| situation.bound.is_none_or(|bound| offset <= bound);
     let mut position = from + 1;
     while position + (HEADER_LEN as u64) <= walk.end() {
         if let Step::Batch(header) = walk.at(position, Depth::Headers)?
             && header.base_offset > expected
             && header.base_offset.since(expected) <= i32::MAX as u64
+            && promised(header.base_offset)
             && next_base.is_none_or(|next_base| header.next_offset <= next_base)
             && let Step::Batch(header) = walk.at(position, Depth::Checksums)?
+            && goes_on(situation, walk, position, &header, next_base)?
         {
             return Ok(Some((position, header)));
         }
         position += 1;
     }
     Ok(None)
+}
+
+/// Whether what lies behind a batch continues its offsets.
+fn goes_on(
+    situation: &Situation<'_>,
+    walk: &mut Walk<'_>,
+    position: u64,
+    header: &BatchHeader,
+    next_base: Option<Offset>,
+) -> io::Result<bool> {
+    let reaches_bound = situation.side(header.next_offset) == Side::Above;
+    Ok(match walk.at(position + header.size, Depth::Headers)? {
+        Step::Batch(next) => next.base_offset == header.next_offset,
+        Step::End => next_base.map_or(reaches_bound, |next_base| next_base == header.next_offset),
+        // More damage, unless it is the end of what was promised.
+        Step::Bad(_) => reaches_bound,
+    })
 }
 
 /// A segment as it grows under the walk.

@@ -17,6 +17,9 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+/// More than there are records.
+const STEPS_MAX: usize = 500;
+
 const NOW: TimestampMs = TimestampMs(1_700_000_000_000);
 
 /// The first byte chooses how the directory was left; edits of its files follow.
@@ -82,7 +85,11 @@ fn read_all(reader: &LogReader, truth: &Truth) -> Found {
     let mut found = Found::new();
     let mut next = reader.positions().local_start;
     let end = reader.positions().log_end;
-    while next < end {
+    // Damage may span more offsets than there is time for.
+    for _ in 0..STEPS_MAX {
+        if next >= end {
+            break;
+        }
         let range = match reader.read(next, 700, Offset::MAX, true) {
             Ok(range) => range,
             Err(ReadError::OutOfRange { .. } | ReadError::BelowLocal { .. }) => {
