@@ -132,7 +132,7 @@ impl Log {
     }
 
     /// Appends a segment of at least this many bytes, in batches of 100 KiB and more.
-    #[cfg(feature = "s3")]
+    #[cfg(feature = "s3-server")]
     pub(crate) fn large_segment(&mut self, bytes: usize) {
         self.bases.push(self.end());
         let mut size = 0;
@@ -150,7 +150,7 @@ impl Log {
         }
     }
 
-    #[cfg(feature = "s3")]
+    #[cfg(feature = "s3-server")]
     pub(crate) fn batch_at(&self, base: u64) -> Bytes {
         self.batches.iter().find(|batch| batch.base == base).unwrap().bytes.clone()
     }

@@ -6,7 +6,7 @@ mod crash;
 pub(crate) mod env;
 mod logs;
 mod model;
-#[cfg(feature = "s3")]
+#[cfg(feature = "s3-server")]
 mod s3;
 mod size;
 mod trust;

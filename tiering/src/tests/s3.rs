@@ -36,7 +36,6 @@ fn run<T: Send + 'static>(test: impl AsyncFnOnce(Arc<TokioEnv>) -> T) -> T {
 }
 
 #[test]
-#[ignore = "needs an S3 server: tiering/tests/s3"]
 fn conforms() {
     run(async |env| {
         let (bucket, _) = server(&env).await;
@@ -46,7 +45,6 @@ fn conforms() {
 
 /// Sixteen writers on real tasks, thirty times: one create wins, one replace wins.
 #[test]
-#[ignore = "needs an S3 server: tiering/tests/s3"]
 fn thirty_races_have_one_winner_each() {
     run(async |env| {
         let (bucket, _) = server(&env).await;
@@ -86,7 +84,6 @@ fn thirty_races_have_one_winner_each() {
 
 /// Small segments, one that goes in parts, a process that knows nothing, retention, collection, deletion.
 #[test]
-#[ignore = "needs an S3 server: tiering/tests/s3"]
 fn a_partition_lives_there() {
     run(async |env| {
         let (bucket, url) = server(&env).await;
@@ -139,7 +136,6 @@ fn a_partition_lives_there() {
 }
 
 #[test]
-#[ignore = "needs an S3 server: tiering/tests/s3"]
 fn a_missing_bucket_and_a_server_that_is_not_there_are_told_apart() {
     run(async |env| {
         let options = |endpoint: String| OpenOptions {
