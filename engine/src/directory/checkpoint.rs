@@ -39,7 +39,7 @@ const CHECKSUMS: &str = "checkpoints.hwsum";
 /// The checkpoint files as they were last read or written.
 #[derive(Debug, Default)]
 pub(crate) struct Checkpoints {
-    texts: BTreeMap<Checkpoint, String>,
+    known: BTreeMap<Checkpoint, Offsets>,
     /// Checksums that a file may have: of its content and of the one that replaces it.
     checksums: BTreeMap<String, Vec<u32>>,
 }
@@ -70,7 +70,7 @@ impl Checkpoints {
             Some(bytes) => decode_checksums(&bytes).unwrap_or_default(),
             None => BTreeMap::new(),
         };
-        let mut checkpoints = Checkpoints { texts: BTreeMap::new(), checksums };
+        let mut checkpoints = Checkpoints { known: BTreeMap::new(), checksums };
         let mut readings = BTreeMap::new();
         for checkpoint in Checkpoint::ALL {
             let reading = match read_file(disk, &root.join(checkpoint.file_name()))? {
@@ -93,7 +93,7 @@ impl Checkpoints {
         let crc = crc32c::crc32c(&bytes);
         let vouched = self.checksums.get(checkpoint.file_name()).is_some_and(|known| known.contains(&crc));
         if vouched {
-            self.texts.insert(checkpoint, encode(&offsets));
+            self.known.insert(checkpoint, offsets.clone());
             Reading::Trusted(offsets)
         } else {
             Reading::Hint(offsets)
@@ -108,18 +108,23 @@ impl Checkpoints {
         checkpoint: Checkpoint,
         offsets: &Offsets,
     ) -> io::Result<()> {
-        let text = encode(offsets);
-        if self.texts.get(&checkpoint) == Some(&text) {
+        if self.known.get(&checkpoint) == Some(offsets) {
             return Ok(());
         }
+        let text = encode(offsets);
         // The checksums first, and for both contents: there is no moment at which the file has another.
-        let old = self.texts.get(&checkpoint).map(|text| crc32c::crc32c(text.as_bytes()));
+        let old = self.known.get(&checkpoint).map(|offsets| crc32c::crc32c(encode(offsets).as_bytes()));
         let new = crc32c::crc32c(text.as_bytes());
         self.checksums.insert(checkpoint.file_name().to_owned(), old.into_iter().chain([new]).collect());
         replace_file(disk, root, CHECKSUMS, encode_checksums(&self.checksums).as_bytes())?;
         replace_file(disk, root, checkpoint.file_name(), text.as_bytes())?;
-        self.texts.insert(checkpoint, text);
+        self.known.insert(checkpoint, offsets.clone());
         Ok(())
+    }
+
+    /// Whether a file tells of this log.
+    pub(crate) fn know(&self, name: &LogName) -> bool {
+        self.known.values().any(|offsets| offsets.contains_key(name))
     }
 }
 

@@ -150,6 +150,10 @@ impl LogDir {
         if self.logs.lock().contains_key(&name) {
             return Err(CreateLogError::Exists(name));
         }
+        if self.checkpoints.lock().know(&name) {
+            // Of a deleted log that had this name: its recovery point must not bind this one.
+            self.write_checkpoints()?;
+        }
         let path = self.path.join(name.to_string());
         let disk = &*self.disk;
         disk.create_dir_all(&path)?;

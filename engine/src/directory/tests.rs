@@ -113,6 +113,26 @@ fn a_deletion_counts_wherever_the_power_fails() {
 }
 
 #[test]
+fn a_new_log_is_not_bound_by_what_had_its_name() {
+    let disk = MemoryDisk::new();
+    let (dir, mut log) = create(&disk, small());
+    for n in 0..20 {
+        log.append(batch(n, &[1]), EPOCH, NOW).unwrap();
+    }
+    log.commit().unwrap();
+    dir.write_checkpoints().unwrap();
+    dir.delete_log(log).unwrap();
+    let mut log = dir.create_log(name(), TopicId::from_random(4, 4), small(), NOW).unwrap();
+    log.append(batch(1, &[1]), EPOCH, NOW).unwrap();
+    log.commit().unwrap();
+    drop((dir, log));
+    disk.crash(1);
+    let (_dir, log, report) = reopen(&disk, small());
+    assert!(report.quarantined.is_empty(), "{report:?}");
+    assert_eq!(log.positions().log_end, offset(1));
+}
+
+#[test]
 fn a_log_without_an_identity_is_reported_and_left_alone() {
     let disk = MemoryDisk::new();
     let (dir, mut log) = create(&disk, small());

@@ -1,4 +1,9 @@
 //! The operating system's file system.
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "this is the file that the lints point away from"
+)]
 
 use std::{
     collections::BTreeSet,

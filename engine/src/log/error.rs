@@ -4,7 +4,10 @@ use std::io;
 
 use highwater_records::{LeaderEpoch, Offset, ProducerEpoch, Sequence, TimestampMs};
 
-use crate::{directory::Offline, name::LogName};
+use crate::{
+    directory::{CheckpointError, Offline},
+    name::LogName,
+};
 
 /// Why a batch was not appended. The log is as it was before.
 #[derive(Debug, thiserror::Error)]
@@ -144,6 +147,33 @@ pub enum CreateLogError {
     /// The disk's error. Creating again goes on where it broke off.
     #[error("cannot create the log: {0}")]
     Disk(#[from] io::Error),
+}
+
+impl From<CheckpointError> for CreateLogError {
+    fn from(error: CheckpointError) -> CreateLogError {
+        match error {
+            CheckpointError::Offline(offline) => CreateLogError::Offline(offline),
+            other => CreateLogError::Disk(other.into()),
+        }
+    }
+}
+
+impl From<CheckpointError> for ChangeError {
+    fn from(error: CheckpointError) -> ChangeError {
+        match error {
+            CheckpointError::Offline(offline) => ChangeError::Offline(offline),
+            other => ChangeError::Disk(other.into()),
+        }
+    }
+}
+
+impl From<CheckpointError> for io::Error {
+    fn from(error: CheckpointError) -> io::Error {
+        match error {
+            CheckpointError::Disk(error) => error,
+            other => io::Error::other(other),
+        }
+    }
 }
 
 impl From<OpenLogError> for CreateLogError {

@@ -9,7 +9,6 @@ use highwater_records::{Offset, TimestampMs};
 
 use super::{ChangeError, Log};
 use crate::{
-    directory::CheckpointError,
     recovery::{producers_at, remove_snapshot},
     segment::{BatchHeader, Depth, Facts, LARGE_WINDOW, Segment, Step, Walk},
 };
@@ -95,11 +94,7 @@ impl Log {
             state.recovery_point = state.recovery_point.map(|point| point.min(end));
             state.log_start = log_start;
         }
-        self.dir.write_checkpoints().map_err(|error| match error {
-            CheckpointError::Offline(offline) => ChangeError::Offline(offline),
-            CheckpointError::Disk(error) => ChangeError::Disk(error),
-            CheckpointError::StillOpen(_) => ChangeError::Disk(io::Error::other("unexpected answer")),
-        })
+        Ok(self.dir.write_checkpoints()?)
     }
 
     /// Runs a change that, once begun, must reach its end.
