@@ -51,7 +51,9 @@ impl Default for CopyLimit {
 }
 
 /// Which of `sealed` (ascending, without gaps) to copy now, as indexes into it. `tier_end` is the tier's end, `None`
-/// before the first copy. Empty where nothing is ready, or where `sealed` does not reach back to the tier's end.
+/// before the first copy. Empty where nothing is ready, and where `sealed` does not reach back to the tier's end, or
+/// before the first copy to the log start: what is missing was in a bucket that has lost it, and a new tier behind the
+/// gap would hide that.
 pub fn segments_to_copy(
     tier_end: Option<Offset>,
     log_start: Offset,
@@ -63,7 +65,7 @@ pub fn segments_to_copy(
     let from = tier_end.unwrap_or(log_start);
     let first = sealed.partition_point(|segment| segment.next <= from);
     let mut at = match sealed.get(first) {
-        Some(segment) if tier_end.is_none() || segment.base <= from => segment.base,
+        Some(segment) if segment.base <= from => segment.base,
         _ => return first..first,
     };
     let (mut end, mut bytes) = (first, 0_u64);
@@ -167,7 +169,8 @@ mod tests {
         let segments = sealed(&[20, 30, 40]);
         assert_eq!(plan(Some(10), 0, 99, &segments), 0..0);
         assert_eq!(plan(Some(20), 0, 99, &segments), 0..2);
-        assert_eq!(plan(None, 0, 99, &segments), 0..2);
+        assert_eq!(plan(None, 20, 99, &segments), 0..2);
+        assert_eq!(plan(None, 0, 99, &segments), 0..0, "what was below is gone");
         let mut holed = sealed(&[0, 10, 20]);
         holed.extend(sealed(&[30, 40]));
         assert_eq!(plan(Some(10), 0, 99, &holed), 1..2);

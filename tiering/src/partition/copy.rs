@@ -35,7 +35,12 @@ impl PartitionTier {
         let mut entries: Vec<SegmentEntry> = Vec::with_capacity(segments.len());
         let mut epochs = Vec::new();
         for source in segments {
-            let from = end.unwrap_or(source.base_offset);
+            let from = match end {
+                Some(end) => end,
+                None if source.base_offset <= log_start => source.base_offset,
+                // A tier that began above the log start would have a hole below it.
+                None => return Err(TierError::NotNext { base: source.base_offset, end: log_start }),
+            };
             if source.next_offset <= from {
                 continue;
             }

@@ -4,6 +4,7 @@ mod buckets;
 mod conformance;
 mod crash;
 pub(crate) mod env;
+mod grace;
 mod logs;
 mod model;
 #[cfg(feature = "s3-server")]
