@@ -15,8 +15,8 @@ use crate::{
     server::{Listener, Server, ServerOptions, Stopped},
 };
 
-/// How long a stop lets clients wait for what they have asked. Long polls beyond it are cut off; what was appended
-/// is kept either way.
+/// How long a stop lets clients wait for acknowledgements. Beyond it they are cut off; what was appended is kept either
+/// way.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// A running broker: sockets, a node behind them, and threads of its own.

@@ -31,7 +31,7 @@ pub(super) fn answer(call: Decoded<FetchRequest>) -> Result<Step, Refused> {
         isolation,
         partitions,
     };
-    Ok(Step::Later(Box::pin(async move {
+    Ok(Step::Poll(Box::pin(async move {
         let answers = node.fetch(&caller, fetch).await;
         respond(start, isolation, asked, answers.into_iter().map(|answer| answer.result))
     })))

@@ -140,7 +140,7 @@ where
             loop {
                 if !self.stop && self.stopping.as_mut().poll(context).is_ready() {
                     self.stop = true;
-                    self.queue.end();
+                    self.queue.stop();
                 }
                 if self.reading
                     && let Poll::Ready(ended) = self.reader.as_mut().poll(context)

@@ -13,7 +13,7 @@ pub trait Handler: Send + Sync + 'static {
     /// Executes one request. `frame` is what followed the length prefix.
     ///
     /// Resolves when the connection's *next* request may start: requests execute in arrival order, and only what
-    /// [`Step::Later`] carries overlaps with those that follow. The future is polled to its end once it was
+    /// [`Step::Later`] and [`Step::Poll`] carry overlaps with those that follow. The future is polled to its end once it was
     /// started, also when the client is gone; only a stop that runs out of time drops it.
     ///
     /// The frame counts as request memory until its response is written: nothing should keep a slice of it longer.
@@ -27,6 +27,9 @@ pub enum Step {
     /// The reply needs waiting (for a watermark, for data); the next request may start. The future is dropped when
     /// the connection ends before it does.
     Later(Pin<Box<dyn Future<Output = Reply> + Send>>),
+    /// Like [`Step::Later`], but nothing is lost if nobody waits for it: a stop drops the future and closes the
+    /// connection instead of waiting.
+    Poll(Pin<Box<dyn Future<Output = Reply> + Send>>),
     /// The request cannot be answered: close the connection once the responses before it are written.
     Close,
 }

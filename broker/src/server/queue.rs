@@ -27,6 +27,7 @@ struct State {
     writing: bool,
     executing: bool,
     ended: bool,
+    stopping: bool,
     moved: bool,
 }
 
@@ -36,7 +37,7 @@ struct Slot {
 }
 
 enum SlotReply {
-    Waiting(Pin<Box<dyn Future<Output = Reply> + Send>>),
+    Waiting { future: Pin<Box<dyn Future<Output = Reply> + Send>>, can_be_dropped: bool },
     There(Reply),
 }
 
@@ -59,6 +60,7 @@ impl Queue {
             writing: false,
             executing: false,
             ended: false,
+            stopping: false,
             moved: false,
         };
         Queue { state: Mutex::new(state), in_flight_max: in_flight_max.max(1), unsent_max_bytes }
@@ -88,7 +90,8 @@ impl Queue {
                 state.unsent_bytes += size_of_reply(&reply);
                 (SlotReply::There(reply), false)
             }
-            Step::Later(future) => (SlotReply::Waiting(future), false),
+            Step::Later(future) => (SlotReply::Waiting { future, can_be_dropped: false }, false),
+            Step::Poll(future) => (SlotReply::Waiting { future, can_be_dropped: true }, false),
             Step::Close => (SlotReply::There(Reply::Close), true),
         };
         state.slots.push_back(Slot { reply, held });
@@ -102,6 +105,15 @@ impl Queue {
     pub(super) fn end(&self) {
         let mut state = self.state.lock();
         state.ended = true;
+        state.moved = true;
+    }
+
+    /// Like [`Queue::end`], and what nobody needs to wait for is not waited for either: the connection closes where
+    /// the first such reply would be.
+    pub(super) fn stop(&self) {
+        let mut state = self.state.lock();
+        state.ended = true;
+        state.stopping = true;
         state.moved = true;
     }
 
@@ -176,11 +188,16 @@ impl State {
             if position > 0 && self.unsent_bytes > unsent_max_bytes {
                 return;
             }
-            if let SlotReply::Waiting(future) = &mut slot.reply
-                && let Poll::Ready(reply) = future.as_mut().poll(context)
-            {
-                self.unsent_bytes += size_of_reply(&reply);
-                slot.reply = SlotReply::There(reply);
+            let SlotReply::Waiting { future, can_be_dropped } = &mut slot.reply else { continue };
+            match future.as_mut().poll(context) {
+                Poll::Ready(reply) => {
+                    self.unsent_bytes += size_of_reply(&reply);
+                    slot.reply = SlotReply::There(reply);
+                }
+                Poll::Pending if self.stopping && *can_be_dropped => {
+                    slot.reply = SlotReply::There(Reply::Close);
+                }
+                Poll::Pending => {}
             }
         }
     }

@@ -43,6 +43,22 @@ async fn a_stop_finishes_what_was_started_and_starts_nothing() {
 }
 
 #[tokio::test]
+async fn a_stop_does_not_wait_for_a_poll() {
+    let (server, toy) = start(ServerOptions::default()).await;
+    let mut polling = Client::connect(&server).await;
+    for payload in ["efirst", "lready", "lnever", "llater"] {
+        polling.send(payload.as_bytes()).await;
+    }
+    toy.logged(|log| log.len() == 4).await;
+    toy.open_gate("ready");
+    toy.logged(|log| log.len() == 5).await;
+    assert_eq!(server.stop(LONG).await, Stopped::Finished);
+    assert_eq!(polling.receive().await.unwrap(), b"efirst");
+    assert_eq!(polling.receive().await.unwrap(), b"lready");
+    assert_eq!(polling.receive().await, None);
+}
+
+#[tokio::test]
 async fn a_stop_that_runs_out_of_time_cuts_off() {
     let (server, toy) = start(ServerOptions::default()).await;
     let mut waiting = Client::connect(&server).await;

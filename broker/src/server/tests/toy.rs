@@ -1,7 +1,7 @@
 //! A protocol small enough to see what the server does: the first byte says what to do, the rest is a name.
 //!
-//! `e` echoes; `w` echoes once the gate of its name is open; `x` does the same but executes until then; `n` answers
-//! nothing; `b` answers 64 MiB; `c` closes; `p` panics.
+//! `e` echoes; `w` echoes once the gate of its name is open; `x` does the same but executes until then; `l`
+//! like `w`, but can be dropped; `n` answers nothing; `b` answers 64 MiB; `c` closes; `p` panics.
 
 use std::{
     collections::BTreeSet,
@@ -91,6 +91,7 @@ impl Handler for Toy {
         match frame[0] {
             b'e' => Step::Now(Reply::Response(framed(&frame))),
             b'w' => Step::Later(Box::pin(gate(name, frame))),
+            b'l' => Step::Poll(Box::pin(gate(name, frame))),
             b'x' => Step::Now(gate(name, frame).await),
             b'n' => Step::Now(Reply::Nothing),
             b'b' => Step::Now(Reply::Response(framed(&Bytes::from(vec![b'b'; BIG])))),
