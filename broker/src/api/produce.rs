@@ -37,6 +37,13 @@ pub(super) async fn answer(call: Decoded<ProduceRequest>) -> Step {
         (acks, _) => acks,
     };
     let (asked, partitions) = split(start.api_version, request.topic_data);
+    // A partition without a batch spoils the request, as in Kafka: its client is broken, and retries would not mend it.
+    let acks = match acks {
+        Ok(_) if partitions.iter().any(|partition| partition.records.is_empty()) => {
+            Err(Failure::of(ErrorCode::InvalidRecord, "a partition without a batch".to_owned()))
+        }
+        acks => acks,
+    };
     let acks = match acks {
         Ok(acks) => acks,
         Err(failure) => {
@@ -63,7 +70,6 @@ fn split(version: i16, topics: Vec<TopicProduceData>) -> (Vec<Asked>, Vec<Produc
             wanted.push(ProducePartition {
                 topic: reference.clone(),
                 partition: data.index,
-                // No records at all are as invalid as none inside.
                 records: data.records.unwrap_or_else(Bytes::new),
             });
         }
