@@ -45,7 +45,9 @@ async fn compare_partition(
     let mut next = Offset::ZERO;
     let end = expected.len() as u64;
     loop {
-        let fetched = client.fetch(TOPIC, partition, next, FETCH_BYTES, FETCH_WAIT).await;
+        // At the end there is nothing to wait for; asked is whether it is the end.
+        let wait = if next.get() == end { Duration::ZERO } else { FETCH_WAIT };
+        let fetched = client.fetch(TOPIC, partition, next, FETCH_BYTES, wait).await;
         let fetched = fetched.map_err(DemoError::client("reading back"))?;
         let differs = |offset, what| Err(DemoError::Difference { partition, offset, what });
         if fetched.log_start != Offset::ZERO {
