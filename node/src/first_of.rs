@@ -13,6 +13,13 @@ pub(crate) enum First<A, B> {
     Right(B),
 }
 
+impl<A, B> First<A, B> {
+    /// Whether the left one was first.
+    pub(crate) fn is_left(&self) -> bool {
+        matches!(self, First::Left(_))
+    }
+}
+
 /// Waits for either. The left one is asked first, always: `select!` draws lots, which no seed would repeat.
 pub(crate) async fn first_of<A, B>(
     left: impl Future<Output = A>,

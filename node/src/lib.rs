@@ -11,6 +11,7 @@ mod configs;
 mod detached;
 mod fetch;
 mod first_of;
+mod join_all;
 mod list_offsets;
 mod metrics;
 mod node;

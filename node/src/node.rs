@@ -92,6 +92,18 @@ impl Node {
         self.stopped.load(Ordering::Acquire)
     }
 
+    /// Completes once the node stops.
+    pub(crate) async fn stops(&self) {
+        loop {
+            let mut notified = std::pin::pin!(self.stopping.notified());
+            notified.as_mut().enable();
+            if self.is_stopping() {
+                return;
+            }
+            notified.await;
+        }
+    }
+
     /// The wall clock, as records are stamped.
     pub(crate) fn wall(&self) -> TimestampMs {
         TimestampMs(self.env.wall_ms())

@@ -17,6 +17,7 @@ use highwater_records::{
 use highwater_replication::{Leader, LeaderStart, LocalPositions};
 use highwater_tiering::Tier;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::{
     cluster::Cluster,
@@ -51,6 +52,8 @@ pub(crate) struct Partitions {
     open: Mutex<Open>,
     /// One opening at a time per share of the partitions; whoever waits for the same one finds it open.
     opening: [tokio::sync::Mutex<()>; OPENINGS],
+    /// Tells that there is a partition whose head is unknown.
+    unknown: Notify,
 }
 
 #[derive(Default)]
@@ -59,6 +62,8 @@ struct Open {
     topics: BTreeMap<TopicId, Arc<TopicCounters>>,
     /// Topics that were created by this process, so that nothing of them can have been lost or copied before.
     created: BTreeSet<TopicId>,
+    /// Partitions whose head must be read before they take appends.
+    unknown: Vec<Arc<Partition>>,
     closed: bool,
 }
 
@@ -85,6 +90,7 @@ impl Partitions {
             clean_start,
             open: Mutex::default(),
             opening: Default::default(),
+            unknown: Notify::new(),
         }
     }
 
@@ -119,7 +125,7 @@ impl Partitions {
         if let Some(open) = self.opened(id)? {
             return Ok(open);
         }
-        let partition = self.open(image, topic, index).await?;
+        let (partition, tier_known) = self.open(image, topic, index).await?;
         if self.cluster.image().topic(topic.id).is_none() {
             // Deleted while it was being opened, by a request with an older image: whoever deletes topics may have
             // passed already.
@@ -131,6 +137,10 @@ impl Partitions {
             return Err(FindError::NotLeader);
         }
         open.partitions.insert(id, partition.clone());
+        if !tier_known {
+            open.unknown.push(partition.clone());
+            self.unknown.notify_one();
+        }
         Ok(partition)
     }
 
@@ -157,7 +167,7 @@ impl Partitions {
         image: &Image,
         topic: &Arc<Topic>,
         index: PartitionIndex,
-    ) -> Result<Arc<Partition>, FindError> {
+    ) -> Result<(Arc<Partition>, bool), FindError> {
         let id = TopicIdPartition { topic_id: topic.id, partition: index };
         let assigned = topic.partition(index).ok_or(FindError::UnknownTopicOrPartition)?;
         let config = Arc::new(topic_config(&self.config, topic, assigned.replicas.len())?);
@@ -183,7 +193,7 @@ impl Partitions {
         let tier_known = tier.is_none() || (self.clean_start && found) || is_new;
         let counters = self.topic_counters(id.topic_id);
         let state = State::new(log, leader, tier_known, is_new);
-        Ok(Arc::new(Partition::new(id, name, config, tier, counters, state)))
+        Ok((Arc::new(Partition::new(id, name, config, tier, counters, state)), tier_known))
     }
 
     /// Remembers that a topic was created by this process.
@@ -211,6 +221,16 @@ impl Partitions {
     /// The counters of a topic, shared by its partitions.
     fn topic_counters(&self, id: TopicId) -> Arc<TopicCounters> {
         self.open.lock().topics.entry(id).or_default().clone()
+    }
+
+    /// Completes when there may be partitions whose head must be read.
+    pub(crate) async fn wait_for_unknown(&self) {
+        self.unknown.notified().await;
+    }
+
+    /// Takes the partitions whose head must be read.
+    pub(crate) fn take_unknown(&self) -> Vec<Arc<Partition>> {
+        std::mem::take(&mut self.open.lock().unknown)
     }
 
     /// Every partition that is open.
@@ -252,6 +272,7 @@ impl Partitions {
     pub(crate) fn close(&self) -> Vec<Arc<Partition>> {
         let mut open = self.open.lock();
         open.closed = true;
+        open.unknown.clear();
         std::mem::take(&mut open.partitions).into_values().collect()
     }
 }

@@ -116,6 +116,7 @@ impl Started {
         });
         node.tasks.spawn(&node.env, Lane::Commit, node.committer.clone().run());
         node.tasks.spawn(&node.env, Lane::Background, node.clone().upkeep());
+        node.tasks.spawn(&node.env, Lane::Background, node.clone().read_heads());
         Ok(node)
     }
 }

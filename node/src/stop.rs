@@ -21,7 +21,7 @@ impl Node {
         if self.stopped.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        self.stopping.notify_one();
+        self.stopping.notify_waiters();
         let partitions = self.partitions.close();
         for partition in &partitions {
             self.committer.commit_one(partition).await;
@@ -35,7 +35,7 @@ impl Node {
             }
         }
         let closed_metadata = self.metadata.close().await;
-        // Upkeep may be in the middle of a copy; it looks whether the node stops between two steps.
+        // They look out for the stop; what one of them was waiting for from the bucket is dropped.
         self.tasks.ended().await;
         if let Some(error) = failure {
             return Err(StopError(error));
@@ -55,7 +55,7 @@ impl Node {
         if self.stopped.swap(true, Ordering::AcqRel) {
             return;
         }
-        self.stopping.notify_one();
+        self.stopping.notify_waiters();
         for partition in self.partitions.close() {
             drop(partition.close().await);
         }

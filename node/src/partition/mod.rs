@@ -28,6 +28,8 @@ pub(crate) struct Partition {
     pub(crate) tier: Option<Arc<PartitionTier>>,
     /// What is counted, for the topic's partitions on this broker together.
     pub(crate) counters: Arc<TopicCounters>,
+    /// One comparison with the head at a time.
+    pub(crate) learning: tokio::sync::Mutex<()>,
     /// The log and who waits for it; nothing once the partition is closed.
     state: Combined<Option<State>>,
 }
@@ -46,7 +48,15 @@ impl Partition {
         counters: Arc<TopicCounters>,
         state: State,
     ) -> Partition {
-        Partition { id, name, config, tier, counters, state: Combined::new(Some(state)) }
+        Partition {
+            id,
+            name,
+            config,
+            tier,
+            counters,
+            learning: tokio::sync::Mutex::default(),
+            state: Combined::new(Some(state)),
+        }
     }
 
     /// Runs `operation` under the partition's lock. For tasks: nothing in it may wait.

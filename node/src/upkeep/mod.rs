@@ -1,5 +1,6 @@
 //! What a partition is owed from time to time: rolling, copying to the bucket, retention, checkpoints.
 
+mod heads;
 mod offload;
 mod retention;
 
@@ -8,11 +9,12 @@ pub(crate) use retention::HISTORY_RETENTION_MS;
 
 use std::{sync::Arc, time::Duration};
 
-use highwater_env::{EnvExt, Instant, Lane};
+use highwater_env::{BoxFuture, EnvExt, Instant, Lane};
 
 use crate::{
     Node,
     first_of::first_of,
+    join_all::join_all,
     partition::{Closed, Partition},
 };
 
@@ -23,38 +25,45 @@ struct Due {
     checkpoints: Instant,
 }
 
+/// What is done to every partition at its interval.
+#[derive(Clone, Copy)]
+enum Duty {
+    Offload,
+    Retain,
+}
+
+/// Partitions that are worked on at once.
+const AT_ONCE: usize = 8;
+
 impl Node {
     /// Does what is due until the node stops. One task per data directory.
+    ///
+    /// A stop does not wait for the bucket: what was under way there is dropped, as in a crash, and taken up again by
+    /// the next start.
     pub(crate) async fn upkeep(self: Arc<Self>) {
+        first_of(self.stops(), self.do_what_is_due()).await;
+    }
+
+    async fn do_what_is_due(&self) {
         let retention_interval = Duration::from_millis(self.config.retention_check_interval_ms);
         let offload_interval = Duration::from_millis(self.config.offload_interval_ms);
         let checkpoint_interval = Duration::from_millis(self.config.checkpoint_interval_ms);
         let now = self.env.now();
         let mut due = Due {
             retention: now.plus(retention_interval),
-            // At once: after an unclean stop producers wait until a partition's head has been read.
-            offload: now,
+            offload: now.plus(offload_interval),
             checkpoints: now.plus(checkpoint_interval),
         };
         loop {
             let next = due.retention.min(due.offload).min(due.checkpoints);
-            first_of(self.stopping.notified(), self.env.sleep_until(next)).await;
-            if self.is_stopping() {
-                return;
-            }
+            self.env.sleep_until(next).await;
             let now = self.env.now();
             if now >= due.offload {
-                for partition in self.partitions.all_led().await {
-                    self.roll_if_due(&partition).await;
-                    self.offload(&partition).await;
-                }
+                self.for_each_led(Duty::Offload).await;
                 due.offload = self.env.now().plus(offload_interval);
             }
             if now >= due.retention {
-                for partition in self.partitions.all_led().await {
-                    self.roll_if_due(&partition).await;
-                    self.retain(&partition).await;
-                }
+                self.for_each_led(Duty::Retain).await;
                 self.purge_deleted_topics().await;
                 due.retention = self.env.now().plus(retention_interval);
             }
@@ -62,6 +71,23 @@ impl Node {
                 self.write_checkpoints().await;
                 due.checkpoints = self.env.now().plus(checkpoint_interval);
             }
+        }
+    }
+
+    /// Several partitions at once, so that one that waits for the bucket does not hold up the others.
+    async fn for_each_led(&self, duty: Duty) {
+        for some in self.partitions.all_led().await.chunks(AT_ONCE) {
+            let work =
+                some.iter().map(|partition| Box::pin(self.do_one(duty, partition)) as BoxFuture<'_, ()>);
+            join_all(work.collect()).await;
+        }
+    }
+
+    async fn do_one(&self, duty: Duty, partition: &Arc<Partition>) {
+        self.roll_if_due(partition).await;
+        match duty {
+            Duty::Offload => self.offload(partition).await,
+            Duty::Retain => self.retain(partition).await,
         }
     }
 

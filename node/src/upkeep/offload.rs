@@ -101,6 +101,8 @@ impl Node {
         partition: &Arc<Partition>,
         tier: &Arc<PartitionTier>,
     ) -> Result<Option<TierSummary>, OffloadError> {
+        // Comparing may empty the log, which must not happen again once producers may append.
+        let _turn = partition.learning.lock().await;
         let (read, known) = partition.with(|state| (state.head_read, state.tier_known)).await?;
         let summary = if read { tier.summary() } else { tier.load().await? };
         if !known && let Some(found) = &summary {
