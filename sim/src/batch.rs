@@ -1,6 +1,8 @@
 //! Record batches as the simulated clients make and check them. Written apart from `records` on purpose: the
 //! code under test does not get to judge itself.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use crate::trace::hash_bytes;
@@ -134,6 +136,14 @@ impl SeenBatch {
     }
 }
 
+impl SeenBatch {
+    /// The offset of its first record with this timestamp or a later one.
+    pub fn first_at_or_after(&self, timestamp_ms: i64) -> Option<u64> {
+        let steps = u64::try_from(timestamp_ms - self.first_timestamp).unwrap_or(0);
+        (self.base + steps <= self.last).then_some(self.base + steps)
+    }
+}
+
 /// Batches that lie one after the other: the valid ones before the first bad one, and what is wrong with that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batches {
@@ -161,6 +171,18 @@ impl Batches {
             }
         }
         batches
+    }
+}
+
+impl fmt::Display for Batches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for batch in &self.good {
+            write!(f, " {}..={}@{}", batch.base, batch.last, batch.epoch)?;
+        }
+        match &self.bad {
+            Some(why) => write!(f, " BAD {why}"),
+            None => Ok(()),
+        }
     }
 }
 

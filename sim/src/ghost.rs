@@ -18,6 +18,7 @@ pub struct Ghost {
 #[derive(Debug)]
 struct Topic {
     promise: Promise,
+    tiered: bool,
     deleting: bool,
 }
 
@@ -86,8 +87,9 @@ impl Ghost {
     /// Takes in an event that was checked.
     pub fn apply(&mut self, event: &Event) {
         match event {
-            Event::TopicCreated { topic, promise } => {
-                self.topics.insert(*topic, Topic { promise: *promise, deleting: false });
+            Event::TopicCreated { topic, promise, tiered } => {
+                let topic_now = Topic { promise: *promise, tiered: *tiered, deleting: false };
+                self.topics.insert(*topic, topic_now);
             }
             Event::TopicDeleting { topic } => {
                 if let Some(topic) = self.topics.get_mut(topic) {
@@ -97,7 +99,12 @@ impl Ghost {
             Event::Stopped { how } => {
                 self.last_stop = Some(*how);
                 // Nobody will get an answer any more to what the broker was asked.
-                for partition in self.partitions.values_mut() {
+                for (at, partition) in &mut self.partitions {
+                    let tiered = self.topics.get(&at.topic_id).is_some_and(|topic| topic.tiered);
+                    if *how == Stop::Power && !tiered {
+                        // Local retention is not durable at once: it does its work again.
+                        partition.log_start = 0;
+                    }
                     partition.began.retain(|_, began| began.appends);
                 }
             }

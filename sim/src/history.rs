@@ -1,6 +1,8 @@
 //! What clients asked and saw, what happened to the broker, and what lay on its disk: the events that every
 //! invariant reads. Their order is real time.
 
+use std::fmt;
+
 use highwater_records::{TopicId, TopicIdPartition};
 
 use crate::batch::Batches;
@@ -27,6 +29,8 @@ pub enum Event {
         topic: TopicId,
         /// What it promises.
         promise: Promise,
+        /// Whether its segments go to the bucket.
+        tiered: bool,
     },
     /// Somebody asked to delete a topic: nothing is promised any more.
     TopicDeleting {
@@ -122,19 +126,32 @@ pub enum Event {
         /// How.
         how: Stop,
     },
-    /// A partition was opened after a stop, and its recovery said that records from `lost_from` on may be lost.
+    /// After a stop that was not clean, recovery ends a partition here: what was beyond is lost.
     LossReported {
         /// Where.
         at: TopicIdPartition,
         /// The first offset that may be lost.
         lost_from: u64,
     },
-    /// A partition's files were read behind the broker's back.
+    /// A partition's files were read behind the broker's back: after a clean stop as they are, after any other one as
+    /// recovery leaves them.
     Scanned {
         /// Where.
         at: TopicIdPartition,
         /// What they hold.
         files: LogFiles,
+    },
+    /// The broker has just said something (the answer is still on its way), and this is what a power cut would leave
+    /// at this instant if it took everything that it may.
+    PowerProbed {
+        /// Where.
+        at: TopicIdPartition,
+        /// What was said.
+        said: Said,
+        /// One past the highest offset that it was about.
+        end: u64,
+        /// One past the last offset that would be left.
+        survives: u64,
     },
     /// Where a partition's records are, by its files and by the bucket itself, not by what the broker says.
     Placed {
@@ -147,6 +164,15 @@ pub enum Event {
         /// Whether every object that the head names is there.
         objects_there: bool,
     },
+}
+
+/// What a broker says of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// They are acknowledged.
+    Acknowledged,
+    /// They are there to be read.
+    Shown,
 }
 
 /// How a broker stopped.
@@ -206,6 +232,7 @@ impl Event {
             | Event::ListedEarliest { at, .. }
             | Event::LossReported { at, .. }
             | Event::Scanned { at, .. }
+            | Event::PowerProbed { at, .. }
             | Event::Placed { at, .. } => Some(*at),
         }
     }
@@ -239,5 +266,53 @@ impl LogFiles {
     pub fn end(&self) -> Option<u64> {
         let last = self.segments.last()?;
         Some(last.batches.good.last().map_or(last.name, |batch| batch.last + 1))
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::TopicCreated { topic, promise, tiered } => {
+                write!(f, "topic {topic} exists, {promise:?}{}", if *tiered { ", tiered" } else { "" })
+            }
+            Event::TopicDeleting { topic } => write!(f, "topic {topic} is being deleted"),
+            Event::ProduceInvoked { op, at, content } => write!(f, "{op} {at}: append {content:016x}"),
+            Event::ProduceAcked { op, at, base, last, content, log_start } => {
+                write!(f, "{op} {at}: {content:016x} acknowledged at {base}..={last}, log start {log_start}")
+            }
+            Event::ProduceRefused { op, at, content } => write!(f, "{op} {at}: {content:016x} refused"),
+            Event::ReadInvoked { op, at } => write!(f, "{op} {at}: ask"),
+            Event::Fetched { op, at, from, positions, batches } => {
+                let Positions { log_start, last_stable, watermark } = positions;
+                write!(f, "{op} {at}: from {from} of [{log_start}, {last_stable}, {watermark}):{batches}")
+            }
+            Event::OutOfRange { op, at, from, log_start, watermark } => {
+                write!(f, "{op} {at}: {from} is out of range [{log_start}, {watermark})")
+            }
+            Event::ListedLatest { op, at, watermark } => write!(f, "{op} {at}: latest is {watermark}"),
+            Event::ListedEarliest { op, at, log_start } => write!(f, "{op} {at}: earliest is {log_start}"),
+            Event::Stopped { how } => write!(f, "the broker stops: {how:?}"),
+            Event::LossReported { at, lost_from } => write!(f, "{at}: loss reported from {lost_from}"),
+            Event::Scanned { at, files } => {
+                write!(f, "{at}: files")?;
+                for segment in &files.segments {
+                    let (offsets, times) = (segment.offsets.len(), segment.times.len());
+                    write!(f, " {}({offsets}, {times}):{}", segment.name, segment.batches)?;
+                }
+                Ok(())
+            }
+            Event::PowerProbed { at, said, end, survives } => {
+                write!(f, "{at}: {said:?} up to {end}; a power cut now leaves {survives}")
+            }
+            Event::Placed { at, local_start, tiered, objects_there } => {
+                write!(f, "{at}: local from {local_start:?}, bucket {tiered:?}, objects there: {objects_there}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for OpId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "op {}", self.0)
     }
 }

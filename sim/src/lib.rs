@@ -3,13 +3,32 @@
 //! The same seed gives the same trace, bit for bit, in every process and build.
 
 pub mod batch;
+/// What clients ask of a broker.
+pub mod broker;
+pub mod client;
 pub mod executor;
 pub mod ghost;
 pub mod history;
+/// A machine with one broker.
+pub mod host;
 pub mod invariant;
+pub mod model;
+pub mod nemesis;
 /// Checks what happened.
 pub mod observer;
+pub mod plan;
 /// Seeded numbers.
 pub mod random;
+pub mod real;
+pub mod scan;
+/// One run, from a seed to an outcome.
+pub mod simulation;
+/// What happened, in numbers.
+pub mod stats;
+pub mod store;
+/// Topics as clients know and make them.
+pub mod topic;
 /// What happened, hashed and readable.
 pub mod trace;
+/// What the driver and the clients share.
+pub mod world;

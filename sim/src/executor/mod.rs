@@ -59,6 +59,12 @@ impl Executor {
         drop(dropped);
     }
 
+    /// Ends every process. Tasks that hold what holds this executor keep it alive until then.
+    pub fn shut_down(&self) {
+        let everything = self.table().kill_all();
+        drop(everything);
+    }
+
     /// Nanoseconds since the start.
     pub fn now(&self) -> u64 {
         self.table().now

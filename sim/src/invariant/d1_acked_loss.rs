@@ -5,12 +5,15 @@
 //! acknowledged. On a `replicated` topic a loss may be reported, after a power cut and after nothing else; what
 //! was not reported must be there.
 //!
+//! Not only crashes tell: at the instant at which a broker acknowledges on a `synced` topic, a copy of its disk is
+//! sometimes cut off, and the record must be on the copy.
+//!
 //! Not checked here: that the records between the positions are the right ones (D16, L6), and losses of media.
 
 use super::Invariant;
 use crate::{
     ghost::Ghost,
-    history::{Event, Promise, Stop},
+    history::{Event, Promise, Said, Stop},
 };
 
 /// See the file's text.
@@ -37,6 +40,12 @@ impl Invariant for AckedLoss {
                      [.., {seen}) was acknowledged or read"
                 )),
             };
+        }
+        if let Event::PowerProbed { said: Said::Acknowledged, end, survives, .. } = event
+            && promise == Promise::Synced
+            && survives < end
+        {
+            return Err(format!("[.., {end}) is acknowledged, and a power cut now would leave [.., {survives})"));
         }
         if let Some((op, watermark)) = event.watermark() {
             let promised = known.began.get(&op).map_or(0, |began| began.acked_end);
@@ -86,6 +95,14 @@ mod tests {
         let mut unreported = story(Stop::Power).to_vec();
         unreported.extend([reading(2), latest(2, 2)]);
         refused(AckedLoss, &unreported, "the watermark is 2, but [.., 3)");
+    }
+
+    #[test]
+    fn an_acknowledgement_before_the_sync() {
+        let probed = |said, survives| Event::PowerProbed { at: AT, said, end: 5, survives };
+        refused(AckedLoss, &[invoked(1, 9), probed(Said::Acknowledged, 4)], "would leave [.., 4)");
+        accepted(AckedLoss, &[invoked(1, 9), probed(Said::Acknowledged, 5)]);
+        accepted(AckedLoss, &[replicated(), invoked(1, 9), probed(Said::Acknowledged, 4)]);
     }
 
     #[test]

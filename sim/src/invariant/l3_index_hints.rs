@@ -1,6 +1,7 @@
 //! L3: index entries point inside their segment, at what they claim, and in order.
 //!
-//! Checked after a clean stop: an offset entry's position is where a batch begins or ends that contains its offset or
+//! Checked on every scan of the files, except for the newest segment after a stop that was not clean (its indexes are
+//! in memory until it is sealed): an offset entry's position is where a batch begins or ends that contains its offset or
 //! the next one; a time entry's offset lies in the segment, and no record before it has a later timestamp than it
 //! says; both grow from entry to entry.
 //!
@@ -22,11 +23,11 @@ impl Invariant for IndexHints {
 
     fn check(&mut self, ghost: &Ghost, event: &Event) -> Result<(), String> {
         let Event::Scanned { files, .. } = event else { return Ok(()) };
-        // After a crash the files are not settled: recovery rebuilds what does not fit.
-        if ghost.last_stop != Some(Stop::Clean) {
-            return Ok(());
-        }
-        files.segments.iter().try_for_each(|segment| {
+        let settled = match ghost.last_stop {
+            Some(Stop::Clean) => files.segments.len(),
+            _ => files.segments.len().saturating_sub(1),
+        };
+        files.segments[..settled].iter().try_for_each(|segment| {
             offsets(segment)
                 .and_then(|()| times(segment))
                 .map_err(|why| format!("segment {}: {why}", segment.name))
@@ -82,7 +83,7 @@ fn times(segment: &SegmentFiles) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invariant::testing::*;
+    use crate::{history::LogFiles, invariant::testing::*};
 
     fn indexed(offsets: &[(u64, u64)], times: &[(i64, u64)]) -> [Event; 2] {
         // Batches of 100 bytes; timestamps equal offsets.
@@ -99,6 +100,15 @@ mod tests {
         refused(IndexHints, &indexed(&[(12, 100)], &[]), "points at Some");
         refused(IndexHints, &indexed(&[(15, 300)], &[]), "points at None");
         refused(IndexHints, &indexed(&[(18, 200), (15, 100)], &[]), "does not grow");
+    }
+
+    #[test]
+    fn the_newest_segment_is_settled_by_a_clean_stop_only() {
+        let [_, files] = indexed(&[(15, 101)], &[]);
+        accepted(IndexHints, &[stopped(Stop::Power), files.clone()]);
+        let Event::Scanned { files: LogFiles { mut segments }, .. } = files else { unreachable!("a scan") };
+        segments.push(segment(19, &[]));
+        refused(IndexHints, &[stopped(Stop::Power), scanned(segments)], "points at None");
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! Checked: an answer to a question asked after somebody was told log start S tells S or more; no answer tells a
 //! log start above its own watermark.
 //!
+//! One move back is allowed: a power cut may undo retention of a topic without remote storage, whose deletions are
+//! made durable later; retention then does them again.
+//!
 //! Not checked here: the reason for each move (retention's own tests do that).
 
 use super::Invariant;

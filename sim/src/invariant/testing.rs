@@ -39,11 +39,11 @@ pub(super) fn accepted(invariant: impl Invariant, events: &[Event]) {
 }
 
 pub(super) fn synced() -> Event {
-    Event::TopicCreated { topic: TOPIC, promise: Promise::Synced }
+    Event::TopicCreated { topic: TOPIC, promise: Promise::Synced, tiered: false }
 }
 
 pub(super) fn replicated() -> Event {
-    Event::TopicCreated { topic: TOPIC, promise: Promise::Replicated }
+    Event::TopicCreated { topic: TOPIC, promise: Promise::Replicated, tiered: false }
 }
 
 pub(super) fn stopped(how: Stop) -> Event {

@@ -1,0 +1,149 @@
+//! The real node in the simulation: its engine on the lying disk, its tier in the store across the network.
+
+mod bucket;
+mod service;
+mod surviving;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::Arc,
+};
+
+use highwater_engine::disk::{Disk, memory::MemoryDisk};
+use highwater_env::BoxFuture;
+use highwater_metadata::config::{BrokerConfig, Settings};
+use highwater_node::{Endpoint, Node, NodeParts};
+use highwater_records::TopicIdPartition;
+use highwater_tiering::bucket::SharedBucket;
+
+use surviving::Recovered;
+
+use crate::{
+    broker::{Broker, System},
+    executor::SimEnv,
+    history::{Event, Stop},
+    observer::Violation,
+    plan::Plan,
+    scan,
+    simulation::Subject,
+    store::Store,
+    world::World,
+};
+
+/// Runs simulate the real node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RealNode;
+
+impl Subject for RealNode {
+    fn system(&self, _: &Plan, disk: &MemoryDisk, store: Option<&Store>) -> Arc<dyn System> {
+        Arc::new(NodeSystem {
+            disk: disk.clone(),
+            seen_by_node: Arc::new(disk.clone()),
+            bucket: store.map(|store| store.clone().into()),
+            store: store.cloned(),
+            config: config(),
+        })
+    }
+}
+
+/// Starts real nodes, and looks into what they leave.
+pub(crate) struct NodeSystem {
+    pub(crate) disk: MemoryDisk,
+    /// What the node takes for its disk; another than [`NodeSystem::disk`] only where a test breaks it.
+    pub(crate) seen_by_node: Arc<dyn Disk>,
+    /// What the node takes for its bucket.
+    pub(crate) bucket: Option<SharedBucket>,
+    pub(crate) store: Option<Store>,
+    pub(crate) config: Arc<BrokerConfig>,
+}
+
+const LOG_DIR: &str = "/data";
+
+/// One broker that does everything soon, so that much happens in little simulated time.
+pub(crate) fn config() -> Arc<BrokerConfig> {
+    let mut settings = Settings::new();
+    for (key, value) in [
+        ("node.id", "1"),
+        ("log.dirs", LOG_DIR),
+        ("metadata.log.dir", "/metadata"),
+        ("log.retention.check.interval.ms", "1500"),
+        ("remote.log.manager.task.interval.ms", "1000"),
+        ("log.flush.offset.checkpoint.interval.ms", "2000"),
+    ] {
+        let given = settings.give(key, value);
+        assert!(given.is_ok(), "{key}={value}: {given:?}");
+    }
+    Arc::new(BrokerConfig::new(settings).expect("these settings are valid: every run begins with them"))
+}
+
+impl System for NodeSystem {
+    fn boot(&self, env: Arc<SimEnv>) -> BoxFuture<'static, Result<Arc<dyn Broker>, String>> {
+        let parts = NodeParts {
+            env,
+            disk: self.seen_by_node.clone(),
+            bucket: self.bucket.clone(),
+            config: self.config.clone(),
+            endpoint: Endpoint { host: "simulated".into(), port: 9092 },
+        };
+        Box::pin(async move {
+            let node = Node::start(parts).await.map_err(|error| error.to_string())?;
+            Ok(Arc::new(service::Service::new(node)) as Arc<dyn Broker>)
+        })
+    }
+
+    fn inspect(&self, world: &World, how: Stop) {
+        // After anything but a clean stop the files are what recovery makes of them, on a copy.
+        let copy = self.disk.fork();
+        if how != Stop::Clean {
+            match surviving::recover(&copy, Path::new(LOG_DIR)) {
+                Ok(recovered) => self.report_losses(world, recovered),
+                Err(why) => return world.executor.note(&[19], || format!("nothing to recover: {why}")),
+            }
+        }
+        let lasting = world.topics();
+        let known = |at: TopicIdPartition| lasting.iter().any(|topic| topic.id == at.topic_id);
+        let logs = scan::logs(&copy, Path::new(LOG_DIR));
+        for (at, files) in logs.iter().filter(|(at, _)| known(*at)) {
+            world.event(&Event::Scanned { at: *at, files: files.clone() });
+        }
+        for topic in &lasting {
+            for index in 0..topic.partitions {
+                let at = topic.partition(index);
+                let files = logs.iter().find(|(other, _)| *other == at).map(|(_, files)| files);
+                let placed = bucket::placed(world, self.store.as_ref(), &self.disk, topic, at, files);
+                if let Some(placed) = placed {
+                    world.event(&placed);
+                }
+            }
+        }
+    }
+
+    fn survives_power_cut(&self, at: TopicIdPartition) -> Option<u64> {
+        let copy = self.disk.fork();
+        copy.crash_with(highwater_engine::disk::memory::Loss::Everything);
+        let logs = scan::logs(&copy, Path::new(LOG_DIR));
+        let (_, files) = logs.iter().find(|(other, _)| *other == at)?;
+        files.end()
+    }
+}
+
+impl NodeSystem {
+    /// Reports where each log ends after recovery.
+    fn report_losses(&self, world: &World, mut recovered: BTreeMap<TopicIdPartition, Recovered>) {
+        for topic in world.topics() {
+            for index in 0..topic.partitions {
+                let at = topic.partition(index);
+                let found = recovered.remove(&at).unwrap_or_default();
+                if !found.damaged.is_empty() {
+                    let why = format!("{at}: {}", found.damaged);
+                    world.violate(Violation { invariant: "C2 what was synced is sound", why });
+                }
+                let tiered = bucket::tiered_end(world, self.store.as_ref(), &self.disk, &topic, at);
+                world.event(&Event::LossReported { at, lost_from: found.end.max(tiered.unwrap_or(0)) });
+            }
+        }
+    }
+}

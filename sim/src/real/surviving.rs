@@ -1,0 +1,47 @@
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use highwater_engine::{DirOptions, LogConfig, LogDir, disk::memory::MemoryDisk};
+use highwater_records::{BrokerId, TimestampMs, TopicId, TopicIdPartition};
+
+/// What recovery makes of one log.
+#[derive(Debug, Default)]
+pub(super) struct Recovered {
+    /// The log end.
+    pub(super) end: u64,
+    /// What is damaged although it was promised; empty if nothing is.
+    pub(super) damaged: String,
+}
+
+/// Recovers every log in a directory, on a disk that nobody else uses.
+pub(super) fn recover(
+    disk: &MemoryDisk,
+    log_dir: &Path,
+) -> Result<BTreeMap<TopicIdPartition, Recovered>, String> {
+    let cluster_id = cluster_id(disk, log_dir).ok_or("no meta.properties")?;
+    let options =
+        DirOptions { cluster_id, node_id: BrokerId(1), new_directory_id: TopicId::from_bytes([1; 16]) };
+    let now = TimestampMs(0);
+    let (directory, _) =
+        LogDir::open(Arc::new(disk.clone()), log_dir, options, now).map_err(|error| error.to_string())?;
+    let mut recovered = BTreeMap::new();
+    for (name, topic_id) in directory.logs() {
+        let at = TopicIdPartition { topic_id, partition: name.partition };
+        let one = match directory.open_log(&name, LogConfig::default(), now) {
+            Ok((log, report)) => Recovered {
+                end: log.positions().log_end.get(),
+                damaged: report.quarantined.iter().map(|range| format!("{range:?} ")).collect(),
+            },
+            Err(error) => Recovered { end: 0, damaged: error.to_string() },
+        };
+        recovered.insert(at, one);
+    }
+    Ok(recovered)
+}
+
+/// The cluster's id as `meta.properties` says it.
+pub(super) fn cluster_id(disk: &MemoryDisk, log_dir: &Path) -> Option<String> {
+    let bytes = disk.contents(&log_dir.join("meta.properties")).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let id = text.lines().find_map(|line| line.strip_prefix("cluster.id="))?;
+    Some(id.trim().to_owned())
+}
