@@ -18,7 +18,6 @@ pub struct Ghost {
 #[derive(Debug)]
 struct Topic {
     promise: Promise,
-    tiered: bool,
     deleting: bool,
 }
 
@@ -87,9 +86,8 @@ impl Ghost {
     /// Takes in an event that was checked.
     pub fn apply(&mut self, event: &Event) {
         match event {
-            Event::TopicCreated { topic, promise, tiered } => {
-                let topic_now = Topic { promise: *promise, tiered: *tiered, deleting: false };
-                self.topics.insert(*topic, topic_now);
+            Event::TopicCreated { topic, promise, .. } => {
+                self.topics.insert(*topic, Topic { promise: *promise, deleting: false });
             }
             Event::TopicDeleting { topic } => {
                 if let Some(topic) = self.topics.get_mut(topic) {
@@ -99,10 +97,9 @@ impl Ghost {
             Event::Stopped { how } => {
                 self.last_stop = Some(*how);
                 // Nobody will get an answer any more to what the broker was asked.
-                for (at, partition) in &mut self.partitions {
-                    let tiered = self.topics.get(&at.topic_id).is_some_and(|topic| topic.tiered);
-                    if *how == Stop::Power && !tiered {
-                        // Local retention is not durable at once: it does its work again.
+                for partition in self.partitions.values_mut() {
+                    if *how != Stop::Clean {
+                        // A move of the log start is durable a moment after it is seen: retention makes it again.
                         partition.log_start = 0;
                     }
                     partition.began.retain(|_, began| began.appends);

@@ -1,6 +1,6 @@
 //! Looks at a partition's files behind the broker's back.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use highwater_engine::disk::memory::MemoryDisk;
 use highwater_records::{PartitionIndex, TopicId, TopicIdPartition};
@@ -34,6 +34,33 @@ pub fn logs(disk: &MemoryDisk, log_dir: &Path) -> Vec<(TopicIdPartition, LogFile
         logs.push((at, log));
     }
     logs
+}
+
+/// The end of one partition's log, told by its newest segments; `None` if it has none.
+pub fn end(disk: &MemoryDisk, log_dir: &Path, at: TopicIdPartition) -> Option<u64> {
+    let files = disk.files();
+    let directory = files.iter().filter(|path| path.ends_with("partition.metadata")).find_map(|metadata| {
+        let parent = metadata.parent().filter(|parent| parent.parent() == Some(log_dir))?;
+        let text = disk.contents(metadata).ok()?;
+        (partition(parent, &text)? == at).then_some(parent)
+    })?;
+    let is_log = |path: &&PathBuf| {
+        path.parent() == Some(directory) && path.extension().is_some_and(|extension| extension == "log")
+    };
+    let mut segments: Vec<(u64, Batches)> = Vec::new();
+    // Names have the same length, so that the order of paths is that of offsets.
+    for path in files.iter().filter(is_log).rev().take(2) {
+        let name = path.file_stem()?.to_str()?.parse().ok()?;
+        segments.insert(0, (name, Batches::parse(&disk.contents(path).ok()?)));
+    }
+    let mut end = segments.first()?.0;
+    for (name, batches) in segments {
+        if name != end || batches.good.first().is_some_and(|first| first.base != end) {
+            break;
+        }
+        end = batches.good.last().map_or(end, |last| last.last + 1);
+    }
+    Some(end)
 }
 
 fn partition(directory: &Path, metadata: &[u8]) -> Option<TopicIdPartition> {
@@ -97,6 +124,7 @@ mod tests {
         let [(at, log)] = &logs[..] else { panic!("{logs:?}") };
         assert_eq!(at.partition, PartitionIndex(3));
         assert_eq!(log.end(), Some(2));
+        assert_eq!(end(&disk, Path::new("/data"), *at), Some(2));
         assert_eq!((&log.segments[0].offsets[..], &log.segments[0].times[..]), (&[(1, 2)][..], &[(8, 1)][..]));
     }
 }

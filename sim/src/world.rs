@@ -44,7 +44,7 @@ pub struct World {
 }
 
 /// Of so many answers one is followed by a look at what a power cut would leave: a look copies the disk.
-const POWER_PROBE_EVERY: u64 = 12;
+const POWER_PROBE_EVERY: u64 = 30;
 
 /// A broker that answers, and the process it lives in.
 #[derive(Clone)]

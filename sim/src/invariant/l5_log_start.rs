@@ -1,10 +1,10 @@
-//! L5: the log start never goes backwards, over restarts too, and never beyond the watermark.
+//! L5: the log start never goes backwards, over clean restarts too, and never beyond the watermark.
 //!
 //! Checked: an answer to a question asked after somebody was told log start S tells S or more; no answer tells a
 //! log start above its own watermark.
 //!
-//! One move back is allowed: a power cut may undo retention of a topic without remote storage, whose deletions are
-//! made durable later; retention then does them again.
+//! Moves back are allowed over a stop that was not clean: retention shows a new log start a moment before the
+//! checkpoint that makes it durable, and after a crash makes the same move again.
 //!
 //! Not checked here: the reason for each move (retention's own tests do that).
 

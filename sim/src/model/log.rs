@@ -127,12 +127,12 @@ impl ModelLog {
         let count = (seen.last - seen.base + 1) as u32;
         if let Some((id, sequence)) = producer(bytes) {
             match self.producers.get(&id) {
-                Some((_, base, last_count)) if self.is_last(id, sequence, *last_count) => {
-                    if self.bug != Some(Bug::AppendDuplicates) {
-                        return Ok((*base, base + u64::from(*last_count)));
-                    }
+                Some((_, base, last_count)) if self.is_known(id, sequence, *last_count) => {
+                    return Ok((*base, base + u64::from(*last_count)));
                 }
-                Some((next, ..)) if *next != sequence => return Err(Refusal::Sequence(*next)),
+                Some((next, ..)) if *next != sequence && self.bug != Some(Bug::AppendDuplicates) => {
+                    return Err(Refusal::Sequence(*next));
+                }
                 None if sequence != 0 && self.bug != Some(Bug::ForgetProducers) => {
                     return Err(Refusal::Sequence(0));
                 }
@@ -156,8 +156,10 @@ impl ModelLog {
         Ok((base, base + u64::from(count)))
     }
 
-    fn is_last(&self, id: (i64, i16), sequence: i32, count: u32) -> bool {
-        self.producers.get(&id).is_some_and(|(next, ..)| next - count as i32 == sequence)
+    /// Whether the batch is the producer's last one, sent again.
+    fn is_known(&self, id: (i64, i16), sequence: i32, count: u32) -> bool {
+        let next = self.producers.get(&id).map(|(next, ..)| *next);
+        self.bug != Some(Bug::AppendDuplicates) && next == Some(sequence + count as i32)
     }
 
     fn remember(&mut self, bytes: &[u8], base: u64) {
