@@ -1,7 +1,7 @@
 use highwater_env::BoxFuture;
 use highwater_node::request::{
-    CreateTopic, CreateTopicError, DeleteTopicError, Fetch, FetchedPartition, InitProducerIdError, ListOffset,
-    ListOffsetsError, ListedOffset, Produce, ProduceError, Produced, TopicRef,
+    CreateTopic, CreateTopicError, DeleteTopicError, Fetch, FetchedPartition, InitProducerIdError,
+    ListOffset, ListOffsetsError, ListedOffset, Produce, ProduceError, Produced, TopicRef,
 };
 use highwater_records::{ProducerEpoch, ProducerId, TopicId, TopicIdPartition};
 use std::sync::Arc;

@@ -305,7 +305,10 @@ impl fmt::Display for Event {
                 write!(f, "{at}: {said:?} up to {end}; a power cut now leaves {survives}")
             }
             Event::Placed { at, local_start, tiered, objects_there } => {
-                write!(f, "{at}: local from {local_start:?}, bucket {tiered:?}, objects there: {objects_there}")
+                write!(
+                    f,
+                    "{at}: local from {local_start:?}, bucket {tiered:?}, objects there: {objects_there}"
+                )
             }
         }
     }

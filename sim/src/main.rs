@@ -47,7 +47,10 @@ fn replay(seed: u64, lines: usize) -> ExitCode {
     for line in &outcome.transcript {
         println!("{line}");
     }
-    println!("seed {seed}: {:.1?} simulated, {} steps, trace {:016x}", outcome.simulated, outcome.steps, outcome.hash);
+    println!(
+        "seed {seed}: {:.1?} simulated, {} steps, trace {:016x}",
+        outcome.simulated, outcome.steps, outcome.hash
+    );
     print!("{}", Table(&outcome.counts));
     verdict(&outcome)
 }
@@ -83,7 +86,11 @@ fn many(from: u64, to: u64) -> ExitCode {
         }
     }
     let took = began.elapsed().as_secs_f64();
-    println!("{runs} seeds in {took:.1} s: {:.2} simulated hours, {:.0} steps/s", simulated / 3600.0, steps as f64 / took);
+    println!(
+        "{runs} seeds in {took:.1} s: {:.2} simulated hours, {:.0} steps/s",
+        simulated / 3600.0,
+        steps as f64 / took
+    );
     print!("{}", Table(&counts));
     match failed {
         None => ExitCode::SUCCESS,

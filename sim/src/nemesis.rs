@@ -137,7 +137,8 @@ impl Nemesis {
         }
         // Between nothing and twice the average, and now and then two at once.
         let most = self.interval.as_nanos() as u64 * 2;
-        let after = if self.random.chance(1, 10) { self.random.below(2_000_000) } else { self.random.below(most) };
+        let after =
+            if self.random.chance(1, 10) { self.random.below(2_000_000) } else { self.random.below(most) };
         self.next_fault = now + after;
     }
 
@@ -146,10 +147,19 @@ impl Nemesis {
         let now = world.executor.now();
         match kind {
             FaultKind::Kill | FaultKind::PowerCut | FaultKind::PowerCutInIo | FaultKind::CleanStop
-                if !running || self.patience_until.is_some() => return,
+                if !running || self.patience_until.is_some() =>
+            {
+                return;
+            }
             FaultKind::CleanStop if !host.is_serving() => return,
-            FaultKind::BucketFlaky | FaultKind::BucketDown | FaultKind::BucketSlow | FaultKind::BucketLies
-                if store.is_none() => return,
+            FaultKind::BucketFlaky
+            | FaultKind::BucketDown
+            | FaultKind::BucketSlow
+            | FaultKind::BucketLies
+                if store.is_none() =>
+            {
+                return;
+            }
             _ if self.lasting.iter().any(|(_, other)| *other == kind) => return,
             _ => {}
         }
@@ -238,8 +248,7 @@ impl Nemesis {
         // Full means full now: what frees space makes room again.
         host.disk().set_capacity(self.full.then(|| used(host)));
         let Some(process) = host.process() else { return };
-        let slow =
-            BlockingCost { min_nanos: 5_000_000, usual_nanos: 300_000_000, rare_nanos: 4_000_000_000 };
+        let slow = BlockingCost { min_nanos: 5_000_000, usual_nanos: 300_000_000, rare_nanos: 4_000_000_000 };
         world.executor.set_blocking_cost(process, if self.slow { slow } else { BlockingCost::default() });
     }
 
@@ -262,8 +271,13 @@ impl Nemesis {
     }
 
     fn some_disk_fault(&mut self) -> Fault {
-        let operation =
-            *self.random.pick(&[Operation::Open, Operation::Read, Operation::Write, Operation::Sync, Operation::Name]);
+        let operation = *self.random.pick(&[
+            Operation::Open,
+            Operation::Read,
+            Operation::Write,
+            Operation::Sync,
+            Operation::Name,
+        ]);
         Fault {
             after: self.random.below(30),
             operations: vec![operation],

@@ -15,7 +15,9 @@ pub fn logs(disk: &MemoryDisk, log_dir: &Path) -> Vec<(TopicIdPartition, LogFile
     let files = disk.files();
     let mut logs = Vec::new();
     for metadata in files.iter().filter(|path| path.ends_with("partition.metadata")) {
-        let Some(directory) = metadata.parent().filter(|parent| parent.parent() == Some(log_dir)) else { continue };
+        let Some(directory) = metadata.parent().filter(|parent| parent.parent() == Some(log_dir)) else {
+            continue;
+        };
         let text = disk.contents(metadata).unwrap_or_default();
         let Some(at) = partition(directory, &text) else { continue };
         let mut log = LogFiles::default();
@@ -39,11 +41,12 @@ pub fn logs(disk: &MemoryDisk, log_dir: &Path) -> Vec<(TopicIdPartition, LogFile
 /// The end of one partition's log, told by its newest segments; `None` if it has none.
 pub fn end(disk: &MemoryDisk, log_dir: &Path, at: TopicIdPartition) -> Option<u64> {
     let files = disk.files();
-    let directory = files.iter().filter(|path| path.ends_with("partition.metadata")).find_map(|metadata| {
-        let parent = metadata.parent().filter(|parent| parent.parent() == Some(log_dir))?;
-        let text = disk.contents(metadata).ok()?;
-        (partition(parent, &text)? == at).then_some(parent)
-    })?;
+    let directory =
+        files.iter().filter(|path| path.ends_with("partition.metadata")).find_map(|metadata| {
+            let parent = metadata.parent().filter(|parent| parent.parent() == Some(log_dir))?;
+            let text = disk.contents(metadata).ok()?;
+            (partition(parent, &text)? == at).then_some(parent)
+        })?;
     let is_log = |path: &&PathBuf| {
         path.parent() == Some(directory) && path.extension().is_some_and(|extension| extension == "log")
     };
@@ -125,6 +128,9 @@ mod tests {
         assert_eq!(at.partition, PartitionIndex(3));
         assert_eq!(log.end(), Some(2));
         assert_eq!(end(&disk, Path::new("/data"), *at), Some(2));
-        assert_eq!((&log.segments[0].offsets[..], &log.segments[0].times[..]), (&[(1, 2)][..], &[(8, 1)][..]));
+        assert_eq!(
+            (&log.segments[0].offsets[..], &log.segments[0].times[..]),
+            (&[(1, 2)][..], &[(8, 1)][..])
+        );
     }
 }

@@ -159,7 +159,10 @@ impl Run {
     }
 
     fn stuck(&self, why: String) {
-        let why = format!("{why}; not within {CONVERGES_WITHIN:?} of simulated time; broker: {:?}", self.host.failure());
+        let why = format!(
+            "{why}; not within {CONVERGES_WITHIN:?} of simulated time; broker: {:?}",
+            self.host.failure()
+        );
         self.world.violate(Violation { invariant: "liveness", why });
     }
 

@@ -169,11 +169,7 @@ impl Bucket for Store {
         })
     }
 
-    fn put<'a>(
-        &'a self,
-        key: &'a str,
-        pieces: &'a mut dyn Pieces,
-    ) -> BoxFuture<'a, Result<(), BucketError>> {
+    fn put<'a>(&'a self, key: &'a str, pieces: &'a mut dyn Pieces) -> BoxFuture<'a, Result<(), BucketError>> {
         Box::pin(async move {
             let mut whole = Vec::new();
             loop {
@@ -182,7 +178,11 @@ impl Bucket for Store {
                     Ok(None) => break,
                     Err(error) => {
                         let detail = error.to_string();
-                        return Err(BucketError { kind: BucketErrorKind::Pieces, key: key.to_owned(), detail });
+                        return Err(BucketError {
+                            kind: BucketErrorKind::Pieces,
+                            key: key.to_owned(),
+                            detail,
+                        });
                     }
                 }
             }

@@ -119,10 +119,7 @@ impl World {
 
     /// From now on requests go to this broker; `None` while there is none.
     pub fn connect(&self, broker: Option<(Arc<SimEnv>, Arc<dyn Broker>)>) {
-        let old = std::mem::replace(
-            &mut *self.line.lock(),
-            broker.map(|(env, broker)| Line { env, broker }),
-        );
+        let old = std::mem::replace(&mut *self.line.lock(), broker.map(|(env, broker)| Line { env, broker }));
         drop(old);
     }
 

@@ -81,7 +81,11 @@ pub(super) async fn send(
             let answers = broker.produce(request).await;
             for ((at, count), answer) in batches.iter().zip(&answers) {
                 if let (Ok(produced), true) = (answer, told) {
-                    inside.probe_power(*at, Said::Acknowledged, produced.base_offset.get() + u64::from(*count));
+                    inside.probe_power(
+                        *at,
+                        Said::Acknowledged,
+                        produced.base_offset.get() + u64::from(*count),
+                    );
                 }
             }
             answers
@@ -112,8 +116,7 @@ pub async fn plain_producer(world: Arc<World>, mut random: Random) {
         let partitions = pending.iter().map(|pending| pending.request(&mut random)).collect();
         let timeout = Duration::from_millis(random.between(50, 5_000));
         let request = Produce { acks, timeout, partitions };
-        let batches =
-            pending.iter().map(|one| (one.topic.partition(one.index), one.batch.count)).collect();
+        let batches = pending.iter().map(|one| (one.topic.partition(one.index), one.batch.count)).collect();
         let Some(answers) = send(&world, batches, request).await else {
             world.stats.count("produce: no answer");
             continue;
@@ -178,7 +181,8 @@ fn unexpected(world: &World, pending: &Pending, error: &ProduceError) {
         _ => true,
     };
     if wrong {
-        let why = format!("{} at {} was answered: {error}", pending.op.0, pending.topic.partition(pending.index));
+        let why =
+            format!("{} at {} was answered: {error}", pending.op.0, pending.topic.partition(pending.index));
         world.violate(Violation { invariant: "P2 valid batches are not refused", why });
     }
 }

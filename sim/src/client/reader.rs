@@ -2,7 +2,8 @@ use std::{sync::Arc, time::Duration};
 
 use highwater_env::BoxFuture;
 use highwater_node::request::{
-    Fetch, FetchError, FetchPartition, Fetched, Isolation, ListOffset, ListOffsetsError, ListedOffset, OffsetSpec,
+    Fetch, FetchError, FetchPartition, Fetched, Isolation, ListOffset, ListOffsetsError, ListedOffset,
+    OffsetSpec,
 };
 use highwater_records::TopicIdPartition;
 
@@ -123,7 +124,11 @@ fn report(world: &World, op: OpId, at: TopicIdPartition, from: u64, fetched: &Fe
         watermark: fetched.high_watermark.get(),
     };
     let batches = Batches::parse(&fetched.records.concat());
-    world.stats.progress(if batches.good.is_empty() { "fetches without records" } else { "fetches with records" });
+    world.stats.progress(if batches.good.is_empty() {
+        "fetches without records"
+    } else {
+        "fetches with records"
+    });
     let good = batches.good.clone();
     world.event(&Event::Fetched { op, at, from, positions, batches });
     Read { next: good.last().map(|batch| batch.last + 1), positions, batches: good }

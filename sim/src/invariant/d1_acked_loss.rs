@@ -45,7 +45,9 @@ impl Invariant for AckedLoss {
             && promise == Promise::Synced
             && survives < end
         {
-            return Err(format!("[.., {end}) is acknowledged, and a power cut now would leave [.., {survives})"));
+            return Err(format!(
+                "[.., {end}) is acknowledged, and a power cut now would leave [.., {survives})"
+            ));
         }
         if let Some((op, watermark)) = event.watermark() {
             let promised = known.began.get(&op).map_or(0, |began| began.acked_end);

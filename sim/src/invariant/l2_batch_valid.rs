@@ -23,7 +23,10 @@ impl Invariant for BatchValid {
                 None => Ok(()),
             },
             Event::Scanned { files, .. } => {
-                let bad = files.segments.iter().find_map(|segment| Some((segment.name, segment.batches.bad.as_ref()?)));
+                let bad = files
+                    .segments
+                    .iter()
+                    .find_map(|segment| Some((segment.name, segment.batches.bad.as_ref()?)));
                 match bad {
                     Some((name, why)) => Err(format!("segment {name}: {why}")),
                     None => Ok(()),

@@ -35,7 +35,12 @@ pub(super) enum Refusal {
 
 impl ModelLog {
     /// Opens a log and cuts its torn tail.
-    pub(super) fn open(disk: &dyn Disk, path: &Path, promise: Promise, bug: Option<Bug>) -> io::Result<ModelLog> {
+    pub(super) fn open(
+        disk: &dyn Disk,
+        path: &Path,
+        promise: Promise,
+        bug: Option<Bug>,
+    ) -> io::Result<ModelLog> {
         let file = disk.open(path, Open::Create)?;
         if let Some(parent) = path.parent() {
             disk.sync_dir(parent)?;
@@ -187,9 +192,10 @@ impl ModelLog {
 
     pub(super) fn at_time(&self, timestamp_ms: i64) -> Option<u64> {
         let below = self.watermark();
-        self.batches.iter().filter(|(batch, _)| batch.last < below).find_map(|(batch, _)| {
-            batch.first_at_or_after(timestamp_ms)
-        })
+        self.batches
+            .iter()
+            .filter(|(batch, _)| batch.last < below)
+            .find_map(|(batch, _)| batch.first_at_or_after(timestamp_ms))
     }
 }
 

@@ -15,9 +15,9 @@ use highwater_engine::disk::{
 };
 use highwater_env::{BoxFuture, Env, EnvExt, Lane};
 use highwater_node::request::{
-    CreateTopic, CreateTopicError, DeleteTopicError, Fetch, FetchError, FetchPartition, Fetched, FetchedPartition,
-    InitProducerIdError, ListOffset, ListOffsetsError, ListedOffset, OffsetSpec, Produce, ProduceError,
-    ProducePartition, Produced, TopicRef,
+    CreateTopic, CreateTopicError, DeleteTopicError, Fetch, FetchError, FetchPartition, Fetched,
+    FetchedPartition, InitProducerIdError, ListOffset, ListOffsetsError, ListedOffset, OffsetSpec, Produce,
+    ProduceError, ProducePartition, Produced, TopicRef,
 };
 use highwater_records::{Offset, PartitionIndex, ProducerEpoch, ProducerId, TopicId, TopicIdPartition};
 use highwater_replication::Acks;
@@ -176,10 +176,21 @@ impl State {
 impl ModelBroker {
     fn open(env: Arc<SimEnv>, disk: MemoryDisk, bug: Option<Bug>) -> io::Result<ModelBroker> {
         let state = Mutex::new(State::open(&disk, bug)?);
-        Ok(ModelBroker { env, disk, bug, state, hangs: AtomicBool::default(), offline: AtomicBool::default() })
+        Ok(ModelBroker {
+            env,
+            disk,
+            bug,
+            state,
+            hangs: AtomicBool::default(),
+            offline: AtomicBool::default(),
+        })
     }
 
-    async fn produce_one(self: Arc<Self>, acks: Acks, request: ProducePartition) -> Result<Produced, ProduceError> {
+    async fn produce_one(
+        self: Arc<Self>,
+        acks: Acks,
+        request: ProducePartition,
+    ) -> Result<Produced, ProduceError> {
         self.online().map_err(ProduceError::Storage)?;
         let (key, base, end) = {
             let mut state = self.state.lock();
@@ -236,7 +247,8 @@ impl ModelBroker {
 
     fn fetch_one(&self, request: &FetchPartition) -> Result<Fetched, FetchError> {
         let mut state = self.state.lock();
-        let (_, log) = state.log(&request.topic, request.partition).ok_or(FetchError::UnknownTopicOrPartition)?;
+        let (_, log) =
+            state.log(&request.topic, request.partition).ok_or(FetchError::UnknownTopicOrPartition)?;
         let watermark = Offset::new(log.watermark()).unwrap_or(Offset::MAX);
         let end = log.end();
         match u64::try_from(request.offset) {
@@ -358,7 +370,8 @@ impl Broker for ModelBroker {
             let mut state = self.state.lock();
             let TopicRef::Id(id) = topic else { return Err(DeleteTopicError::UnknownTopic) };
             self.online().map_err(DeleteTopicError::Unavailable)?;
-            let Some(name) = state.topics.iter().find(|(_, (other, ..))| *other == id).map(|(name, _)| name.clone())
+            let Some(name) =
+                state.topics.iter().find(|(_, (other, ..))| *other == id).map(|(name, _)| name.clone())
             else {
                 return Err(DeleteTopicError::UnknownTopicId);
             };
@@ -381,9 +394,9 @@ impl Broker for ModelBroker {
         Box::pin(async move {
             self.offline.store(true, Ordering::Relaxed);
             let files: Vec<_> = self.state.lock().logs.values().map(ModelLog::file).collect();
-            let synced = self.env.run_blocking(Lane::Commit, move || {
-                files.iter().try_for_each(|file| file.sync_data())
-            });
+            let synced = self
+                .env
+                .run_blocking(Lane::Commit, move || files.iter().try_for_each(|file| file.sync_data()));
             synced.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
         })
     }

@@ -29,7 +29,9 @@ impl Subject for Model {
 }
 
 fn first_failure(bug: Bug) -> Option<Outcome> {
-    (0..60).map(|seed| run(seed, &Model { bug: Some(bug) }, Options::default())).find(|o| o.violation.is_some())
+    (0..60)
+        .map(|seed| run(seed, &Model { bug: Some(bug) }, Options::default()))
+        .find(|o| o.violation.is_some())
 }
 
 #[test]

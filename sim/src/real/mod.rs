@@ -6,13 +6,12 @@ mod surviving;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use highwater_engine::disk::{Disk, memory::{Loss, MemoryDisk}};
+use highwater_engine::disk::{
+    Disk,
+    memory::{Loss, MemoryDisk},
+};
 use highwater_env::BoxFuture;
 use highwater_metadata::config::{BrokerConfig, Settings};
 use highwater_node::{Endpoint, Node, NodeParts};

@@ -4,8 +4,9 @@ use highwater_env::BoxFuture;
 use highwater_node::{
     Node,
     request::{
-        Caller, CreateTopic, CreateTopicError, DeleteTopicError, Fetch, FetchedPartition, InitProducerIdError,
-        ListOffset, ListOffsetsError, ListedOffset, Produce, ProduceError, Produced, TopicRef,
+        Caller, CreateTopic, CreateTopicError, DeleteTopicError, Fetch, FetchedPartition,
+        InitProducerIdError, ListOffset, ListOffsetsError, ListedOffset, Produce, ProduceError, Produced,
+        TopicRef,
     },
 };
 use highwater_records::{ProducerEpoch, ProducerId, TopicId};

@@ -5,9 +5,6 @@ use crate::simulation::{Options, run};
 fn smoke() {
     for seed in 0..if cfg!(debug_assertions) { 10 } else { 200 } {
         let outcome = run(seed, &RealNode, Options::default());
-        assert_eq!(
-            outcome.violation, None,
-            "replay: cargo run -p highwater-sim --release -- --seed {seed}"
-        );
+        assert_eq!(outcome.violation, None, "replay: cargo run -p highwater-sim --release -- --seed {seed}");
     }
 }
