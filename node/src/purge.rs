@@ -26,14 +26,7 @@ impl Node {
 
     /// Removes what can be removed of one deleted topic now.
     pub(crate) async fn purge_topic(&self, topic: &Arc<Topic>) {
-        for partition in self.partitions.take_topic(topic.id) {
-            let Some(log) = partition.close().await else { continue };
-            let directory = self.directory.clone();
-            let deleted = self.env.run_blocking(Lane::Background, move || directory.delete_log(log)).await;
-            if !matches!(deleted, Ok(Ok(()))) {
-                tracing::warn!(partition = %partition.name, ?deleted, "its local log could not be deleted now");
-            }
-        }
+        self.close_topic(topic).await;
         match self.purge_partitions(topic).await {
             Ok(true) => {
                 let purged = self
@@ -47,6 +40,18 @@ impl Node {
             Ok(false) => {}
             Err(error) => {
                 tracing::warn!(topic = %topic.name, %error, "cannot be removed yet, will be tried again");
+            }
+        }
+    }
+
+    /// Closes the partitions of a deleted topic and removes their local logs, so that its name can be used again.
+    pub(crate) async fn close_topic(&self, topic: &Arc<Topic>) {
+        for partition in self.partitions.take_topic(topic.id) {
+            let Some(log) = partition.close().await else { continue };
+            let directory = self.directory.clone();
+            let deleted = self.env.run_blocking(Lane::Background, move || directory.delete_log(log)).await;
+            if !matches!(deleted, Ok(Ok(()))) {
+                tracing::warn!(partition = %partition.name, ?deleted, "its local log could not be deleted now");
             }
         }
     }

@@ -9,6 +9,7 @@ use highwater_records::{BrokerId, PartitionIndex, TopicId};
 use crate::{
     Node,
     cluster::ChangeError,
+    first_of::first_of,
     request::{
         Caller, CreateTopic, CreateTopicError, CreatedTopic, DeleteTopicError, DeletedTopic,
         EnsureTopicError, TopicRef,
@@ -161,9 +162,12 @@ impl Node {
             Err(ChangeError::Log(error)) => return Err(DeleteTopicError::Unavailable(error.to_string())),
         }
         let deleted = DeletedTopic { name: found.name.clone(), id: found.id };
-        // Nobody finds its partitions from here on; removing what they stored need not keep the client waiting.
+        self.close_topic(&found).await;
+        // What the bucket has of it need not keep the client waiting.
         let node = self.clone();
-        self.tasks.spawn(&self.env, Lane::Background, async move { node.purge_topic(&found).await });
+        self.tasks.spawn(&self.env, Lane::Background, async move {
+            first_of(node.stops(), node.purge_topic(&found)).await;
+        });
         Ok(deleted)
     }
 }
