@@ -83,18 +83,24 @@ impl Node {
         let local = view.reader.epoch_of(offset);
         let epoch = match (local, &partition.tier) {
             (Some(epoch), _) => Some(epoch),
+            // The epoch is a hint for the client; the offset is known without the bucket.
             (None, Some(tier)) if offset < view.positions.local_start => {
-                tier.epoch_of(offset).await.map_err(storage)?
+                tier.epoch_of(offset).await.ok().flatten()
             }
             _ => Some(view.leader_epoch),
         };
         Ok(Found::at(offset).in_epoch(epoch))
     }
 
-    /// The end of what the bucket holds, exclusive; `None` where nothing was ever copied.
+    /// The end of what the bucket holds, exclusive; `None` where nothing was ever copied. The bucket is asked only
+    /// while nothing is known of it: this broker alone writes the head, and answers while the bucket is away.
     async fn tiered_end(&self, partition: &Arc<Partition>) -> Result<Option<Offset>, ListOffsetsError> {
         let Some(tier) = &partition.tier else { return Ok(None) };
-        Ok(tier.load().await.map_err(storage)?.map(|summary| summary.end))
+        let summary = match tier.summary() {
+            Some(summary) => Some(summary),
+            None => tier.load().await.map_err(storage)?,
+        };
+        Ok(summary.map(|summary| summary.end))
     }
 
     /// The first record at or after `timestamp`. Where the log begins in the bucket the bucket is asked first: the

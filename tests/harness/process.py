@@ -35,7 +35,7 @@ class Server:
     def start(self, seconds=60):
         """Starts the process and returns once it serves."""
         self.launch()
-        wait_until(f"{self.name} to serve", lambda: self.is_ready() or self._gave_up(), seconds, pause=0.01)
+        wait_until(f"{self.name} to serve", lambda: self._gave_up() or self.is_ready(), seconds, pause=0.01)
         return self
 
     def launch(self):
