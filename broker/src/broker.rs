@@ -10,7 +10,7 @@ use highwater_tiering::bucket::{self, BucketError, OpenOptions, SharedBucket};
 
 use crate::{
     api::Api,
-    config,
+    config, descriptors,
     metrics::{MetricsEndpoint, Page, Snapshot, Source},
     server::{Listener, Server, ServerOptions, Stopped},
 };
@@ -298,7 +298,7 @@ fn server_options(config: &BrokerConfig) -> ServerOptions {
     let defaults = ServerOptions::default();
     ServerOptions {
         request_max_bytes: size(config.request_bytes_max),
-        connections_max: size(config.connections_max),
+        connections_max: descriptors::connections_max(size(config.connections_max)),
         // About as long as tokio can count; nobody waits for its end.
         idle_max: Duration::from_millis(config.connection_idle_max_ms.unwrap_or(u64::MAX >> 24)),
         ..defaults

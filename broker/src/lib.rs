@@ -7,6 +7,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod demo;
+mod descriptors;
 mod first_of;
 mod holder;
 pub mod logging;

@@ -8,6 +8,7 @@ use crate::{
     broker::{Broker, BrokerOptions, StartError, StopError},
     cli::ServeArguments,
     config::{self, LoadError, Loaded},
+    descriptors,
     first_of::{First, first_of},
     holder,
     signals::StopSignals,
@@ -57,6 +58,7 @@ pub fn run(arguments: &ServeArguments) -> Result<(), ServeError> {
     if let Some(warning) = config::open_to_others(&config) {
         tracing::warn!("{warning}");
     }
+    descriptors::raise_limit();
     // For signals alone: the broker has threads of its own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(BrokerOptions { config, metrics: arguments.metrics }))

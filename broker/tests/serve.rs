@@ -30,7 +30,10 @@ fn batch(values: &[&str]) -> bytes::Bytes {
 
 /// The first `count` values of partition 0 of `t`, waiting for them.
 async fn values(address: &str, count: usize) -> Vec<String> {
-    let mut client = Client::connect(address, "test").await.unwrap();
+    values_of(&mut Client::connect(address, "test").await.unwrap(), count).await
+}
+
+async fn values_of(client: &mut Client, count: usize) -> Vec<String> {
     let mut values = Vec::new();
     let mut next = Offset::ZERO;
     while values.len() < count {
@@ -174,6 +177,24 @@ fn warnings_are_said_once() {
     assert!(directory.path().join("highwater/data/.kafka_cleanshutdown").exists());
     assert!(directory.path().join("highwater/metadata").is_dir());
     assert!(directory.path().join("highwater/bucket").is_dir());
+}
+
+#[tokio::test]
+async fn a_flood_of_connections_leaves_files_to_the_logs() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut process = Process::start_with_few_files(directory.path(), 256);
+    let address = process.ready();
+    let mut client = Client::connect(&address, "test").await.unwrap();
+    client.metadata(None).await.unwrap();
+    let flood: Vec<_> = (0..300).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    client.create_topic("t", 8, &[]).await.unwrap();
+    for partition in 0..8 {
+        client.produce("t", partition, batch(&["kept"])).await.unwrap();
+    }
+    assert_eq!(values_of(&mut client, 1).await, ["kept"]);
+    drop(flood);
+    // Those who waited to be let in are served once there is room.
+    assert_eq!(values(&address, 1).await, ["kept"]);
 }
 
 #[tokio::test]

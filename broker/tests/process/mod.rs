@@ -35,9 +35,23 @@ impl Process {
 
     /// Starts it with these arguments alone, in `directory`.
     pub(crate) fn start_with(directory: &Path, arguments: &[&str]) -> Process {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_highwater"))
-            .arg("serve")
-            .args(arguments)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_highwater"));
+        command.arg("serve").args(arguments);
+        Process::spawn(command, directory)
+    }
+
+    /// Starts it like [`Process::start`], allowed so many open files.
+    pub(crate) fn start_with_few_files(directory: &Path, files: u32) -> Process {
+        let mut command = Command::new("sh");
+        let limited = format!("ulimit -n {files}; exec \"$0\" serve \"$@\"");
+        command.args(["-c", &limited, env!("CARGO_BIN_EXE_highwater")]);
+        command.args(["--override", "listeners=PLAINTEXT://127.0.0.1:0"]);
+        command.arg("--override").arg(format!("log.dirs={}", directory.join("data").display()));
+        Process::spawn(command, directory)
+    }
+
+    fn spawn(mut command: Command, directory: &Path) -> Process {
+        let mut child = command
             .current_dir(directory)
             .env_remove("HIGHWATER_LOG")
             .stdin(Stdio::null())
