@@ -63,7 +63,7 @@ impl Committer {
     }
 
     /// Syncs one group: what is pending is taken under each partition's lock, synced under none.
-    async fn commit(&self, group: Vec<Arc<Partition>>) {
+    pub(crate) async fn commit(&self, group: Vec<Arc<Partition>>) {
         let mut shares: [Vec<(Arc<Partition>, CommitJob)>; PARALLEL_SYNCS] = Default::default();
         let mut next = 0;
         for partition in group {
@@ -90,11 +90,6 @@ impl Committer {
                 Err(error) => tracing::error!(%error, "a group commit died; its producers will time out"),
             }
         }
-    }
-
-    /// Syncs what one partition has appended so far, now.
-    pub(crate) async fn commit_one(&self, partition: &Arc<Partition>) {
-        self.commit(vec![partition.clone()]).await;
     }
 }
 

@@ -68,7 +68,7 @@ struct Open {
 }
 
 /// How many partitions may be opened (and after a crash recovered) at once.
-const OPENINGS: usize = 8;
+const OPENINGS: usize = crate::join_all::AT_ONCE;
 
 impl Partitions {
     pub(crate) fn new(

@@ -2,9 +2,14 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use highwater_env::{EnvExt, Lane};
+use highwater_env::{BoxFuture, EnvExt, Lane};
+use parking_lot::Mutex;
 
-use crate::{Node, partition::Partition};
+use crate::{
+    Node,
+    join_all::{AT_ONCE, join_all},
+    partition::Partition,
+};
 
 /// A node that could not be stopped cleanly: the next start recovers.
 #[derive(Debug, thiserror::Error)]
@@ -23,21 +28,25 @@ impl Node {
         }
         self.stopping.notify_waiters();
         let partitions = self.partitions.close();
-        for partition in &partitions {
-            self.committer.commit_one(partition).await;
-        }
+        self.committer.commit(partitions.clone()).await;
         self.committer.stop();
-        let mut failure = None;
-        for partition in partitions {
-            if let Err(error) = self.close_partition(&partition).await {
-                tracing::error!(partition = %partition.name, %error, "could not be closed");
-                failure.get_or_insert(error);
-            }
+        let failure = Mutex::new(None);
+        for some in partitions.chunks(AT_ONCE) {
+            let work = some.iter().map(|partition| {
+                let failure = &failure;
+                Box::pin(async move {
+                    if let Err(error) = self.close_partition(partition).await {
+                        tracing::error!(partition = %partition.name, %error, "could not be closed");
+                        failure.lock().get_or_insert(error);
+                    }
+                }) as BoxFuture<'_, ()>
+            });
+            join_all(work.collect()).await;
         }
         let closed_metadata = self.metadata.close().await;
         // They look out for the stop; what one of them was waiting for from the bucket is dropped.
         self.tasks.ended().await;
-        if let Some(error) = failure {
+        if let Some(error) = failure.into_inner() {
             return Err(StopError(error));
         }
         let (directory, now) = (self.directory.clone(), self.wall());
@@ -68,7 +77,7 @@ impl Node {
         let Some(log) = partition.close().await else { return Ok(()) };
         let now = self.wall();
         self.env
-            .run_blocking(Lane::Background, move || log.close(now))
+            .run_blocking(Lane::Commit, move || log.close(now))
             .await
             .map_err(|error| error.to_string())?
             .map_err(|error| error.to_string())

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use highwater_env::Lane;
+use highwater_env::{BoxFuture, Lane};
 use highwater_metadata::{Entry, EntryId, Image, MetadataRecord, Topic, decide};
 use highwater_records::{BrokerId, PartitionIndex, TopicId};
 
@@ -10,6 +10,7 @@ use crate::{
     Node,
     cluster::ChangeError,
     first_of::first_of,
+    join_all::{AT_ONCE, join_all},
     request::{
         Caller, CreateTopic, CreateTopicError, CreatedTopic, DeleteTopicError, DeletedTopic,
         EnsureTopicError, TopicRef,
@@ -103,15 +104,26 @@ impl Node {
         let topic = image
             .topic(id)
             .ok_or_else(|| CreateTopicError::Unavailable("deleted as soon as it was created".into()))?;
-        for (index, partition) in topic.numbered() {
-            if partition.leader == Some(self.broker)
-                && let Err(error) = self.partitions.get(&image, topic, index).await
-            {
-                // The topic exists all the same; whoever uses the partition next tries again and is told.
-                tracing::warn!(topic = %topic.name, partition = %index, %error, "its log cannot be created now");
-            }
+        // Syncs of several new directories share the file system's work.
+        let led: Vec<_> = topic
+            .numbered()
+            .filter(|(_, partition)| partition.leader == Some(self.broker))
+            .map(|(index, _)| index)
+            .collect();
+        for some in led.chunks(AT_ONCE) {
+            let work = some
+                .iter()
+                .map(|index| Box::pin(self.create_log(&image, topic, *index)) as BoxFuture<'_, ()>);
+            join_all(work.collect()).await;
         }
         Ok(self.created(topic, id))
+    }
+
+    async fn create_log(&self, image: &Image, topic: &Arc<Topic>, index: PartitionIndex) {
+        if let Err(error) = self.partitions.get(image, topic, index).await {
+            // The topic exists all the same; whoever uses the partition next tries again and is told.
+            tracing::warn!(topic = %topic.name, partition = %index, %error, "its log cannot be created now");
+        }
     }
 
     fn created(&self, topic: &Topic, id: TopicId) -> CreatedTopic {

@@ -14,7 +14,7 @@ use highwater_env::{BoxFuture, EnvExt, Instant, Lane};
 use crate::{
     Node,
     first_of::first_of,
-    join_all::join_all,
+    join_all::{AT_ONCE, join_all},
     partition::{Closed, Partition},
 };
 
@@ -31,9 +31,6 @@ enum Duty {
     Offload,
     Retain,
 }
-
-/// Partitions that are worked on at once.
-const AT_ONCE: usize = 8;
 
 impl Node {
     /// Does what is due until the node stops. One task per data directory.

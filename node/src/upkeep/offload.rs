@@ -53,7 +53,7 @@ impl Node {
     ) -> Result<(), OffloadError> {
         let mut summary = self.learn_tier(partition, tier).await?;
         // What is sealed has been written long ago; on a replicated topic nobody has synced it yet.
-        self.committer.commit_one(partition).await;
+        self.committer.commit(vec![partition.clone()]).await;
         while !self.is_stopping() {
             let (mut sealed, positions, epoch) = partition
                 .with(|state| {
