@@ -193,6 +193,11 @@ fn listeners_that_are_not_built_or_make_no_sense_are_refused() {
     let refused = |given: &[(&str, &str)]| BrokerConfig::new(settings(given)).unwrap_err();
     let error = refused(&[("listeners", "SSL://127.0.0.1:9093")]);
     assert!(matches!(error.problem, ConfigProblem::NotBuilt { .. }), "{error}");
+    let two = [
+        ("listeners", "PLAINTEXT://:1,OTHER://:2"),
+        ("listener.security.protocol.map", "OTHER:PLAINTEXT,PLAINTEXT:PLAINTEXT"),
+    ];
+    assert!(matches!(refused(&two).problem, ConfigProblem::NotBuilt { .. }));
     let error = refused(&[("listeners", "OUTSIDE://127.0.0.1:9093")]);
     assert!(matches!(error.problem, ConfigProblem::Contradiction { .. }), "{error}");
     let error = refused(&[

@@ -13,9 +13,6 @@ use highwater_wire::{
 };
 use std::time::Duration;
 
-/// Kafka's default of `fetch.max.bytes` on the broker: no answer is larger, but for a single larger batch.
-const ANSWER_BYTES_MAX: usize = 55 * 1024 * 1024;
-
 pub(super) fn answer(call: Decoded<FetchRequest>) -> Result<Step, Refused> {
     let Decoded { node, caller, start, request } = call;
     let isolation = isolation(request.isolation_level)?;
@@ -23,11 +20,13 @@ pub(super) fn answer(call: Decoded<FetchRequest>) -> Result<Step, Refused> {
         let response = FetchResponse { error_code: error.code(), ..FetchResponse::default() };
         return Ok(Step::Now(reply(start, &response)));
     }
+    // The broker's own bound: no answer is larger, but for a single larger batch.
+    let answer_bytes_max = usize::try_from(node.config().fetch_bytes_max).unwrap_or(usize::MAX);
     let (asked, partitions) = split(start.api_version, request.topics);
     let fetch = Fetch {
         max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
         min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
-        max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(ANSWER_BYTES_MAX),
+        max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(answer_bytes_max),
         isolation,
         partitions,
     };

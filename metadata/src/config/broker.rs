@@ -20,7 +20,7 @@ pub struct BrokerConfig {
     pub node_id: BrokerId,
     /// `broker.rack`.
     pub rack: Option<String>,
-    /// `listeners`, without those of controllers. Only `PLAINTEXT`.
+    /// `listeners`, without those of controllers: one, of the protocol `PLAINTEXT`.
     pub listeners: Vec<Listener>,
     /// `advertised.listeners`, or `listeners`. An empty host or a port of 0 is for the shell to fill in.
     pub advertised_listeners: Vec<Listener>,
@@ -150,6 +150,12 @@ fn check_listeners(
         Err(ConfigError::new(key, ConfigProblem::Contradiction { value: listener.to_string(), rule }))
     };
     let map = from.text("listener.security.protocol.map").unwrap_or_default();
+    // A client is told one address, whichever listener it came by: with two, some would be told one they cannot reach.
+    if let Some(second) = listeners.get(1) {
+        let problem =
+            ConfigProblem::NotBuilt { value: second.to_string(), why: "one listener is all that is built" };
+        return Err(ConfigError::new("listeners", problem));
+    }
     for listener in listeners {
         match listener::protocol(&map, &listener.name) {
             Some("PLAINTEXT") => {}

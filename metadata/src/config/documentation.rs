@@ -73,7 +73,7 @@ line and the nearest valid one, and so is a value that is not valid: nothing sta
 Ours alone: `highwater.durability`, `remote.log.storage.url`, `remote.log.storage.s3.endpoint`,
 `remote.log.storage.s3.region`. Refused until they are built: `cleanup.policy=compact`, a `compression.type` other
 than `producer`, `remote.log.copy.disable=true`, an `authorizer.class.name`, listeners that are not `PLAINTEXT`, more
-than one of `log.dirs`.
+than one listener, more than one of `log.dirs`.
 ";
 
 const TOPICS: &str = "
