@@ -33,9 +33,23 @@ pub fn logs(disk: &MemoryDisk, log_dir: &Path) -> Vec<(TopicIdPartition, LogFile
             });
         }
         log.segments.sort_by_key(|segment| segment.name);
+        drop_failed_rolls(&mut log.segments);
         logs.push((at, log));
     }
     logs
+}
+
+/// A roll that fails may leave the file of its new segment, empty, until the next one; the old segment goes on.
+fn drop_failed_rolls(segments: &mut Vec<SegmentFiles>) {
+    let is_empty = |segment: &SegmentFiles| segment.batches == Batches::default();
+    let last = segments.last().map(|segment| segment.name);
+    segments.retain(|segment| !is_empty(segment) || Some(segment.name) == last);
+    if let [.., before, last] = &segments[..]
+        && is_empty(last)
+        && before.batches.good.last().is_some_and(|batch| batch.last >= last.name)
+    {
+        segments.pop();
+    }
 }
 
 /// The end of one partition's log, told by its newest segments; `None` if it has none.
@@ -52,12 +66,23 @@ pub fn end(disk: &MemoryDisk, log_dir: &Path, at: TopicIdPartition) -> Option<u6
     };
     let mut segments: Vec<(u64, Batches)> = Vec::new();
     // Names have the same length, so that the order of paths is that of offsets.
-    for path in files.iter().filter(is_log).rev().take(2) {
+    for path in files.iter().filter(is_log).rev() {
         let name = path.file_stem()?.to_str()?.parse().ok()?;
-        segments.insert(0, (name, Batches::parse(&disk.contents(path).ok()?)));
+        let bytes = disk.contents(path).ok()?;
+        // An older one without bytes is what a roll that failed left.
+        if segments.is_empty() || !bytes.is_empty() {
+            segments.insert(0, (name, Batches::parse(&bytes)));
+        }
+        if segments.len() == 3 {
+            break;
+        }
     }
     let mut end = segments.first()?.0;
     for (name, batches) in segments {
+        // A rest of a failed roll may be the newest, too.
+        if name < end && batches == Batches::default() {
+            continue;
+        }
         if name != end || batches.good.first().is_some_and(|first| first.base != end) {
             break;
         }

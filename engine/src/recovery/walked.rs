@@ -1,6 +1,10 @@
 //! Opening a segment by walking it: what its batches say is what it is.
 
-use std::{io, path::Path, sync::Arc};
+use std::{
+    io::{self, IoSlice},
+    path::Path,
+    sync::Arc,
+};
 
 use highwater_records::{Offset, batch::HEADER_LEN};
 
@@ -12,7 +16,7 @@ use super::{
     trusted::first_append,
 };
 use crate::{
-    disk::{Disk, DiskFile},
+    disk::{Disk, DiskFile, read_exact_at},
     index::{Index, OffsetEntry, TimeEntry},
     name::FileKind,
     quarantine::Quarantined,
@@ -44,7 +48,8 @@ pub(super) fn open_walked(
     let mut walk = Walk::new(file, len, LARGE_WINDOW);
     let mut growth = Growth::new(situation, base);
     let mut cut = None;
-    let (mut lost_tail, mut unsynced) = (false, false);
+    let mut lost_tail = false;
+    let mut unsynced_from = None;
     loop {
         let (position, expected) = (growth.facts.size, growth.facts.next_offset);
         if let Some(known) = known_damage(quarantined, base, position) {
@@ -61,7 +66,9 @@ pub(super) fn open_walked(
                     report.bytes_verified += header.size;
                 }
                 let action = decide(situation.side(expected), Found::Valid, situation.last_stop());
-                unsynced |= action == Action::KeepAndSync;
+                if action == Action::KeepAndSync {
+                    unsynced_from.get_or_insert(position);
+                }
                 growth.add(&header);
                 lost_tail = false;
                 continue;
@@ -94,8 +101,29 @@ pub(super) fn open_walked(
     if growth.facts.size > 0 {
         growth.facts.first_append = Some(first_append(growth.facts.first_timestamp, file.modified_ms()?));
     }
+    if let Some(from) = unsynced_from {
+        write_again(file, from, growth.facts.size)?;
+    }
+    let unsynced = unsynced_from.is_some();
     Ok(Walked { segment: growth.finish(situation.disk, situation.directory), cut, lost_tail, unsynced })
 }
+
+/// Writes what is there to the page cache once more. A sync that failed before a restart may have left pages that are
+/// clean in memory and not on the media: another sync would pass over them and say that all is well.
+fn write_again(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
+    let mut position = from;
+    let mut buffer = vec![0; usize::try_from((to - from).min(WRITE_AGAIN_BYTES)).unwrap_or(0)];
+    while position < to {
+        let size = usize::try_from((to - position).min(buffer.len() as u64)).unwrap_or(buffer.len());
+        read_exact_at(file, &mut buffer[..size], position)?;
+        file.write_at(&[IoSlice::new(&buffer[..size])], position)?;
+        position += size as u64;
+    }
+    Ok(())
+}
+
+/// Memory that [`write_again`] needs, at most.
+const WRITE_AGAIN_BYTES: u64 = 1 << 20;
 
 fn known_damage(quarantined: &[Quarantined], base: Offset, position: u64) -> Option<Quarantined> {
     quarantined

@@ -46,11 +46,6 @@ impl Subject for RealNode {
             config: config(),
         })
     }
-
-    fn adapt(&self, plan: &mut Plan) {
-        // For now: a topic that takes the name of a deleted one inherits its recovery point after a crash.
-        plan.passing.clear();
-    }
 }
 
 /// Starts real nodes, and looks into what they leave.
@@ -101,8 +96,10 @@ impl System for NodeSystem {
     fn inspect(&self, world: &World, how: Stop) {
         // After anything but a clean stop the files are what recovery makes of them, on a copy.
         let copy = self.disk.fork();
+        copy.set_capacity(None);
         if how != Stop::Clean {
-            match surviving::recover(&copy, Path::new(LOG_DIR)) {
+            let tiered = world.topics().iter().filter(|topic| topic.tiered).map(|topic| topic.id).collect();
+            match surviving::recover(&copy, Path::new(LOG_DIR), &tiered) {
                 Ok(recovered) => self.report_losses(world, recovered),
                 Err(why) => return world.executor.note(&[19], || format!("nothing to recover: {why}")),
             }

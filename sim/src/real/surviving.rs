@@ -1,4 +1,8 @@
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use highwater_engine::{DirOptions, LogConfig, LogDir, disk::memory::MemoryDisk};
 use highwater_records::{BrokerId, TimestampMs, TopicId, TopicIdPartition};
@@ -12,10 +16,12 @@ pub(super) struct Recovered {
     pub(super) damaged: String,
 }
 
-/// Recovers every log in a directory, on a disk that nobody else uses.
+/// Recovers every log in a directory, on a disk that nobody else uses. `tiered` are the topics whose older segments may
+/// be in the bucket alone.
 pub(super) fn recover(
     disk: &MemoryDisk,
     log_dir: &Path,
+    tiered: &BTreeSet<TopicId>,
 ) -> Result<BTreeMap<TopicIdPartition, Recovered>, String> {
     let cluster_id = cluster_id(disk, log_dir).ok_or("no meta.properties")?;
     let options =
@@ -26,7 +32,8 @@ pub(super) fn recover(
     let mut recovered = BTreeMap::new();
     for (name, topic_id) in directory.logs() {
         let at = TopicIdPartition { topic_id, partition: name.partition };
-        let one = match directory.open_log(&name, LogConfig::default(), now) {
+        let config = LogConfig { tiered: tiered.contains(&topic_id), ..LogConfig::default() };
+        let one = match directory.open_log(&name, config, now) {
             Ok((log, report)) => Recovered {
                 end: log.positions().log_end.get(),
                 damaged: report.quarantined.iter().map(|range| format!("{range:?} ")).collect(),
