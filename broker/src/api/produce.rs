@@ -4,6 +4,7 @@ use super::{Decoded, reply};
 use crate::server::{Reply, Step};
 use bytes::Bytes;
 use highwater_node::request::{Produce, ProduceError, ProducePartition, Produced, TopicRef};
+use highwater_records::{batch::BatchView, compression::Codec};
 use highwater_replication::Acks;
 use highwater_wire::{
     ErrorCode, RequestStart,
@@ -13,6 +14,9 @@ use highwater_wire::{
     },
 };
 use std::time::Duration;
+
+/// The first version whose clients know zstd.
+const ZSTD_SINCE: i16 = 7;
 
 /// What the response repeats of a topic: name, id, partition numbers.
 struct Asked {
@@ -37,13 +41,10 @@ pub(super) async fn answer(call: Decoded<ProduceRequest>) -> Step {
         (acks, _) => acks,
     };
     let (asked, partitions) = split(start.api_version, request.topic_data);
-    // A partition without a batch spoils the request, as in Kafka: its client is broken, and retries would not mend it.
-    let acks = match acks {
-        Ok(_) if partitions.iter().any(|partition| partition.records.is_empty()) => {
-            Err(Failure::of(ErrorCode::InvalidRecord, "a partition without a batch".to_owned()))
-        }
-        acks => acks,
-    };
+    let acks = acks.and_then(|acks| match spoiled(start.api_version, &partitions) {
+        Some(failure) => Err(failure),
+        None => Ok(acks),
+    });
     let acks = match acks {
         Ok(acks) => acks,
         Err(failure) => {
@@ -56,6 +57,23 @@ pub(super) async fn answer(call: Decoded<ProduceRequest>) -> Step {
         let answers = pending.wait().await.into_iter().map(|answer| answer.map_err(Failure::from)).collect();
         respond(start, silent, asked, answers)
     }))
+}
+
+/// What is wrong with the request as a whole. As in Kafka one such partition is enough: its client is broken, and
+/// retries would not mend it.
+fn spoiled(version: i16, partitions: &[ProducePartition]) -> Option<Failure> {
+    if partitions.iter().any(|partition| partition.records.is_empty()) {
+        return Some(Failure::of(ErrorCode::InvalidRecord, "a partition without a batch".to_owned()));
+    }
+    // A client that speaks no later version cannot read zstd either.
+    let is_zstd = |partition: &ProducePartition| {
+        BatchView::parse(&partition.records).is_ok_and(|batch| batch.codec() == Codec::Zstd)
+    };
+    if version < ZSTD_SINCE && partitions.iter().any(is_zstd) {
+        let message = format!("zstd needs version {ZSTD_SINCE} of this request");
+        return Some(Failure::of(ErrorCode::UnsupportedCompressionType, message));
+    }
+    None
 }
 
 fn split(version: i16, topics: Vec<TopicProduceData>) -> (Vec<Asked>, Vec<ProducePartition>) {
