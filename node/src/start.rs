@@ -3,6 +3,7 @@
 use std::{
     path::Path,
     sync::{Arc, atomic::AtomicBool},
+    time::Duration,
 };
 
 use highwater_engine::{DirOptions, LogDir, OpenReport, disk::Disk};
@@ -16,11 +17,15 @@ use crate::{
     Endpoint, Node, NodeParts,
     cluster::{Cluster, LocalMetadataLog},
     commit::Committer,
+    first_of::{First, first_of},
     metrics::NodeCounters,
     partitions::Partitions,
     producer_ids::ProducerIds,
     tasks::Tasks,
 };
+
+/// How long a start waits for the bucket to say whose it is. What needs no bucket is served without.
+const BUCKET_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -198,12 +203,13 @@ async fn open_tier(
 ) -> Result<Arc<Tier>, StartError> {
     let owner = Owner { cluster_id: cluster_id.to_owned() };
     let tier = Tier::new(env.clone(), bucket, owner, TierOptions::default());
-    match tier.ready().await {
-        Ok(()) => {}
-        Err(error @ TierError::Retry { .. }) => {
+    match first_of(tier.ready(), env.sleep_until(env.now().plus(BUCKET_PATIENCE))).await {
+        First::Left(Ok(())) => {}
+        First::Left(Err(error @ TierError::Retry { .. })) => {
             tracing::warn!(%error, "the bucket cannot be reached now; it will be asked again");
         }
-        Err(error) => return Err(StartError::Bucket(error.to_string())),
+        First::Left(Err(error)) => return Err(StartError::Bucket(error.to_string())),
+        First::Right(()) => tracing::warn!("the bucket does not answer now; it will be asked again"),
     }
     Ok(tier)
 }
