@@ -69,6 +69,7 @@ impl PartitionTier {
             match self.send(base.as_deref(), &bytes, head.attempt, digest).await? {
                 Sent::Committed(tag) => {
                     turn.gone.clear();
+                    turn.named(&head);
                     turn.base = Base::Known(Arc::new(Known { head, digest, tag }));
                     self.show(turn);
                     return Ok(());

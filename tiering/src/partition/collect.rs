@@ -83,7 +83,7 @@ impl PartitionTier {
         let ours = Fence { incarnation: self.tier.incarnation().await?, epoch };
         let head = &known.head;
         // Before our first own change nobody's objects can be told from orphans.
-        let looked = turn.scanned == Some(ours) || head.fence < ours;
+        let looked = turn.scanned == Some(ours) && turn.strays.is_empty() || head.fence < ours;
         Ok(looked && head.dropped.is_empty() && head.state != TierState::Deleted)
     }
 
@@ -220,7 +220,7 @@ impl PartitionTier {
     ) -> Result<u64, TierError> {
         let ours = Fence { incarnation: self.tier.incarnation().await?, epoch };
         // Only a head that carries our fence keeps every older writer from committing.
-        if head.fence != ours || turn.scanned == Some(ours) {
+        if head.fence != ours || (turn.scanned == Some(ours) && turn.strays.is_empty()) {
             return Ok(0);
         }
         let named = self.named(head).await?;

@@ -57,9 +57,6 @@ impl PartitionTier {
         let mut turn = self.turn.lock().await;
         self.change(&mut turn, epoch, &Change::Copy { entries: &entries, epochs: &epochs, log_start })
             .await?;
-        for entry in &entries {
-            turn.strays.remove(&entry.name.id);
-        }
         Ok(self.summary())
     }
 
@@ -141,6 +138,5 @@ impl PartitionTier {
     async fn stray(&self, id: ObjectId) {
         let turn: &mut Turn = &mut *self.turn.lock().await;
         turn.strays.insert(id);
-        turn.scanned = None;
     }
 }

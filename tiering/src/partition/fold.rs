@@ -177,7 +177,6 @@ impl PartitionTier {
         let (bytes, page) = content.encode(self.id, fence, id);
         let key = page.name.key(Kind::Page, self.id);
         turn.strays.insert(id);
-        turn.scanned = None;
         self.tier.bucket.put(&key, &mut Body::from(bytes)).await?;
         // A store that said yes and has something else must not get to be trusted with the only copy.
         self.tier.page(self.id, &page).await.map_err(|error| match error {

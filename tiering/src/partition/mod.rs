@@ -24,7 +24,10 @@ use parking_lot::Mutex;
 use crate::{
     bucket::{BucketErrorKind, Tag},
     error::TierError,
-    head::{Head, TierState, dropped::Dropped},
+    head::{
+        Head, TierState,
+        dropped::{Dropped, DroppedObjects},
+    },
     name::{Digest, Fence, ObjectId, head_key},
     tier::Tier,
 };
@@ -68,6 +71,23 @@ struct Turn {
     gone: Vec<Dropped>,
     /// The fence under which orphans were looked for.
     scanned: Option<Fence>,
+}
+
+impl Turn {
+    /// `head` is in the bucket: what it names has not gone astray. What a later change of the same kind has
+    /// replaced already is looked for by the next collection.
+    fn named(&mut self, head: &Head) {
+        for entry in &head.recent {
+            self.strays.remove(&entry.name.id);
+        }
+        let dropped = head.dropped.iter().filter_map(|dropped| match &dropped.what {
+            DroppedObjects::Page { page, .. } => Some(page),
+            DroppedObjects::Segment(_) => None,
+        });
+        for page in head.pages.iter().chain(dropped) {
+            self.strays.remove(&page.name.id);
+        }
+    }
 }
 
 #[derive(Clone, Default)]

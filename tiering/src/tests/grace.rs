@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     DropReason, Fence, ObjectId, PartitionTier, Tier, TierError, TierState,
-    bucket::{Bucket, memory::MemoryBucket},
+    bucket::{Bucket, faulty::FaultyBucket, memory::MemoryBucket},
     head::{Head, Pin, page::PageContent},
     name::{Kind, head_key},
 };
@@ -146,5 +146,32 @@ fn what_a_reader_cannot_apply_it_refuses() {
         let sources = log.sources(world.log.end(), 1);
         let refused = tier.copy(EPOCH, sources, Offset::ZERO).await;
         assert!(matches!(refused, Err(TierError::Refused { .. })), "{refused:?}");
+    });
+}
+
+#[test]
+fn what_nothing_asks_for_costs_no_request() {
+    block_on(async {
+        let mut world = World::new().await;
+        let counted = FaultyBucket::new(world.env.clone(), Arc::new(world.bucket.clone()), 1);
+        let tier = Tier::new(world.env.clone(), Arc::new(counted.clone()), owner(), options());
+        tier.ready().await.unwrap();
+        let tier = tier.partition(PARTITION, "topic", 1);
+        let calls = || counted.calls();
+        let begun = calls();
+        tier.load().await.unwrap();
+        assert_eq!(calls() - begun, 1, "opening is one GET");
+        tier.collect(EPOCH, 0, GRACE_MS).await.unwrap();
+        for _ in 0..3 {
+            world.log.segment();
+            let sources = world.log.sources(tier.summary().unwrap().end.get(), 1);
+            let begun = calls();
+            tier.copy(EPOCH, sources, Offset::ZERO).await.unwrap();
+            assert!(calls() - begun <= 5, "an object, its footer read back, a head; and now and then a page");
+            let begun = calls();
+            tier.collect(EPOCH, 0, GRACE_MS).await.unwrap();
+            let page_replaced = tier.summary().unwrap().dropped > 0;
+            assert!(calls() == begun || page_replaced, "{} requests for nothing", calls() - begun);
+        }
     });
 }
