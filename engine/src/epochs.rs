@@ -46,6 +46,14 @@ impl LeaderEpochs {
         Some((found, self.entries.get(after).map_or(log_end, |next| next.start)))
     }
 
+    /// These entries, which must grow and begin below `end`.
+    pub(crate) fn from_entries(entries: &[EpochStart], end: Offset) -> Option<LeaderEpochs> {
+        let grow =
+            entries.windows(2).all(|pair| pair[0].epoch < pair[1].epoch && pair[0].start < pair[1].start);
+        let below = entries.last().is_none_or(|last| last.start < end);
+        (grow && below).then(|| LeaderEpochs { entries: entries.to_vec() })
+    }
+
     /// Notes that a batch of `epoch` begins at `start`. Returns whether that is a new entry.
     ///
     /// # Panics

@@ -9,6 +9,9 @@ use highwater_records::{Offset, TimestampMs};
 
 use super::{ChangeError, Log};
 use crate::{
+    disk::replace_file,
+    epochs::{self, EpochStart, LeaderEpochs},
+    producer::decode_kafka,
     recovery::{producers_at, remove_snapshot},
     segment::{BatchHeader, Depth, Facts, LARGE_WINDOW, Segment, Step, Walk},
 };
@@ -84,6 +87,47 @@ impl Log {
             Ok(offset)
         })?;
         Ok(())
+    }
+
+    /// Of a tiered log that ends below what the bucket has: drops everything and begins again, empty, at `offset`, with
+    /// what the bucket knows: where the log starts (at or below `offset`), the leader epochs and the producers as of
+    /// `offset` (Kafka's snapshot). Waits for syncs.
+    ///
+    /// # Errors
+    /// `OutOfRange` if `log_start` is above `offset`; `Disk` with `InvalidData`, the log as it was, if the snapshot or
+    /// the epochs do not read; the disk's, after which the log must be opened again.
+    pub fn restart_at(
+        &mut self,
+        offset: Offset,
+        log_start: Offset,
+        epochs: &[EpochStart],
+        producer_snapshot: &[u8],
+        now: TimestampMs,
+    ) -> Result<(), ChangeError> {
+        if log_start > offset {
+            return Err(ChangeError::OutOfRange { asked: log_start, low: Offset::ZERO, high: offset });
+        }
+        let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+        let producers =
+            decode_kafka(producer_snapshot, now).map_err(|damaged| invalid(&damaged.to_string()))?;
+        let epochs =
+            LeaderEpochs::from_entries(epochs, offset).ok_or_else(|| invalid("leader epochs do not grow"))?;
+        self.truncate_fully_and_start_at(offset)?;
+        self.producers = producers;
+        self.epochs = Arc::new(epochs);
+        self.epochs_dirty = true;
+        self.positions.log_start = log_start;
+        let (path, disk) = (self.path().to_owned(), self.dir.disk.clone());
+        self.halfway(|log| {
+            for file in log.write_snapshot(offset)? {
+                file.sync_data()?;
+            }
+            replace_file(&*disk, &path, epochs::FILE_NAME, log.epochs.encode().as_bytes())?;
+            log.epochs_dirty = false;
+            Ok(offset)
+        })?;
+        // The start is below the only segment; without its checkpoint it would be taken for the segment's.
+        Ok(self.dir.write_checkpoints()?)
     }
 
     /// Lowers the recovery point, durably, before anything below it goes: else recovery would miss it.

@@ -112,6 +112,45 @@ fn a_tiered_log_drops_local_copies_and_keeps_its_start() {
 }
 
 #[test]
+fn a_tiered_log_begins_again_where_the_bucket_ends() {
+    // What a bucket has: all of one log.
+    let (_dir, mut source) = create(&MemoryDisk::new(), small());
+    for n in 0..30 {
+        source.append(produced(7, 0, n * 2, 2), highwater_records::LeaderEpoch(n as u32 / 20), NOW).unwrap();
+    }
+    source.roll(NOW).unwrap();
+    let parts = source.sealed_segments().pop().unwrap().parts().unwrap();
+
+    let disk = MemoryDisk::new();
+    let config = LogConfig { tiered: true, ..small() };
+    let (dir, mut log) = create(&disk, config.clone());
+    for n in 0..5 {
+        log.append(produced(7, 0, n * 2, 2), EPOCH, NOW).unwrap();
+    }
+    log.commit().unwrap();
+    dir.write_checkpoints().unwrap();
+    let before = log.positions();
+    let refused = log.restart_at(offset(60), offset(3), &parts.epochs, b"no snapshot", NOW).unwrap_err();
+    assert!(matches!(refused, ChangeError::Disk(_)));
+    assert_eq!(log.positions(), before);
+    log.restart_at(offset(60), offset(3), &parts.epochs, &parts.producer_snapshot, NOW).unwrap();
+    for seed in 0..20 {
+        let crashed = disk.fork();
+        crashed.crash(seed);
+        let (_dir, mut log, report) = reopen(&crashed, config.clone());
+        assert!(report.quarantined.is_empty() && report.cut.is_empty(), "{report:?}");
+        let positions = log.positions();
+        assert_eq!((positions.log_start, positions.local_start), (offset(3), offset(60)));
+        let mut epochs = source.epochs();
+        epochs[0].start = offset(3);
+        assert_eq!(log.epochs(), epochs);
+        let epoch = highwater_records::LeaderEpoch(2);
+        assert!(log.append(produced(7, 0, 58, 2), epoch, NOW).unwrap().duplicate);
+        assert_eq!(log.append(produced(7, 0, 60, 2), epoch, NOW).unwrap().base_offset, offset(60));
+    }
+}
+
+#[test]
 fn sealed_segments_are_described_with_all_their_parts() {
     let disk = MemoryDisk::new();
     let (_dir, mut log) = create(&disk, small());
