@@ -76,7 +76,11 @@ impl Log {
         let snapshot = self.write_snapshot(base)?;
         let next = Segment::create(&self.dir.disk, self.path(), base)?;
         let active = self.active().clone();
-        active.seal(&self.dir.disk, self.path())?;
+        if let Err(error) = active.seal(&self.dir.disk, self.path()) {
+            // The log goes on in the old segment, so the new one must not be there. Recovery removes it otherwise.
+            let _ = self.dir.disk.remove_file(&self.path().join(FileKind::Log.at(base)));
+            return Err(error);
+        }
         // Its indexes are to be synced, even if its batches were.
         self.pending.touch(&active);
         self.pending.created(snapshot);

@@ -38,12 +38,15 @@ pub(crate) fn recover_segments(
 ) -> io::Result<Recovered> {
     let mut chain = Chain { situation, segments: Vec::new(), end: None, quarantined: known };
     for (at, base) in bases.iter().copied().enumerate() {
-        let ended = match chain.gap_before(base, report)? {
-            Some(reason) => Some(reason),
-            None => chain.open(base, bases.get(at + 1).copied(), walk_all, report)?,
-        };
-        if let Some(reason) = ended {
-            chain.move_aside(&bases[chain.segments.len()..], reason, report)?;
+        if chain.is_unfinished_roll(base)? {
+            continue;
+        }
+        if let Some(reason) = chain.gap_before(base, report)? {
+            chain.move_aside(&bases[at..], reason, report)?;
+            break;
+        }
+        if let Some(reason) = chain.open(base, bases.get(at + 1).copied(), walk_all, report)? {
+            chain.move_aside(&bases[at + 1..], reason, report)?;
             break;
         }
     }
@@ -67,6 +70,17 @@ struct Opened {
 }
 
 impl Chain<'_> {
+    /// A roll that failed leaves an empty file, and the log went on in the segment before it. Removes such a file.
+    fn is_unfinished_roll(&self, base: Offset) -> io::Result<bool> {
+        let Situation { disk, directory, .. } = self.situation;
+        let path = directory.join(FileKind::Log.at(base));
+        if self.end.is_none_or(|end| end <= base) || !disk.open(&path, Open::Read)?.is_empty()? {
+            return Ok(false);
+        }
+        disk.remove_file(&path)?;
+        Ok(true)
+    }
+
     /// Looks at what lies between the last segment and one that begins at `base`. `Some` if the log ends before it.
     fn gap_before(&mut self, base: Offset, report: &mut RecoveryReport) -> io::Result<Option<String>> {
         let Some(expected) = self.end else {
@@ -108,7 +122,11 @@ impl Chain<'_> {
         let file = situation.disk.open(&situation.directory.join(FileKind::Log.at(base)), Open::Write)?;
         let promised = next_base.is_some_and(|next| situation.bound.is_some_and(|bound| next <= bound));
         let may_trust = !walk_all && (situation.last_stop_clean || promised);
-        if may_trust && let Some(segment) = open_trusted(situation, base, &*file, next_base.is_none())? {
+        if may_trust
+            && let Some(segment) = open_trusted(situation, base, &*file, next_base.is_none())?
+            // The name of the next file is no proof that this one ends there.
+            && (situation.last_stop_clean || situation.bound >= Some(segment.facts().next_offset))
+        {
             self.end = Some(segment.facts().next_offset);
             self.segments.push(Opened { segment, walked: false, unsynced: false, lost_tail: false });
             return Ok(None);

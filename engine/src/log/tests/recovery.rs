@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     ReadError,
-    disk::memory::{Loss, MemoryDisk},
+    disk::memory::{Fault, Loss, MemoryDisk, Operation},
     testing::*,
 };
 
@@ -147,6 +147,38 @@ fn a_promised_end_that_is_gone_keeps_its_offsets() {
         assert_eq!(read_all(&log.reader(), offset(80)).unwrap()[0].0, 80);
         log.commit().unwrap();
         disk.crash_with(Loss::Nothing);
+    }
+}
+
+#[test]
+fn a_roll_that_failed_halfway_does_not_end_the_log() {
+    for after in 0..12 {
+        for hides in [false, true] {
+            let disk = MemoryDisk::new();
+            let (_dir, mut log) = create(&disk, small());
+            let mut expected = 0;
+            for n in 0..40 {
+                if n == 14 {
+                    disk.inject(Fault {
+                        after,
+                        operations: if hides { Vec::new() } else { vec![Operation::Open] },
+                        error: std::io::ErrorKind::Other,
+                        lasting: false,
+                    });
+                }
+                // A large batch asks for a roll; a small one after it still fits into the old segment.
+                let seed = if n % 2 == 0 { 80 } else { 0 };
+                expected += u64::from(log.append(batch(seed, &[1]), EPOCH, NOW).is_ok());
+            }
+            disk.clear_faults();
+            let all = read_all(&log.reader(), offset(0)).unwrap();
+            assert_eq!(all.len() as u64, expected);
+            drop((_dir, log));
+            disk.kill();
+            let (_dir, log, report) = reopen(&disk, small());
+            assert!(report.cut.is_empty() && report.quarantined.is_empty(), "{after}: {report:?}");
+            assert_eq!(read_all(&log.reader(), offset(0)).unwrap(), all, "{after}");
+        }
     }
 }
 
