@@ -175,3 +175,40 @@ fn what_nothing_asks_for_costs_no_request() {
         }
     });
 }
+
+#[test]
+fn only_orphans_that_nobody_can_still_name_are_swept() {
+    block_on(async {
+        let mut world = World::new().await;
+        let at = |epoch: u32, env: &TestEnv| crate::ObjectName {
+            base: offset(world.log.end()),
+            fence: Fence { incarnation: 1, epoch: LeaderEpoch(epoch) },
+            id: ObjectId::draw(env),
+        };
+        let (older, ours, newer) = (at(1, &world.env), at(2, &world.env), at(3, &world.env));
+        for name in [older, ours, newer] {
+            let key = name.key(Kind::Segment, PARTITION);
+            world.bucket.put_new(&key, bytes::Bytes::from_static(b"being uploaded")).await.unwrap();
+        }
+        let there = |name: crate::ObjectName| {
+            world.bucket.objects().contains_key(&name.key(Kind::Segment, PARTITION))
+        };
+        // Before a head of ours keeps the older writer out, its upload may still be named.
+        let (leader, now) = (world.tier(), world.env.pass_ms(1));
+        leader.collect(LeaderEpoch(2), now, GRACE_MS).await.unwrap();
+        assert!(there(older) && there(ours) && there(newer));
+        world.log.segment();
+        let sources = world.log.sources(leader.summary().unwrap().end.get(), 1);
+        leader.copy(LeaderEpoch(2), sources, Offset::ZERO).await.unwrap();
+        let swept = leader.collect(LeaderEpoch(2), now, GRACE_MS).await.unwrap();
+        let there = |name: crate::ObjectName| {
+            world.bucket.objects().contains_key(&name.key(Kind::Segment, PARTITION))
+        };
+        assert_eq!(swept.orphans, 1);
+        assert!(!there(older) && there(ours) && there(newer));
+        // Another process of our epoch has had its time.
+        let later = world.env.pass_ms(GRACE_MS as i64 + 10);
+        assert_eq!(world.tier().collect(LeaderEpoch(2), later, GRACE_MS).await.unwrap().orphans, 1);
+        assert!(!there(ours) && there(newer));
+    });
+}
