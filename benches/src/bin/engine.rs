@@ -22,7 +22,7 @@ use highwater_records::{
 
 const NOW: TimestampMs = TimestampMs(1_700_000_000_000);
 const ROUNDS: usize = 5;
-const ROUND_BYTES: usize = 512 << 20;
+const ROUND_BYTES: usize = 128 << 20;
 const COMMITS: usize = 500;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
