@@ -140,6 +140,8 @@ pub enum Event {
         at: TopicIdPartition,
         /// What they hold.
         files: LogFiles,
+        /// Whether they are as a clean stop leaves them.
+        settled: bool,
     },
     /// The broker has just said something (the answer is still on its way), and this is what a power cut would leave
     /// at this instant if it took everything that it may.
@@ -293,7 +295,7 @@ impl fmt::Display for Event {
             Event::ListedEarliest { op, at, log_start } => write!(f, "{op} {at}: earliest is {log_start}"),
             Event::Stopped { how } => write!(f, "the broker stops: {how:?}"),
             Event::LossReported { at, lost_from } => write!(f, "{at}: loss reported from {lost_from}"),
-            Event::Scanned { at, files } => {
+            Event::Scanned { at, files, .. } => {
                 write!(f, "{at}: files")?;
                 for segment in &files.segments {
                     let (offsets, times) = (segment.offsets.len(), segment.times.len());

@@ -7,10 +7,7 @@
 //! Not checked here: the broker's own, unexposed watermark and its checkpoint.
 
 use super::Invariant;
-use crate::{
-    ghost::Ghost,
-    history::{Event, Stop},
-};
+use crate::{ghost::Ghost, history::Event};
 
 /// See the file's text.
 pub struct Watermark;
@@ -33,8 +30,7 @@ impl Invariant for Watermark {
                 return Err(format!("the watermark went back from {told} to {watermark}"));
             }
         }
-        if let Event::Scanned { files, .. } = event
-            && ghost.last_stop == Some(Stop::Clean)
+        if let Event::Scanned { files, settled: true, .. } = event
             && let Some(end) = files.end()
             && end < known.exposed_watermark
         {
@@ -47,7 +43,7 @@ impl Invariant for Watermark {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invariant::testing::*;
+    use crate::{history::Stop, invariant::testing::*};
 
     #[test]
     fn going_back() {

@@ -10,7 +10,7 @@
 use super::Invariant;
 use crate::{
     ghost::Ghost,
-    history::{Event, SegmentFiles, Stop},
+    history::{Event, SegmentFiles},
 };
 
 /// See the file's text.
@@ -21,13 +21,10 @@ impl Invariant for IndexHints {
         "L3 indexes are hints"
     }
 
-    fn check(&mut self, ghost: &Ghost, event: &Event) -> Result<(), String> {
-        let Event::Scanned { files, .. } = event else { return Ok(()) };
-        let settled = match ghost.last_stop {
-            Some(Stop::Clean) => files.segments.len(),
-            _ => files.segments.len().saturating_sub(1),
-        };
-        files.segments[..settled].iter().try_for_each(|segment| {
+    fn check(&mut self, _: &Ghost, event: &Event) -> Result<(), String> {
+        let Event::Scanned { files, settled, .. } = event else { return Ok(()) };
+        let indexed = files.segments.len().saturating_sub(usize::from(!settled));
+        files.segments[..indexed].iter().try_for_each(|segment| {
             offsets(segment)
                 .and_then(|()| times(segment))
                 .map_err(|why| format!("segment {}: {why}", segment.name))
@@ -85,12 +82,12 @@ mod tests {
     use super::*;
     use crate::{history::LogFiles, invariant::testing::*};
 
-    fn indexed(offsets: &[(u64, u64)], times: &[(i64, u64)]) -> [Event; 2] {
+    fn indexed(offsets: &[(u64, u64)], times: &[(i64, u64)]) -> [Event; 1] {
         // Batches of 100 bytes; timestamps equal offsets.
         let mut files = segment(10, &[batch(10, 12, 1), batch(13, 15, 2), batch(16, 18, 3)]);
         files.offsets = offsets.to_vec();
         files.times = times.to_vec();
-        [stopped(Stop::Clean), scanned(vec![files])]
+        [scanned(vec![files])]
     }
 
     #[test]
@@ -104,11 +101,12 @@ mod tests {
 
     #[test]
     fn the_newest_segment_is_settled_by_a_clean_stop_only() {
-        let [_, files] = indexed(&[(15, 101)], &[]);
-        accepted(IndexHints, &[stopped(Stop::Power), files.clone()]);
-        let Event::Scanned { files: LogFiles { mut segments }, .. } = files else { unreachable!("a scan") };
-        segments.push(segment(19, &[]));
-        refused(IndexHints, &[stopped(Stop::Power), scanned(segments)], "points at None");
+        let [Event::Scanned { files, .. }] = indexed(&[(15, 101)], &[]) else { unreachable!("a scan") };
+        let recovered = |files: &LogFiles| Event::Scanned { at: AT, files: files.clone(), settled: false };
+        accepted(IndexHints, &[recovered(&files)]);
+        let mut longer = files.clone();
+        longer.segments.push(segment(19, &[]));
+        refused(IndexHints, &[recovered(&longer)], "points at None");
     }
 
     #[test]

@@ -106,5 +106,5 @@ pub(super) fn segment(name: u64, batches: &[SeenBatch]) -> SegmentFiles {
 }
 
 pub(super) fn scanned(segments: Vec<SegmentFiles>) -> Event {
-    Event::Scanned { at: AT, files: LogFiles { segments } }
+    Event::Scanned { at: AT, files: LogFiles { segments }, settled: true }
 }

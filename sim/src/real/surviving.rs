@@ -12,8 +12,10 @@ use highwater_records::{BrokerId, TimestampMs, TopicId, TopicIdPartition};
 pub(super) struct Recovered {
     /// The log end.
     pub(super) end: u64,
-    /// What is damaged although it was promised; empty if nothing is.
-    pub(super) damaged: String,
+    /// What is damaged or missing although it was promised: one past its last offset, and what it is.
+    pub(super) damaged: Vec<(u64, String)>,
+    /// What recovery says in words.
+    pub(super) notes: String,
 }
 
 /// Recovers every log in a directory, on a disk that nobody else uses. `tiered` are the topics whose older segments may
@@ -36,9 +38,14 @@ pub(super) fn recover(
         let one = match directory.open_log(&name, config, now) {
             Ok((log, report)) => Recovered {
                 end: log.positions().log_end.get(),
-                damaged: report.quarantined.iter().map(|range| format!("{range:?} ")).collect(),
+                damaged: report
+                    .quarantined
+                    .iter()
+                    .map(|range| (range.offsets.end.get(), format!("{range:?}")))
+                    .collect(),
+                notes: report.notes.join("; "),
             },
-            Err(error) => Recovered { end: 0, damaged: error.to_string() },
+            Err(error) => Recovered { damaged: vec![(u64::MAX, error.to_string())], ..Recovered::default() },
         };
         recovered.insert(at, one);
     }
