@@ -89,7 +89,7 @@ def write_readme(report):
     before, rest = readme.read_text(encoding="utf-8").split("<!-- clients: written by", 1)
     mark, rest = rest.split("-->\n", 1)
     _, rest = rest.split("<!-- clients: end -->", 1)
-    table = f"<!-- clients: written by{mark}-->\n{report.table()}\n<!-- clients: end -->"
+    table = f"<!-- clients: written by{mark}-->\n\n{report.table()}\n\n<!-- clients: end -->"
     readme.write_text(before + table + rest, encoding="utf-8")
 
 

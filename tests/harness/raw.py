@@ -38,16 +38,16 @@ def list_offset(address, topic, partition, timestamp):
 
 
 def batches(address, topic, partition, offset=0, max_bytes=1 << 20):
-    """The headers of the batches that one Fetch 4 returns, as (base offset, records, codec name)."""
-    request = struct.pack(">iiiib", -1, 500, 1, max_bytes, 0) + struct.pack(">i", 1)
+    """The headers of the batches that one Fetch 10 returns, as (base offset, records, codec name)."""
+    request = struct.pack(">iiiibii", -1, 500, 1, max_bytes, 0, 0, -1) + struct.pack(">i", 1)
     request += struct.pack(">h", len(topic)) + topic.encode()
-    request += struct.pack(">iiqi", 1, partition, offset, max_bytes)
-    body = _ask(address, 1, 4, request, flexible=False)
-    at = 4 + 4 + 2 + len(topic) + 4
-    _, code, _, _, aborted = struct.unpack_from(">ihqqi", body, at)
+    request += struct.pack(">iiiqqi", 1, partition, -1, offset, -1, max_bytes) + struct.pack(">i", 0)
+    body = _ask(address, 1, 10, request, flexible=False)
+    at = 4 + 2 + 4 + 4 + 2 + len(topic) + 4
+    _, code, _, _, _, aborted = struct.unpack_from(">ihqqqi", body, at)
     if code:
         raise Answered(code)
-    at += 26 + max(aborted, 0) * 16
+    at += 34 + max(aborted, 0) * 16
     (size,) = struct.unpack_from(">i", body, at)
     return list(_batch_headers(body[at + 4 : at + 4 + size]))
 
