@@ -225,23 +225,29 @@ fn a_store_without_conditions_is_refused() {
 
     /// Puts whatever the condition says, as some servers do.
     #[derive(Debug)]
-    struct Careless(MemoryBucket);
+    struct Careless {
+        inner: MemoryBucket,
+        if_none_match: bool,
+    }
 
     impl Bucket for Careless {
         fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(Bytes, Tag), BucketError>> {
-            self.0.get(key)
+            self.inner.get(key)
         }
         fn get_ranges<'a>(
             &'a self,
             key: &'a str,
             ranges: &'a [Range<u64>],
         ) -> BoxFuture<'a, Result<Vec<Bytes>, BucketError>> {
-            self.0.get_ranges(key, ranges)
+            self.inner.get_ranges(key, ranges)
         }
         fn put_new<'a>(&'a self, key: &'a str, body: Bytes) -> BoxFuture<'a, Result<Tag, BucketError>> {
             Box::pin(async move {
-                self.0.put(key, &mut Body::from(body)).await?;
-                Ok(self.0.get(key).await?.1)
+                if self.if_none_match && self.inner.get(key).await.is_ok() {
+                    return self.inner.put_new(key, body).await;
+                }
+                self.inner.put(key, &mut Body::from(body)).await?;
+                Ok(self.inner.get(key).await?.1)
             })
         }
         fn replace<'a>(
@@ -250,20 +256,23 @@ fn a_store_without_conditions_is_refused() {
             _tag: &'a Tag,
             body: Bytes,
         ) -> BoxFuture<'a, Result<Tag, BucketError>> {
-            self.put_new(key, body)
+            Box::pin(async move {
+                self.inner.put(key, &mut Body::from(body)).await?;
+                Ok(self.inner.get(key).await?.1)
+            })
         }
         fn put<'a>(
             &'a self,
             key: &'a str,
             pieces: &'a mut dyn Pieces,
         ) -> BoxFuture<'a, Result<(), BucketError>> {
-            self.0.put(key, pieces)
+            self.inner.put(key, pieces)
         }
         fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), BucketError>> {
-            self.0.delete(key)
+            self.inner.delete(key)
         }
         fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<(String, u64)>, BucketError>> {
-            self.0.list(prefix)
+            self.inner.list(prefix)
         }
         fn describe(&self) -> String {
             "careless".to_owned()
@@ -271,11 +280,11 @@ fn a_store_without_conditions_is_refused() {
     }
 
     block_on(async {
-        let bucket = Arc::new(Careless(MemoryBucket::new()));
-        let opened = Tier::open(TestEnv::new(1), bucket, owner(), options()).await;
-        assert!(
-            matches!(&opened, Err(TierError::Refused { detail }) if detail.contains("If-None-Match")),
-            "{opened:?}"
-        );
+        for (if_none_match, named) in [(false, "If-None-Match"), (true, "If-Match")] {
+            let bucket = Arc::new(Careless { inner: MemoryBucket::new(), if_none_match });
+            let opened = Tier::open(TestEnv::new(1), bucket, owner(), options()).await;
+            let told = matches!(&opened, Err(TierError::Refused { detail }) if detail.contains(named));
+            assert!(told, "{opened:?}");
+        }
     });
 }
