@@ -28,8 +28,14 @@ impl Node {
         }
         self.stopping.notify_waiters();
         let partitions = self.partitions.close();
-        self.committer.commit(partitions.clone()).await;
+        for partition in &partitions {
+            self.committer.ask(partition);
+        }
         self.committer.stop();
+        let closed_metadata = self.metadata.close().await;
+        // The tasks look out for the stop, and drop what they wait for from the bucket. Commits are never dropped: one
+        // that still ran would write beside the closing of its log.
+        self.tasks.ended().await;
         let failure = Mutex::new(None);
         for some in partitions.chunks(AT_ONCE) {
             let work = some.iter().map(|partition| {
@@ -43,9 +49,6 @@ impl Node {
             });
             join_all(work.collect()).await;
         }
-        let closed_metadata = self.metadata.close().await;
-        // They look out for the stop; what one of them was waiting for from the bucket is dropped.
-        self.tasks.ended().await;
         if let Some(error) = failure.into_inner() {
             return Err(StopError(error));
         }

@@ -275,10 +275,14 @@ impl Nemesis {
         }
     }
 
-    /// Not among them yet: a failed open, after which a crash of the process has been seen to shorten a log.
     fn some_disk_fault(&mut self) -> Fault {
-        let operation =
-            *self.random.pick(&[Operation::Read, Operation::Write, Operation::Sync, Operation::Name]);
+        let operation = *self.random.pick(&[
+            Operation::Open,
+            Operation::Read,
+            Operation::Write,
+            Operation::Sync,
+            Operation::Name,
+        ]);
         Fault {
             after: self.random.below(30),
             operations: vec![operation],

@@ -7,8 +7,9 @@ use highwater_records::Offset;
 use super::Log;
 use crate::{
     directory::{Health, Offline},
-    disk::{Disk, DiskFile, replace_file},
+    disk::{Disk, DiskFile, write_file},
     epochs::{self, LeaderEpochs},
+    name::TEMPORARY,
     segment::Segment,
 };
 
@@ -83,7 +84,7 @@ pub struct CommitDone {
     snapshots: usize,
     names: u64,
     epochs: Option<Arc<LeaderEpochs>>,
-    result: Result<(), Offline>,
+    result: Result<(), CommitError>,
 }
 
 #[derive(Debug)]
@@ -96,31 +97,53 @@ struct Plan {
     _token: Arc<()>,
 }
 
-/// A sync failed. Whatever waits for it must not be acknowledged, ever.
+/// A commit that did not happen. Whatever waits for it must not be acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(transparent)]
-pub struct CommitError(#[from] pub Offline);
+pub enum CommitError {
+    /// Report: a sync failed, so nobody knows what is on the media. A restart is needed.
+    #[error(transparent)]
+    Offline(#[from] Offline),
+    /// Commit again later: the disk refused a small file that belongs to the commit, for example because it is full. No
+    /// sync failed.
+    #[error("cannot commit: {0}")]
+    Disk(String),
+}
+
+/// What went wrong, by what it means for the directory.
+enum Failed {
+    Sync(io::Error),
+    Change(io::Error),
+}
 
 impl CommitJob {
-    /// Syncs. Blocks for as long as the disk takes; hold no lock. A failure takes the whole directory offline.
+    /// Syncs. Blocks for as long as the disk takes; hold no lock. A sync that fails takes the whole directory offline.
     pub fn run(self) -> CommitDone {
         let CommitJob { disk, directory, health, segments, snapshots, names, epochs, plan } = self;
-        let sync = || -> io::Result<()> {
+        let sync = || -> Result<(), Failed> {
             for segment in &segments {
-                segment.sync()?;
+                segment.sync().map_err(Failed::Sync)?;
             }
             for snapshot in &snapshots {
-                snapshot.sync_data()?;
+                snapshot.sync_data().map_err(Failed::Sync)?;
             }
             if let Some(epochs) = &epochs {
-                replace_file(&*disk, &directory, epochs::FILE_NAME, epochs.encode().as_bytes())?;
-            } else if names > 0 {
-                disk.sync_dir(&directory)?;
+                let temporary = directory.join(format!("{}{TEMPORARY}", epochs::FILE_NAME));
+                let file =
+                    write_file(&*disk, &temporary, epochs.encode().as_bytes()).map_err(Failed::Change)?;
+                file.sync_data().map_err(Failed::Sync)?;
+                disk.rename(&temporary, &directory.join(epochs::FILE_NAME)).map_err(Failed::Change)?;
+            }
+            if epochs.is_some() || names > 0 {
+                disk.sync_dir(&directory).map_err(Failed::Sync)?;
             }
             Ok(())
         };
-        let result =
-            health.check().and_then(|()| sync().map_err(|error| health.fail("a sync failed", &error)));
+        let result = health.check().map_err(CommitError::Offline).and_then(|()| {
+            sync().map_err(|failed| match failed {
+                Failed::Sync(error) => CommitError::Offline(health.fail("a sync failed", &error)),
+                Failed::Change(error) => CommitError::Disk(error.to_string()),
+            })
+        });
         CommitDone { plan, segments, snapshots: snapshots.len(), names, epochs, result }
     }
 }
@@ -157,7 +180,8 @@ impl Log {
     /// Notes a commit that has run. Returns the durable end: everything below it survives a power cut.
     ///
     /// # Errors
-    /// If the sync failed; the durable end has not moved and never will.
+    /// [`CommitError::Offline`] if a sync failed: the durable end has not moved and never will.
+    /// [`CommitError::Disk`] if the disk refused for now: everything is still pending.
     pub fn finish_commit(&mut self, done: CommitDone) -> Result<Offset, CommitError> {
         let CommitDone { plan, segments, snapshots, names, epochs, result } = done;
         result?;
@@ -187,7 +211,7 @@ impl Log {
     /// All three steps at once: syncs under the caller's lock. For programs with one thread.
     ///
     /// # Errors
-    /// If a sync fails, which takes the whole directory offline.
+    /// As [`Log::finish_commit`].
     pub fn commit(&mut self) -> Result<Offset, CommitError> {
         match self.begin_commit() {
             Some(job) => {

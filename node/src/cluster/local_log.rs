@@ -3,7 +3,9 @@
 use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
-use highwater_engine::{DirOptions, Log, LogConfig, LogDir, LogName, LogReader, Watermark, disk::Disk};
+use highwater_engine::{
+    CommitError, DirOptions, Log, LogConfig, LogDir, LogName, LogReader, Watermark, disk::Disk,
+};
 use highwater_env::{Env, EnvExt, Lane};
 use highwater_metadata::{
     BoxFuture, ConfirmError, Entry, EntryId, Leadership, MetadataLog, MetadataRecord, NextError,
@@ -160,12 +162,17 @@ impl Inner {
                 self.committed.notify_waiters();
                 Ok(id)
             }
-            Err(Failed::NotAppended(detail)) => {
+            Err(Failed::Refused(detail)) => {
                 tracing::error!(%detail, "the metadata log refused an entry");
                 *writer = Some(log);
                 Err(ProposeError::Busy)
             }
-            Err(Failed::NotSynced(detail)) => {
+            Err(Failed::Waiting(detail)) => {
+                tracing::error!(%detail, "an entry of the metadata log waits for room on the disk");
+                *writer = Some(log);
+                Err(ProposeError::Unknown)
+            }
+            Err(Failed::Offline(detail)) => {
                 // Nothing is known of what a failed sync covered: only a restart may look again.
                 tracing::error!(%detail, "the metadata log could not be synced: it stays closed until a restart");
                 self.published.lock().closed = true;
@@ -195,15 +202,20 @@ impl Inner {
 }
 
 enum Failed {
-    NotAppended(String),
-    NotSynced(String),
+    Refused(String),
+    /// Appended; the next commit makes it durable, and delivers it then.
+    Waiting(String),
+    Offline(String),
 }
 
 fn append_and_sync(log: &mut Log, batch: CheckedBatch, now: TimestampMs) -> Result<(), Failed> {
-    log.append(batch, LeaderEpoch(0), now).map_err(|error| Failed::NotAppended(error.to_string()))?;
+    log.append(batch, LeaderEpoch(0), now).map_err(|error| Failed::Refused(error.to_string()))?;
     if let Some(job) = log.begin_commit() {
         let done = job.run();
-        log.finish_commit(done).map_err(|error| Failed::NotSynced(error.to_string()))?;
+        log.finish_commit(done).map_err(|error| match error {
+            CommitError::Disk(detail) => Failed::Waiting(detail),
+            CommitError::Offline(offline) => Failed::Offline(offline.to_string()),
+        })?;
     }
     Ok(())
 }

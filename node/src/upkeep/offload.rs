@@ -53,7 +53,7 @@ impl Node {
     ) -> Result<(), OffloadError> {
         let mut summary = self.learn_tier(partition, tier).await?;
         // What is sealed has been written long ago; on a replicated topic nobody has synced it yet.
-        self.committer.commit(vec![partition.clone()]).await;
+        self.commit(partition).await;
         while !self.is_stopping() {
             let (mut sealed, positions, epoch) = partition
                 .with(|state| {
@@ -92,6 +92,17 @@ impl Node {
             tracing::debug!(partition = %partition.name, count, bytes, "copied to the bucket");
         }
         Ok(())
+    }
+
+    /// Syncs what the partition has appended so far, in a task of its own that a stop waits for.
+    async fn commit(&self, partition: &Arc<Partition>) {
+        let (committer, partition) = (self.committer.clone(), partition.clone());
+        let (reply, done) = tokio::sync::oneshot::channel();
+        self.tasks.spawn(&self.env, Lane::Commit, async move {
+            committer.commit(vec![partition]).await;
+            let _ = reply.send(());
+        });
+        let _ = done.await;
     }
 
     /// The partition's head, read once per opening; and, where the local log may be shorter than the bucket says,

@@ -101,7 +101,7 @@ fn a_failed_sync_takes_the_directory_offline_for_good() {
     });
     let job = log.begin_commit().unwrap();
     let done = job.run();
-    assert!(matches!(log.finish_commit(done), Err(CommitError(_))));
+    assert!(matches!(log.finish_commit(done), Err(CommitError::Offline(_))));
     assert!(dir.failed().is_some());
     assert_eq!(log.positions().durable_end, offset(1));
     assert!(matches!(log.append(batch(2, &[1]), EPOCH, NOW), Err(AppendError::Offline(_))));
@@ -123,4 +123,19 @@ fn a_log_alone_moves_its_own_watermark_by_its_durability() {
         log.commit().unwrap();
         assert_eq!(log.positions().high_watermark, offset(after));
     }
+}
+
+#[test]
+fn a_full_disk_that_refuses_the_epochs_file_is_no_failed_sync() {
+    let disk = MemoryDisk::new();
+    let (dir, mut log) = create(&disk, small());
+    log.append(batch(1, &[1]), EPOCH, NOW).unwrap();
+    let used: usize = disk.files().iter().map(|path| disk.contents(path).unwrap().len()).sum();
+    disk.set_capacity(Some(used as u64));
+    let before = log.positions().durable_end;
+    assert!(matches!(log.commit(), Err(CommitError::Disk(_))));
+    assert_eq!(log.positions().durable_end, before, "nothing counts as durable");
+    assert_eq!(dir.failed(), None, "and the directory stays in use");
+    disk.set_capacity(None);
+    assert_eq!(log.commit(), Ok(log.positions().log_end));
 }
