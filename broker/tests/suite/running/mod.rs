@@ -1,8 +1,5 @@
 //! A broker in this process on a port of its own, and ways to talk to it.
 
-// Each test file uses its part.
-#![allow(dead_code)]
-
 use bytes::Bytes;
 use highwater_broker::{Broker, BrokerOptions, client::Client};
 use highwater_records::{

@@ -1,8 +1,7 @@
 //! Every API at every version that is advertised, over TCP: each request gets the answer it should, in the
 //! version's own layout.
 
-mod running;
-
+use crate::running::{Raw, Running, one_record};
 use highwater_records::TopicId;
 use highwater_wire::{
     ErrorCode, Request, decode_response, encode_request,
@@ -12,7 +11,6 @@ use highwater_wire::{
     },
     versions::APIS,
 };
-use running::{Raw, Running, one_record};
 use std::collections::BTreeMap;
 
 /// Asks at `version` and decodes what comes.

@@ -1,7 +1,5 @@
 //! `highwater serve` as a real process.
 
-mod process;
-
 use std::{
     fs,
     io::{Read, Write},
@@ -9,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use crate::process::Process;
 use highwater_broker::client::{Client, ClientError};
 use highwater_records::{
     Offset, TimestampMs,
@@ -16,7 +15,6 @@ use highwater_records::{
     compression::Codec,
 };
 use highwater_wire::ErrorCode;
-use process::Process;
 use rustix::process::Signal;
 
 fn batch(values: &[&str]) -> bytes::Bytes {

@@ -265,6 +265,6 @@ fn broker_keys_are_found_by_every_name() {
 
 #[test]
 fn the_page_is_the_one_in_docs() {
-    let page = include_str!("../../docs/configuration.md");
+    let page = include_str!("../../../docs/configuration.md");
     assert!(page == documentation(), "write docs/configuration.md again, as its first lines say");
 }

@@ -1,7 +1,6 @@
 //! Requests that wait, requests that nobody waits for, and the order of answers.
 
-mod running;
-
+use crate::running::{Raw, Running, one_record};
 use bytes::Bytes;
 use highwater_records::{
     Offset, TimestampMs,
@@ -16,7 +15,6 @@ use highwater_wire::{
         produce::{PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData},
     },
 };
-use running::{Raw, Running, one_record};
 use std::time::Duration;
 
 fn produce(topic: &str, acks: i16, records: Bytes) -> ProduceRequest {

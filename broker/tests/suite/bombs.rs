@@ -1,7 +1,6 @@
 //! Batches that are small and would be huge: alone in their process, since it is the process that is measured.
 
-mod running;
-
+use crate::running::{Raw, Running};
 use bytes::Bytes;
 use highwater_records::{
     Offset, TimestampMs,
@@ -9,7 +8,6 @@ use highwater_records::{
     compression::Codec,
 };
 use highwater_wire::ErrorCode;
-use running::{Raw, Running};
 
 const INFLATED_BYTES: usize = 64 << 20;
 

@@ -1,8 +1,7 @@
 //! Frames that no client would send: each gets an error or the end of its connection, costs little memory, and
 //! nobody else notices.
 
-mod running;
-
+use crate::running::{Raw, Running, one_record};
 use bytes::Bytes;
 use highwater_wire::{
     ErrorCode, Message, decode_response, encode_request,
@@ -12,7 +11,6 @@ use highwater_wire::{
     },
     versions,
 };
-use running::{Raw, Running, one_record};
 
 /// The start of a request: API, version, correlation id, and null for the client id.
 fn header(api_key: i16, version: i16) -> Vec<u8> {

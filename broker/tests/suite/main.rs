@@ -1,0 +1,12 @@
+//! The broker as its users meet it: as a process, over sockets, inside a program. One binary, because each one links the
+//! whole broker.
+
+mod bombs;
+mod demo;
+mod every_version;
+mod hostile;
+mod in_process;
+mod process;
+mod running;
+mod serve;
+mod waiting;

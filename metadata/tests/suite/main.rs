@@ -1,0 +1,6 @@
+//! Codec, image, decisions and configuration, from outside.
+
+mod codec;
+mod config;
+mod creation;
+mod image;
