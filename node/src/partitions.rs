@@ -14,7 +14,7 @@ use highwater_metadata::{
 use highwater_records::{
     BrokerId, PartitionIndex, TimestampMs, TopicId, TopicIdPartition, batch::TimestampType,
 };
-use highwater_replication::{Leader, LeaderStart, LocalPositions};
+use highwater_replication::{Leader, LeaderStart, LocalPositions, Moment};
 use highwater_tiering::Tier;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -179,10 +179,12 @@ impl Partitions {
             leader_epoch: image.leader_epoch(assigned),
             replicas: assigned.replicas.clone(),
             isr: assigned.isr.clone(),
+            partition_epoch: assigned.partition_epoch,
             min_isr: config.min_insync_replicas,
             durability: config.durability,
             high_watermark: positions.high_watermark,
             positions: LocalPositions { log_end: positions.log_end, durable_end: positions.durable_end },
+            now: Moment(self.env.now().as_nanos() / 1_000_000),
         });
         let tier = match (&self.tier, config.remote_storage) {
             (Some(tier), true) => Some(tier.partition(id, &topic.name, 0)),

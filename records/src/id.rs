@@ -148,6 +148,16 @@ impl fmt::Display for LeaderEpoch {
     }
 }
 
+/// One registration of a broker; grows with each, so that a former life of the same broker can be told apart (KIP-903).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct BrokerEpoch(pub u64);
+
+impl fmt::Display for BrokerEpoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
 /// Identity of an idempotent or transactional producer session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProducerId(pub u64);

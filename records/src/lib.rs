@@ -12,6 +12,7 @@ pub mod primitive;
 
 pub use durability::{Durability, UnknownDurability};
 pub use id::{
-    BrokerId, LeaderEpoch, PartitionIndex, ProducerEpoch, ProducerId, Sequence, TopicId, TopicIdPartition,
+    BrokerEpoch, BrokerId, LeaderEpoch, PartitionIndex, ProducerEpoch, ProducerId, Sequence, TopicId,
+    TopicIdPartition,
 };
 pub use offset::{Offset, OffsetOutOfRange, TimestampMs};

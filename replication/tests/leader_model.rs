@@ -1,7 +1,9 @@
 //! Random reports to a leader, compared with the rule written down plainly.
 
-use highwater_records::{BrokerId, LeaderEpoch, Offset};
-use highwater_replication::{AckState, Acks, Durability, Leader, LeaderStart, LocalPositions};
+use highwater_records::{BrokerEpoch, BrokerId, LeaderEpoch, Offset};
+use highwater_replication::{
+    AckState, Acks, Durability, FetchOutcome, FollowerFetch, Leader, LeaderStart, LocalPositions, Moment,
+};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -39,8 +41,10 @@ proptest! {
             isr: (0..in_sync as u32).map(BrokerId).collect(),
             min_isr,
             durability,
+            partition_epoch: 0,
             high_watermark: Offset::ZERO,
             positions: LocalPositions::default(),
+            now: Moment(0),
         });
         let mut min_isr = min_isr;
         let mut log_end = [0u64; 3];
@@ -51,12 +55,36 @@ proptest! {
             let advanced = match step {
                 Step::Report { replica, log_end: end, unsynced } => {
                     let synced_to = end.saturating_sub(unsynced);
-                    if let Some(known) = log_end.get_mut(replica as usize) {
+                    let positions = LocalPositions { log_end: offset(end), durable_end: offset(synced_to) };
+                    // What a follower has beyond the leader's log is nothing the leader could count.
+                    let counts = replica < 3 && (replica == 0 || end <= log_end[0]);
+                    if counts {
+                        let known = &mut log_end[replica as usize];
                         *known = end.max(*known);
                         durable[replica as usize] = durable[replica as usize].max(synced_to);
                     }
-                    let positions = LocalPositions { log_end: offset(end), durable_end: offset(synced_to) };
-                    leader.on_replica(BrokerId(replica), positions)
+                    if replica == 0 {
+                        leader.on_local(positions)
+                    } else {
+                        let fetch = FollowerFetch {
+                            replica: BrokerId(replica),
+                            broker_epoch: BrokerEpoch(1),
+                            leader_epoch: LeaderEpoch(0),
+                            positions,
+                            last_epoch: None,
+                            eligible: false,
+                        };
+                        match leader.on_fetch(fetch, Offset::ZERO, Moment(0), |_| None) {
+                            Ok(FetchOutcome::Counted { watermark, .. }) => {
+                                prop_assert!(counts);
+                                watermark
+                            }
+                            _ => {
+                                prop_assert!(!counts);
+                                None
+                            }
+                        }
+                    }
                 }
                 Step::MinIsr(value) => {
                     min_isr = value;
