@@ -55,6 +55,7 @@ pub struct Node {
     pub(crate) broker: BrokerId,
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) metadata: Arc<LocalMetadataLog>,
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) directory: Arc<LogDir>,
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) committer: Arc<Committer>,

@@ -62,6 +62,8 @@ struct Open {
     topics: BTreeMap<TopicId, Arc<TopicCounters>>,
     /// Topics that were created by this process, so that nothing of them can have been lost or copied before.
     created: BTreeSet<TopicId>,
+    /// Partitions that this process added to older topics: the same holds for them.
+    grown: BTreeSet<TopicIdPartition>,
     /// Partitions whose head must be read before they take appends.
     unknown: Vec<Arc<Partition>>,
     closed: bool,
@@ -191,7 +193,10 @@ impl Partitions {
             _ => None,
         };
         // A log that was stopped cleanly is complete. Any other one may be shorter than what the bucket holds.
-        let is_new = self.open.lock().created.contains(&topic.id);
+        let is_new = {
+            let open = self.open.lock();
+            open.created.contains(&topic.id) || open.grown.contains(&id)
+        };
         let tier_known = tier.is_none() || (self.clean_start && found) || is_new;
         let counters = self.topic_counters(id.topic_id);
         let state = State::new(log, leader, tier_known, is_new);
@@ -201,6 +206,12 @@ impl Partitions {
     /// Remembers that a topic was created by this process.
     pub(crate) fn created(&self, id: TopicId) {
         self.open.lock().created.insert(id);
+    }
+
+    /// Remembers that partitions of a topic were added by this process.
+    pub(crate) fn grown(&self, id: TopicId, added: impl Iterator<Item = PartitionIndex>) {
+        let added = added.map(|partition| TopicIdPartition { topic_id: id, partition });
+        self.open.lock().grown.extend(added);
     }
 
     async fn open_log(
@@ -266,6 +277,7 @@ impl Partitions {
         let mut open = self.open.lock();
         open.topics.remove(&id);
         open.created.remove(&id);
+        open.grown.retain(|grown| grown.topic_id != id);
         let ids: Vec<_> = open.partitions.keys().filter(|key| key.topic_id == id).copied().collect();
         ids.into_iter().filter_map(|id| open.partitions.remove(&id)).collect()
     }

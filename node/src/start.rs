@@ -110,6 +110,7 @@ impl Started {
             broker,
             cluster,
             metadata,
+            disk,
             directory,
             partitions: Arc::new(partitions),
             tier,

@@ -119,7 +119,7 @@ impl Node {
         Ok(self.created(topic, id))
     }
 
-    async fn create_log(&self, image: &Image, topic: &Arc<Topic>, index: PartitionIndex) {
+    pub(crate) async fn create_log(&self, image: &Image, topic: &Arc<Topic>, index: PartitionIndex) {
         if let Err(error) = self.partitions.get(image, topic, index).await {
             // The topic exists all the same; whoever uses the partition next tries again and is told.
             tracing::warn!(topic = %topic.name, partition = %index, %error, "its log cannot be created now");

@@ -72,6 +72,8 @@ pub enum Kind {
     Int32,
     /// Eight bytes.
     Int64,
+    /// Eight bytes, with a fraction.
+    Float64,
     /// Sixteen bytes.
     Uuid,
     /// UTF-8 with a length before it.

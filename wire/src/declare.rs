@@ -68,6 +68,7 @@ macro_rules! declare {
     };
     ($(#[$meta:meta])* struct $name:ident { $($fields:tt)* } $($rest:tt)*) => {
         declare_struct! { $(#[$meta])* $name { $($fields)* } }
+        impl $crate::value::Struct for $name {}
         declare! { $($rest)* }
     };
 }

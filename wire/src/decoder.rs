@@ -55,6 +55,12 @@ pub enum DecodeError {
         /// The size that was announced, in bytes.
         size: usize,
     },
+    /// A number with a fraction that is infinite or none at all.
+    #[error("{field}: not a finite number")]
+    NotFinite {
+        /// The innermost field.
+        field: &'static str,
+    },
     /// Bytes are left after the message.
     #[error("{count} bytes are left after the message")]
     Trailing {
@@ -79,6 +85,7 @@ impl DecodeError {
             | DecodeError::Null { field }
             | DecodeError::StringTooLong { field, .. }
             | DecodeError::ArrayTooLarge { field, .. }
+            | DecodeError::NotFinite { field }
                 if field.is_empty() =>
             {
                 *field = name;

@@ -131,6 +131,12 @@ impl Encoder {
         if self.flexible { self.uvarint(0) } else { self.put_i32(-1) }
     }
 
+    /// Null in place of a struct.
+    pub(crate) fn null_struct(&mut self, nullable: bool) {
+        self.check_null(nullable);
+        self.put_i8(-1);
+    }
+
     fn check_null(&mut self, nullable: bool) {
         if !nullable {
             self.error.get_or_insert(EncodeError::Null { message: self.message, version: self.version });

@@ -105,6 +105,24 @@ impl Value for bool {
     }
 }
 
+impl Value for f64 {
+    const KIND: Kind = Kind::Float64;
+
+    fn decode(decoder: &mut Decoder<'_>, _nullable: bool) -> Result<f64, DecodeError> {
+        let number = f64::from_bits(decoder.reader().u64()?);
+        if number.is_finite() { Ok(number) } else { Err(DecodeError::NotFinite { field: "" }) }
+    }
+
+    fn encode(&self, encoder: &mut Encoder, _nullable: bool) {
+        encoder.put_slice(&self.to_bits().to_be_bytes());
+    }
+
+    #[cfg(any(test, feature = "sample"))]
+    fn sample(sampler: &mut crate::sample::Sampler<'_>, _nullable: bool) -> f64 {
+        sampler.integer() as f64
+    }
+}
+
 impl Value for TopicId {
     const KIND: Kind = Kind::Uuid;
 
@@ -224,4 +242,38 @@ nullable! {
     [] String, Kind::String, |decoder| decoder.string(), |encoder, nullable| encoder.string(None, nullable);
     [] Bytes, Kind::Bytes, |decoder| decoder.bytes(), Encoder::null;
     [T: Value] Vec<T>, Kind::Array(&T::KIND), elements, Encoder::null;
+}
+
+/// Marks what is declared as `struct`: it can be null with a byte of its own in front, -1 for null and 1 otherwise.
+pub trait Struct: Value {}
+
+impl<T: Struct> Value for Option<T> {
+    const KIND: Kind = T::KIND;
+
+    fn decode(decoder: &mut Decoder<'_>, nullable: bool) -> Result<Self, DecodeError> {
+        if !nullable {
+            return T::decode(decoder, false).map(Some);
+        }
+        match decoder.reader().i8()? {
+            ..0 => Ok(None),
+            0.. => T::decode(decoder, false).map(Some),
+        }
+    }
+
+    fn encode(&self, encoder: &mut Encoder, nullable: bool) {
+        match self {
+            Some(value) => {
+                if nullable {
+                    encoder.put_i8(1);
+                }
+                value.encode(encoder, false);
+            }
+            None => encoder.null_struct(nullable),
+        }
+    }
+
+    #[cfg(any(test, feature = "sample"))]
+    fn sample(sampler: &mut crate::sample::Sampler<'_>, nullable: bool) -> Self {
+        if nullable && sampler.integer() & 3 == 0 { None } else { Some(T::sample(sampler, false)) }
+    }
 }

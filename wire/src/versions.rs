@@ -74,11 +74,25 @@ apis! {
         "versions below 2 are gone in Kafka 4; 7 answers with topic ids";
     delete_topics::DeleteTopicsRequest 1-6,
         "version 0 is gone in Kafka 4; 6 deletes by topic id";
+    delete_records::DeleteRecordsRequest 0-2,
+        "all there are";
     init_producer_id::InitProducerIdRequest 0-6,
         "for idempotent producers; 6 adds two-phase commit, which is refused like every transactional id";
+    offset_for_leader_epoch::OffsetForLeaderEpochRequest 2-4,
+        "versions below 2 are gone in Kafka 4; 4 is flexible";
     describe_configs::DescribeConfigsRequest 1-4,
         "version 0 is gone in Kafka 4; 4 is flexible";
+    describe_log_dirs::DescribeLogDirsRequest 1-5,
+        "version 0 is gone in Kafka 4; 5 tells of directories that take no new logs";
+    create_partitions::CreatePartitionsRequest 0-3,
+        "all there are";
     describe_cluster::DescribeClusterRequest 0-2,
+        "all there are";
+    describe_producers::DescribeProducersRequest 0-0,
+        "all there are";
+    list_config_resources::ListConfigResourcesRequest 0-1,
+        "0 lists subscriptions to client metrics only, of which there are none";
+    describe_topic_partitions::DescribeTopicPartitionsRequest 0-0,
         "all there are";
 }
 

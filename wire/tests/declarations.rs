@@ -51,7 +51,7 @@ fn compare_fields(path: &str, ours: &[Field], kafka: &Json, differences: &mut Ve
     let kafkas = kafka.array("fields");
     let names = |list: Vec<String>| list.join(", ");
     let (our_names, kafka_names) = (
-        names(ours.iter().map(|field| field.name.to_owned()).collect()),
+        names(ours.iter().map(|field| field.name.trim_start_matches("r#").to_owned()).collect()),
         names(kafkas.iter().map(|field| snake_case(&field.text("name"))).collect()),
     );
     if our_names != kafka_names {
@@ -104,6 +104,7 @@ fn type_name(kind: Kind) -> Option<&'static [&'static str]> {
         Kind::Uint16 => &["uint16"],
         Kind::Int32 => &["int32"],
         Kind::Int64 => &["int64"],
+        Kind::Float64 => &["float64"],
         Kind::Uuid => &["uuid"],
         Kind::String => &["string"],
         Kind::Bytes => &["records", "bytes"],
@@ -117,12 +118,15 @@ fn our_default(field: &Field) -> String {
     let nullable = field.nullable.min <= field.nullable.max;
     match (field.default.replace(' ', "").as_str(), field.kind) {
         ("", Kind::Bool) => "false".to_owned(),
-        ("", Kind::Int8 | Kind::Int16 | Kind::Uint16 | Kind::Int32 | Kind::Int64) => "0".to_owned(),
+        ("", Kind::Int8 | Kind::Int16 | Kind::Uint16 | Kind::Int32 | Kind::Int64 | Kind::Float64) => {
+            "0".to_owned()
+        }
         ("", _) if nullable => "null or empty".to_owned(),
         ("" | "TopicId::ZERO", _) => "empty".to_owned(),
         ("i32::MAX", _) => i32::MAX.to_string(),
         ("i32::MIN", _) => i32::MIN.to_string(),
         ("i64::MAX", _) => i64::MAX.to_string(),
+        ("false", Kind::Bool) => "false".to_owned(),
         (other, _) => other.to_owned(),
     }
 }
@@ -131,7 +135,7 @@ fn kafka_default(field: &Json) -> String {
     let nullable = field.get("nullableVersions").is_some();
     match (field.text_or("default", "").as_str(), field.text("type").as_str()) {
         ("", "bool") => "false".to_owned(),
-        ("", "int8" | "int16" | "uint16" | "int32" | "int64") => "0".to_owned(),
+        ("", "int8" | "int16" | "uint16" | "int32" | "int64" | "float64") => "0".to_owned(),
         ("null" | "", _) if nullable => "null or empty".to_owned(),
         ("", _) => "empty".to_owned(),
         ("0x7fffffff", _) => i32::MAX.to_string(),

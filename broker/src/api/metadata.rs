@@ -116,7 +116,7 @@ fn brokers(image: &Image) -> Vec<MetadataResponseBroker> {
     reachable.collect()
 }
 
-fn describe(image: &Image, topic: &Topic) -> MetadataResponseTopic {
+pub(super) fn describe(image: &Image, topic: &Topic) -> MetadataResponseTopic {
     let ids = |brokers: &[highwater_records::BrokerId]| brokers.iter().map(|id| id.0.cast_signed()).collect();
     let partitions = topic.numbered().map(|(index, partition)| MetadataResponsePartition {
         error_code: match partition.leader {

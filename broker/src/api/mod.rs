@@ -4,28 +4,43 @@
 //! only what the protocol adds: sentinels, error codes, and how a connection ends that sends what it should not.
 
 mod api_versions;
+mod create_partitions;
 mod create_topics;
+mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_log_dirs;
+mod describe_producers;
+mod describe_topic_partitions;
 mod fetch;
 mod find_coordinator;
 mod init_producer_id;
+mod list_config_resources;
 mod list_offsets;
 mod metadata;
+mod offset_for_leader_epoch;
 mod produce;
 
 use crate::server::{Handler, Peer, Reply, Step};
 use bytes::Bytes;
-use highwater_node::{Node, request::Caller};
+use highwater_node::{
+    Node,
+    request::{Caller, PartitionError},
+};
 use highwater_wire::{
-    DecodeError, Message, Request, RequestHeader, RequestStart, encode_response,
+    DecodeError, ErrorCode, Message, Request, RequestHeader, RequestStart, encode_response,
     messages::{
-        api_versions::ApiVersionsRequest, create_topics::CreateTopicsRequest,
+        api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest,
+        create_topics::CreateTopicsRequest, delete_records::DeleteRecordsRequest,
         delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest,
-        describe_configs::DescribeConfigsRequest, fetch::FetchRequest,
+        describe_configs::DescribeConfigsRequest, describe_log_dirs::DescribeLogDirsRequest,
+        describe_producers::DescribeProducersRequest,
+        describe_topic_partitions::DescribeTopicPartitionsRequest, fetch::FetchRequest,
         find_coordinator::FindCoordinatorRequest, init_producer_id::InitProducerIdRequest,
-        list_offsets::ListOffsetsRequest, metadata::MetadataRequest, produce::ProduceRequest,
+        list_config_resources::ListConfigResourcesRequest, list_offsets::ListOffsetsRequest,
+        metadata::MetadataRequest, offset_for_leader_epoch::OffsetForLeaderEpochRequest,
+        produce::ProduceRequest,
     },
     versions,
 };
@@ -74,6 +89,17 @@ impl Api {
             DeleteTopicsRequest::KEY => Step::Now(delete_topics::answer(call.decode()?).await),
             InitProducerIdRequest::KEY => Step::Now(init_producer_id::answer(call.decode()?).await),
             DescribeConfigsRequest::KEY => Step::Now(describe_configs::answer(call.decode()?)),
+            DeleteRecordsRequest::KEY => Step::Now(delete_records::answer(call.decode()?).await),
+            OffsetForLeaderEpochRequest::KEY => {
+                Step::Now(offset_for_leader_epoch::answer(call.decode()?).await)
+            }
+            DescribeLogDirsRequest::KEY => Step::Now(describe_log_dirs::answer(call.decode()?).await),
+            CreatePartitionsRequest::KEY => Step::Now(create_partitions::answer(call.decode()?).await),
+            DescribeProducersRequest::KEY => Step::Now(describe_producers::answer(call.decode()?).await),
+            ListConfigResourcesRequest::KEY => Step::Now(list_config_resources::answer(call.decode()?)),
+            DescribeTopicPartitionsRequest::KEY => {
+                Step::Now(describe_topic_partitions::answer(call.decode()?))
+            }
             DescribeClusterRequest::KEY => Step::Now(describe_cluster::answer(call.decode()?)),
             unanswered => return Err(Refused::UnknownApi(unanswered)),
         })
@@ -143,6 +169,22 @@ fn reply<M: Message>(start: RequestStart, response: &M) -> Reply {
             // A mistake of ours; the client can only be told by the end of its connection.
             tracing::error!("response cannot be encoded: {error}");
             Reply::Close
+        }
+    }
+}
+
+/// Kafka's code for what a partition did not do.
+fn partition_error(error: &PartitionError) -> ErrorCode {
+    match error {
+        PartitionError::UnknownTopicOrPartition => ErrorCode::UnknownTopicOrPartition,
+        PartitionError::NotLeader => ErrorCode::NotLeaderOrFollower,
+        PartitionError::FencedLeaderEpoch { .. } => ErrorCode::FencedLeaderEpoch,
+        PartitionError::UnknownLeaderEpoch { .. } => ErrorCode::UnknownLeaderEpoch,
+        PartitionError::OffsetOutOfRange(_) => ErrorCode::OffsetOutOfRange,
+        PartitionError::Policy(_) => ErrorCode::PolicyViolation,
+        PartitionError::Storage(detail) => {
+            tracing::warn!("partition: {detail}");
+            ErrorCode::KafkaStorageError
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Every API at every version that is advertised, over TCP: each request gets the answer it should, in the
 //! version's own layout.
 
-use crate::running::{Raw, Running, one_record};
+use crate::running::{Raw, Running, ask, one_record, served};
 use highwater_records::TopicId;
 use highwater_wire::{
-    ErrorCode, Request, decode_response, encode_request,
+    ErrorCode,
     messages::{
         api_versions::*, create_topics::*, delete_topics::*, describe_cluster::*, describe_configs::*, fetch,
         find_coordinator::*, init_producer_id::*, list_offsets::*, metadata::*, produce,
@@ -12,22 +12,6 @@ use highwater_wire::{
     versions::APIS,
 };
 use std::collections::BTreeMap;
-
-/// Asks at `version` and decodes what comes.
-async fn ask<R: Request>(raw: &mut Raw, version: i16, request: &R) -> R::Response {
-    let name = R::DECLARATION.name;
-    raw.write(&encode_request(request, version, 1234, Some("test")).unwrap().to_bytes()).await;
-    let frame = raw.read().await.unwrap_or_else(|| panic!("{name} {version}: connection closed"));
-    let (correlation_id, response) =
-        decode_response(&frame, version).unwrap_or_else(|error| panic!("{name} {version}: {error}"));
-    assert_eq!(correlation_id, 1234);
-    response
-}
-
-fn served<R: Request>() -> impl Iterator<Item = i16> {
-    let api = APIS.iter().find(|api| api.key() == R::KEY).expect("served");
-    api.served.min..=api.served.max
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_table_is_what_is_told() {

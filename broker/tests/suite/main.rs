@@ -1,6 +1,7 @@
 //! The broker as its users meet it: as a process, over sockets, inside a program. One binary, because each one links the
 //! whole broker.
 
+mod admin;
 mod bombs;
 mod demo;
 mod every_version;

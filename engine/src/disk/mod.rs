@@ -52,6 +52,21 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// # Errors
     /// `WouldBlock` when another process, or another holder in this one, has it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>>;
+
+    /// What there is room for on the file system that holds `path`; `Ok(None)` from a form that has no bounds.
+    fn space(&self, path: &Path) -> io::Result<Option<Space>> {
+        let _ = path;
+        Ok(None)
+    }
+}
+
+/// Room on a file system, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// All there is.
+    pub total: u64,
+    /// What this process may still use.
+    pub usable: u64,
 }
 
 /// How [`Disk::open`] opens a file. Writable forms can be read too.

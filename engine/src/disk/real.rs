@@ -24,7 +24,7 @@ use rustix::{
     io::{Errno, ReadWriteFlags},
 };
 
-use super::{DirEntry, Disk, DiskFile, DiskLock, Open};
+use super::{DirEntry, Disk, DiskFile, DiskLock, Open, Space};
 
 /// The real file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -84,6 +84,12 @@ impl Disk for RealDisk {
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
         RealLock::take(path).map(|lock| Box::new(lock) as Box<dyn DiskLock>)
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Option<Space>> {
+        let found = rustix::fs::statvfs(path)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Ok(Some(Space { total: bytes(found.f_blocks), usable: bytes(found.f_bavail) }))
     }
 }
 

@@ -177,11 +177,13 @@ fn place(
     let Some(factor) = fitting else {
         return Err(CreateTopicError::InvalidReplicationFactor { wanted, brokers: brokers.len() });
     };
+    Ok((0..partitions as usize).map(|partition| spread(&brokers, id, partition, factor)).collect())
+}
+
+/// The replicas of one partition: `factor` of `brokers`, which are not fewer.
+pub(super) fn spread(brokers: &[BrokerId], id: TopicId, partition: usize, factor: usize) -> Vec<BrokerId> {
     let first = usize::from(id.as_bytes()[15]);
-    let replicas_of = |partition: usize| {
-        brokers.iter().copied().cycle().skip((first + partition) % brokers.len()).take(factor).collect()
-    };
-    Ok((0..partitions as usize).map(replicas_of).collect())
+    brokers.iter().copied().cycle().skip((first + partition) % brokers.len()).take(factor).collect()
 }
 
 fn assigned(image: &Image, wish: &CreateTopic) -> Result<Vec<Vec<BrokerId>>, CreateTopicError> {

@@ -6,6 +6,7 @@
 
 mod cluster;
 mod creation;
+mod growth;
 mod producer;
 mod topic;
 
@@ -14,5 +15,6 @@ pub use creation::{
     CreateTopic, CreateTopicError, InvalidTopicName, NAME_LENGTH_MAX, PARTITIONS_MAX, check_topic_name,
     create_topic,
 };
+pub use growth::{CreatePartitions, CreatePartitionsError, create_partitions};
 pub use producer::{PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock, ProducerIdsExhausted, allocate_producer_ids};
 pub use topic::{UnknownTopic, delete_topic, purge_topic};

@@ -3,4 +3,5 @@
 mod codec;
 mod config;
 mod creation;
+mod growth;
 mod image;

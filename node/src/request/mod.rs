@@ -4,11 +4,16 @@
 
 mod fetch;
 mod list_offsets;
+mod partitions;
 mod produce;
 mod topics;
 
 pub use fetch::{Fetch, FetchError, FetchPartition, Fetched, FetchedPartition, Isolation};
 pub use list_offsets::{ListOffset, ListOffsetsError, ListedOffset, OffsetSpec};
+pub use partitions::{
+    ActiveProducer, CreatePartitionsError, EpochEnd, EpochQuestion, LogDirectory, LogSize, OfPartition,
+    PartitionError,
+};
 pub use produce::{InitProducerIdError, Produce, ProduceError, ProducePartition, Produced, RecordError};
 pub use topics::{
     ConfigEntry, CreateTopic, CreateTopicError, CreatedTopic, DeleteTopicError, DeletedTopic,

@@ -6,16 +6,27 @@
 // The guide, not we, says what a field means; a doc comment per field would repeat its name.
 #![allow(missing_docs)]
 
+pub mod alter_client_quotas;
+pub mod alter_configs;
 pub mod api_versions;
+pub mod create_partitions;
 pub mod create_topics;
+pub mod delete_records;
 pub mod delete_topics;
+pub mod describe_client_quotas;
 pub mod describe_cluster;
 pub mod describe_configs;
+pub mod describe_log_dirs;
+pub mod describe_producers;
+pub mod describe_topic_partitions;
 pub mod fetch;
 pub mod find_coordinator;
+pub mod incremental_alter_configs;
 pub mod init_producer_id;
+pub mod list_config_resources;
 pub mod list_offsets;
 pub mod metadata;
+pub mod offset_for_leader_epoch;
 pub mod produce;
 
 /// Calls another macro with the types of all messages, each as a path below [`messages`](crate::messages).
@@ -34,6 +45,17 @@ macro_rules! for_each_message {
             delete_topics::DeleteTopicsRequest, delete_topics::DeleteTopicsResponse,
             init_producer_id::InitProducerIdRequest, init_producer_id::InitProducerIdResponse,
             describe_configs::DescribeConfigsRequest, describe_configs::DescribeConfigsResponse,
+            offset_for_leader_epoch::OffsetForLeaderEpochRequest, offset_for_leader_epoch::OffsetForLeaderEpochResponse,
+            alter_configs::AlterConfigsRequest, alter_configs::AlterConfigsResponse,
+            incremental_alter_configs::IncrementalAlterConfigsRequest, incremental_alter_configs::IncrementalAlterConfigsResponse,
+            describe_log_dirs::DescribeLogDirsRequest, describe_log_dirs::DescribeLogDirsResponse,
+            create_partitions::CreatePartitionsRequest, create_partitions::CreatePartitionsResponse,
+            delete_records::DeleteRecordsRequest, delete_records::DeleteRecordsResponse,
+            describe_client_quotas::DescribeClientQuotasRequest, describe_client_quotas::DescribeClientQuotasResponse,
+            alter_client_quotas::AlterClientQuotasRequest, alter_client_quotas::AlterClientQuotasResponse,
+            describe_producers::DescribeProducersRequest, describe_producers::DescribeProducersResponse,
+            describe_topic_partitions::DescribeTopicPartitionsRequest, describe_topic_partitions::DescribeTopicPartitionsResponse,
+            list_config_resources::ListConfigResourcesRequest, list_config_resources::ListConfigResourcesResponse,
             describe_cluster::DescribeClusterRequest, describe_cluster::DescribeClusterResponse,
         }
     };

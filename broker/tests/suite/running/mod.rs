@@ -8,8 +8,9 @@ use highwater_records::{
     compression::Codec,
 };
 use highwater_wire::{
-    ErrorCode, decode_response, encode_request,
+    ErrorCode, Request, decode_response, encode_request,
     messages::produce::{PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData},
+    versions::APIS,
 };
 use std::{net::SocketAddr, time::Duration};
 use tempfile::TempDir;
@@ -117,4 +118,21 @@ pub(crate) fn one_record(key: &[u8], value: &[u8]) -> Bytes {
         .push(Record { timestamp: TimestampMs(1_000), key: Some(key), value: Some(value), headers: &[] })
         .unwrap();
     builder.build(Offset::ZERO, None).unwrap()
+}
+
+/// Asks at `version` and decodes what comes.
+pub(crate) async fn ask<R: Request>(raw: &mut Raw, version: i16, request: &R) -> R::Response {
+    let name = R::DECLARATION.name;
+    raw.write(&encode_request(request, version, 1234, Some("test")).unwrap().to_bytes()).await;
+    let frame = raw.read().await.unwrap_or_else(|| panic!("{name} {version}: connection closed"));
+    let (correlation_id, response) =
+        decode_response(&frame, version).unwrap_or_else(|error| panic!("{name} {version}: {error}"));
+    assert_eq!(correlation_id, 1234);
+    response
+}
+
+/// The versions of an API that are answered.
+pub(crate) fn served<R: Request>() -> impl Iterator<Item = i16> {
+    let api = APIS.iter().find(|api| api.key() == R::KEY).expect("served");
+    api.served.min..=api.served.max
 }
