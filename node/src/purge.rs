@@ -10,10 +10,7 @@ use highwater_env::{EnvExt, Lane};
 use highwater_metadata::{Topic, config::TopicConfig, decide};
 use highwater_records::{PartitionIndex, TopicIdPartition};
 
-use crate::{
-    Node,
-    upkeep::{HISTORY_RETENTION_MS, OffloadError},
-};
+use crate::{Node, upkeep::OffloadError};
 
 impl Node {
     /// Goes on with every deleted topic.
@@ -68,7 +65,8 @@ impl Node {
                 let tier = tier.partition(id, &topic.name, 0);
                 let epoch = self.image().leader_epoch(partition);
                 tier.delete(epoch).await?;
-                nothing_left &= tier.collect(epoch, self.wall().0, HISTORY_RETENTION_MS).await?.forgotten;
+                nothing_left &=
+                    tier.collect(epoch, self.wall().0, self.config.history_retention_ms).await?.forgotten;
             }
         }
         Ok(nothing_left)

@@ -8,7 +8,7 @@ use std::{
 
 use highwater_records::{Offset, TimestampMs};
 
-use super::{Log, OpenLogError, commit::Pending, epochs::load_epochs};
+use super::{ChangeError, Log, OpenLogError, commit::Pending, epochs::load_epochs};
 use crate::{
     config::LogConfig,
     directory::{EntryState, LogDir, LogEntry},
@@ -128,6 +128,18 @@ fn recover(
         state.dirty = true;
         state.recovery_point =
             Some(state.recovery_point.unwrap_or(positions.recovery_point).min(positions.durable_end));
+    }
+    if let Some(start) = state.log_start.filter(|start| *start > positions.log_end) {
+        // The start was written down, what lay behind it was not: all that is left had been deleted. Offsets below the
+        // start must not be given out again.
+        report.notes.push(format!(
+            "the log ends at {}, below its start: it begins again, empty, at {start}",
+            positions.log_end
+        ));
+        log.truncate_fully_and_start_at(start).map_err(|error| match error {
+            ChangeError::Disk(error) => error,
+            other => io::Error::other(other.to_string()),
+        })?;
     }
     log.follow_own_watermark();
     log.publish();

@@ -91,7 +91,7 @@ impl Log {
 
     /// Of a tiered log that ends below what the bucket has: drops everything and begins again, empty, at `offset`, with
     /// what the bucket knows: where the log starts (at or below `offset`), the leader epochs and the producers as of
-    /// `offset` (Kafka's snapshot). Waits for syncs.
+    /// `offset` (Kafka's snapshot; `None` where it is not known, so that every producer begins anew). Waits for syncs.
     ///
     /// # Errors
     /// `OutOfRange` if `log_start` is above `offset`; `Disk` with `InvalidData`, the log as it was, if the snapshot or
@@ -101,19 +101,23 @@ impl Log {
         offset: Offset,
         log_start: Offset,
         epochs: &[EpochStart],
-        producer_snapshot: &[u8],
+        producer_snapshot: Option<&[u8]>,
         now: TimestampMs,
     ) -> Result<(), ChangeError> {
         if log_start > offset {
             return Err(ChangeError::OutOfRange { asked: log_start, low: Offset::ZERO, high: offset });
         }
         let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
-        let producers =
-            decode_kafka(producer_snapshot, now).map_err(|damaged| invalid(&damaged.to_string()))?;
+        let producers = producer_snapshot
+            .map(|snapshot| decode_kafka(snapshot, now))
+            .transpose()
+            .map_err(|damaged| invalid(&damaged.to_string()))?;
         let epochs =
             LeaderEpochs::from_entries(epochs, offset).ok_or_else(|| invalid("leader epochs do not grow"))?;
         self.truncate_fully_and_start_at(offset)?;
-        self.producers = producers;
+        if let Some(producers) = producers {
+            self.producers = producers;
+        }
         self.epochs = Arc::new(epochs);
         self.epochs_dirty = true;
         self.positions.log_start = log_start;

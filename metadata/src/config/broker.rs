@@ -42,6 +42,8 @@ pub struct BrokerConfig {
     pub auto_create_topics: bool,
     /// `delete.topic.enable`.
     pub delete_topic: bool,
+    /// `remote.history.retention.ms`.
+    pub history_retention_ms: u64,
     /// `log.retention.check.interval.ms`.
     pub retention_check_interval_ms: u64,
     /// `log.flush.offset.checkpoint.interval.ms`.
@@ -116,6 +118,7 @@ impl BrokerConfig {
             default_replication_factor: from.u32("default.replication.factor")?,
             auto_create_topics: from.boolean("auto.create.topics.enable")?,
             delete_topic: from.boolean("delete.topic.enable")?,
+            history_retention_ms: from.u64("remote.history.retention.ms")?,
             retention_check_interval_ms: from.u64("log.retention.check.interval.ms")?,
             checkpoint_interval_ms: from.u64("log.flush.offset.checkpoint.interval.ms")?,
             offload_interval_ms: from.u64("remote.log.manager.task.interval.ms")?,

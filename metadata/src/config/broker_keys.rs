@@ -88,6 +88,12 @@ pub const BROKER_KEYS: &[Definition] = &[
         .at_least(1)
         .rank(Low)
         .doc("How long a producer may be silent before its sequence numbers are forgotten."),
+    key("remote.history.retention.ms", Long, "86400000")
+        .at_least(0)
+        .doc(
+            "How long objects that no head names any more stay in the bucket, for readers with an older head and for a \
+             restore to a point in time. 0: they go at the next round.",
+        ),
     key("remote.log.manager.task.interval.ms", Long, "30000")
         .at_least(1)
         .rank(Low)

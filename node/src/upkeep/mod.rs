@@ -5,7 +5,6 @@ mod offload;
 mod retention;
 
 pub(crate) use offload::OffloadError;
-pub(crate) use retention::HISTORY_RETENTION_MS;
 
 use std::{sync::Arc, time::Duration};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use highwater_engine::{SealedSegment, StartReason};
+use highwater_engine::{EpochStart, SealedSegment, StartReason};
 use highwater_env::{EnvExt, Lane};
 use highwater_records::Offset;
 use highwater_tiering::{
@@ -158,11 +158,17 @@ impl Node {
                 tiered_end = %found.end,
                 "the local log ends before the bucket does: it starts again, empty, at the tiered end"
             );
-            let (end, log_start) = (found.end, found.log_start);
+            // A tier without objects still knows its lineage.
+            let (epochs, producers) = match tier.end_state().await? {
+                Some(known) => (known.epochs, known.producer_snapshot),
+                None => (found.lineage.clone(), None),
+            };
+            let epochs: Vec<_> =
+                epochs.into_iter().map(|(epoch, start)| EpochStart { epoch, start }).collect();
+            let (end, log_start, now) = (found.end, found.log_start, self.wall());
             return self
                 .change_log(partition, move |state| {
-                    state.log.truncate_fully_and_start_at(end)?;
-                    state.log.adopt_tiered_start(log_start);
+                    state.log.restart_at(end, log_start, &epochs, producers.as_deref(), now)?;
                     // Further on than before, so that the watermark only advances.
                     state.progress();
                     Ok(())

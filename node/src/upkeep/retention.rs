@@ -10,9 +10,6 @@ use crate::{
     partition::{Closed, Partition},
 };
 
-/// How long objects that are no longer needed stay in the bucket, for whoever still reads them.
-pub(crate) const HISTORY_RETENTION_MS: u64 = 24 * 60 * 60 * 1000;
-
 impl Node {
     /// Applies one partition's retention. Failures are reported and tried again at the next round.
     pub(crate) async fn retain(&self, partition: &Arc<Partition>) {
@@ -64,7 +61,7 @@ impl Node {
         }
         // Local files below the log start, and producers that are silent for too long.
         self.retain_local(partition).await?;
-        tier.collect(epoch, now.0, HISTORY_RETENTION_MS).await?;
+        tier.collect(epoch, now.0, self.config.history_retention_ms).await?;
         Ok(())
     }
 }

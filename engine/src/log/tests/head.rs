@@ -130,10 +130,11 @@ fn a_tiered_log_begins_again_where_the_bucket_ends() {
     log.commit().unwrap();
     dir.write_checkpoints().unwrap();
     let before = log.positions();
-    let refused = log.restart_at(offset(60), offset(3), &parts.epochs, b"no snapshot", NOW).unwrap_err();
+    let refused =
+        log.restart_at(offset(60), offset(3), &parts.epochs, Some(b"no snapshot"), NOW).unwrap_err();
     assert!(matches!(refused, ChangeError::Disk(_)));
     assert_eq!(log.positions(), before);
-    log.restart_at(offset(60), offset(3), &parts.epochs, &parts.producer_snapshot, NOW).unwrap();
+    log.restart_at(offset(60), offset(3), &parts.epochs, Some(&parts.producer_snapshot), NOW).unwrap();
     for seed in 0..20 {
         let crashed = disk.fork();
         crashed.crash(seed);

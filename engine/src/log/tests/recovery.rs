@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    ReadError,
+    ReadError, StartReason,
     disk::memory::{Fault, Loss, MemoryDisk, Operation},
     testing::*,
 };
@@ -233,4 +233,26 @@ fn the_second_opening_in_one_run_recovers_what_was_not_closed() {
     assert!(report.clean);
     drop(log);
     assert!(!dir.close(NOW).unwrap().clean, "it was not closed");
+}
+
+#[test]
+fn offsets_below_a_start_that_was_written_down_are_not_given_out_again() {
+    for seed in 0..50 {
+        let disk = MemoryDisk::new();
+        let (dir, mut log) = create(&disk, small());
+        log.append(batch(1, &[1]), EPOCH, NOW).unwrap();
+        log.roll(NOW).unwrap();
+        log.append(batch(1, &[2, 3]), EPOCH, NOW).unwrap();
+        log.set_high_watermark(offset(2));
+        log.advance_start_to(offset(2), StartReason::RecordsDeleted).unwrap();
+        // Makes the start durable, and nothing of the records.
+        dir.write_checkpoints().unwrap();
+        disk.crash(seed);
+        let (_dir, mut log, _) = reopen(&disk, small());
+        let positions = log.positions();
+        assert_eq!(positions.log_start, offset(2), "seed {seed}");
+        assert!([offset(2), offset(3)].contains(&positions.log_end), "seed {seed}: {positions:?}");
+        let appended = log.append(batch(1, &[4]), EPOCH, NOW).unwrap();
+        assert_eq!(appended.base_offset, positions.log_end);
+    }
 }
