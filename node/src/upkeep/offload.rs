@@ -121,6 +121,17 @@ impl Node {
         }
         if !read || !known {
             partition.with(State::tier_is_known).await?;
+            let positions = partition.with(|state| state.log.positions()).await?;
+            let tiered_end = summary.as_ref().map_or(positions.log_start, |found| found.end);
+            if tiered_end < positions.local_start {
+                // Local copies are only dropped once the head names them, so the bucket has gone back.
+                tracing::error!(
+                    partition = %partition.name,
+                    from = %tiered_end,
+                    to = %positions.local_start,
+                    "these offsets are neither on local disk nor in the bucket: they cannot be read"
+                );
+            }
         }
         Ok(summary)
     }
