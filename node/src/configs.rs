@@ -1,13 +1,15 @@
-//! DescribeConfigs.
+//! Configurations: described, and altered while topics and brokers are in use.
 
 use highwater_metadata::{
     Topic,
-    config::{ConfigSource, Described, Kind, describe_broker, describe_topic},
+    config::{ConfigSource, Described, Kind, describe_broker, describe_brokers, describe_topic},
+    decide::{self, ConfigChange, ConfigTarget},
 };
 
 use crate::{
     Node,
-    request::{Caller, ConfigEntry, DescribeConfigsError},
+    cluster::ChangeError,
+    request::{AlterConfigsError, Caller, ConfigEntry, DescribeConfigsError},
 };
 
 impl Node {
@@ -36,21 +38,79 @@ impl Node {
         id: &str,
     ) -> Result<Vec<ConfigEntry>, DescribeConfigsError> {
         let _ = caller;
-        // The empty name is the default of all brokers, which is set dynamically: nothing is.
+        // The empty name is the default of all brokers, which is set while they run.
         if id.is_empty() {
-            return Ok(Vec::new());
+            return Ok(describe_brokers(&self.live.get()).into_iter().map(entry).collect());
         }
-        if id.parse() != Ok(self.broker.0) {
+        let number: u32 = id.parse().map_err(|_| {
+            DescribeConfigsError::InvalidRequest(format!("Broker id must be an integer, but it is: {id}"))
+        })?;
+        if number != self.broker.0 {
             return Err(DescribeConfigsError::InvalidRequest(format!(
                 "Unexpected broker id, expected {} or empty string, but received {id}",
                 self.broker
             )));
         }
-        Ok(describe_broker(&self.config).into_iter().map(entry).collect())
+        Ok(describe_broker(&self.live.get()).into_iter().map(entry).collect())
+    }
+
+    /// Changes configurations, each by itself, answered in order. With `validate_only` nothing changes.
+    ///
+    /// A change that is answered `Ok` is durable, and in force on this broker's logs from their next operation on;
+    /// other brokers follow as they learn of it.
+    pub async fn alter_configs(
+        &self,
+        caller: &Caller,
+        changes: Vec<(ConfigTarget, ConfigChange)>,
+        validate_only: bool,
+    ) -> Vec<Result<(), AlterConfigsError>> {
+        let _ = caller;
+        let mut answers = Vec::with_capacity(changes.len());
+        let mut altered = false;
+        for (target, change) in changes {
+            answers.push(match self.alter_config(&target, &change, validate_only).await {
+                Ok(changed) => {
+                    altered |= changed;
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            });
+        }
+        if altered {
+            self.reconfigure().await;
+        }
+        answers
+    }
+
+    async fn alter_config(
+        &self,
+        target: &ConfigTarget,
+        change: &ConfigChange,
+        validate_only: bool,
+    ) -> Result<bool, AlterConfigsError> {
+        match target {
+            ConfigTarget::Broker(id) if *id != self.broker => {
+                return Err(AlterConfigsError::InvalidRequest(format!(
+                    "Unexpected broker id, expected {}, but received {id}",
+                    self.broker
+                )));
+            }
+            _ => {}
+        }
+        let config = self.live.get();
+        if validate_only {
+            decide::alter_configs(&self.image(), &config, target, change)?;
+            return Ok(false);
+        }
+        match self.cluster.change(|image| decide::alter_configs(image, &config, target, change)).await {
+            Ok(_) => Ok(true),
+            Err(ChangeError::Refused(error)) => Err(error.into()),
+            Err(ChangeError::Log(error)) => Err(AlterConfigsError::Unavailable(error.to_string())),
+        }
     }
 
     pub(crate) fn topic_config_entries(&self, topic: &Topic) -> Vec<ConfigEntry> {
-        describe_topic(&topic.configs, &self.config).into_iter().map(entry).collect()
+        describe_topic(&topic.configs, &self.live.get()).into_iter().map(entry).collect()
     }
 }
 
@@ -83,6 +143,8 @@ fn entry(described: Described) -> ConfigEntry {
 const fn source(source: ConfigSource) -> i8 {
     match source {
         ConfigSource::Topic => 1,
+        ConfigSource::Broker => 2,
+        ConfigSource::Brokers => 3,
         ConfigSource::BrokerFile => 4,
         ConfigSource::Default => 5,
     }

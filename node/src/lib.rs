@@ -17,6 +17,7 @@ mod grow;
 mod join_all;
 mod leader_epochs;
 mod list_offsets;
+mod live_config;
 mod metrics;
 mod node;
 mod partition;

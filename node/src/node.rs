@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use crate::{
     cluster::{Cluster, LocalMetadataLog},
     commit::Committer,
+    live_config::LiveConfig,
     metrics::NodeCounters,
     partitions::Partitions,
     producer_ids::ProducerIds,
@@ -52,6 +53,7 @@ pub struct Endpoint {
 pub struct Node {
     pub(crate) env: Arc<dyn Env>,
     pub(crate) config: Arc<BrokerConfig>,
+    pub(crate) live: Arc<LiveConfig>,
     pub(crate) broker: BrokerId,
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) metadata: Arc<LocalMetadataLog>,

@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 
 use crate::{
     cluster::Cluster,
+    live_config::LiveConfig,
     metrics::TopicCounters,
     partition::{Partition, State},
     request::TopicRef,
@@ -43,7 +44,7 @@ pub(crate) enum FindError {
 pub(crate) struct Partitions {
     env: Arc<dyn Env>,
     broker: BrokerId,
-    config: Arc<BrokerConfig>,
+    config: Arc<LiveConfig>,
     cluster: Arc<Cluster>,
     directory: Arc<LogDir>,
     tier: Option<Arc<Tier>>,
@@ -76,7 +77,7 @@ impl Partitions {
     pub(crate) fn new(
         env: Arc<dyn Env>,
         broker: BrokerId,
-        config: Arc<BrokerConfig>,
+        config: Arc<LiveConfig>,
         cluster: Arc<Cluster>,
         directory: Arc<LogDir>,
         tier: Option<Arc<Tier>>,
@@ -134,14 +135,20 @@ impl Partitions {
             self.discard(&partition).await;
             return Err(FindError::UnknownTopicOrPartition);
         }
-        let mut open = self.open.lock();
-        if open.closed {
-            return Err(FindError::NotLeader);
+        {
+            let mut open = self.open.lock();
+            if open.closed {
+                return Err(FindError::NotLeader);
+            }
+            open.partitions.insert(id, partition.clone());
+            if !tier_known {
+                open.unknown.push(partition.clone());
+                self.unknown.notify_one();
+            }
         }
-        open.partitions.insert(id, partition.clone());
-        if !tier_known {
-            open.unknown.push(partition.clone());
-            self.unknown.notify_one();
+        // Configurations that were altered while it was being opened have passed it by.
+        if let Some(topic) = self.cluster.image().topic(topic.id) {
+            self.reconfigure(&partition, topic).await;
         }
         Ok(partition)
     }
@@ -172,7 +179,7 @@ impl Partitions {
     ) -> Result<(Arc<Partition>, bool), FindError> {
         let id = TopicIdPartition { topic_id: topic.id, partition: index };
         let assigned = topic.partition(index).ok_or(FindError::UnknownTopicOrPartition)?;
-        let config = Arc::new(topic_config(&self.config, topic, assigned.replicas.len())?);
+        let config = Arc::new(topic_config(&self.config.get(), topic, assigned.replicas.len())?);
         let name = LogName { topic: topic.name.clone(), partition: index };
         let Opened { log, found } = self.open_log(id, &name, &config).await?;
         let positions = log.positions();
@@ -222,13 +229,42 @@ impl Partitions {
     ) -> Result<Opened, FindError> {
         let directory = self.directory.clone();
         let name = name.clone();
-        let config = log_config(config, self.tier.is_some(), self.config.producer_expiration_ms);
+        let config = self.log_config(config);
         let now = TimestampMs(self.env.wall_ms());
         self.env
             .run_blocking(Lane::ColdRead, move || open_or_create(&directory, id, name, config, now))
             .await
             .map_err(|error| FindError::Storage(error.to_string()))?
             .map_err(FindError::Storage)
+    }
+
+    /// Gives an open partition the configuration that its topic has now.
+    pub(crate) async fn reconfigure(&self, partition: &Arc<Partition>, topic: &Topic) {
+        let Some(assigned) = topic.partition(partition.id.partition) else { return };
+        let config = match topic_config(&self.config.get(), topic, assigned.replicas.len()) {
+            Ok(config) => Arc::new(config),
+            Err(error) => {
+                tracing::error!(partition = %partition.name, %error, "keeps the configuration it had");
+                return;
+            }
+        };
+        let for_log = self.log_config(&config);
+        let min_isr = config.min_insync_replicas;
+        partition.set_config(config);
+        let changed = partition.with(move |state| {
+            if *state.log.config() != for_log {
+                state.log.set_config(for_log);
+            }
+            if let Some(watermark) = state.leader.set_min_isr(min_isr) {
+                state.watermark_moved(watermark);
+            }
+        });
+        // One that was closed meanwhile has no log to configure.
+        let _ = changed.await;
+    }
+
+    fn log_config(&self, config: &TopicConfig) -> LogConfig {
+        log_config(config, self.tier.is_some(), self.config.get().producer_expiration_ms)
     }
 
     /// The counters of a topic, shared by its partitions.

@@ -51,7 +51,7 @@ impl Node {
 
     async fn produce_one(&self, request: ProducePartition, acks: Acks) -> Result<Pending, ProduceError> {
         let partition = self.partitions.find(&request.topic, request.partition).await.map_err(find_error)?;
-        let batch = check_batch(request.records, &partition.config)?;
+        let batch = check_batch(request.records, &partition.config())?;
         let now = TimestampMs(self.env.wall_ms());
         let appended = partition.with(move |state| state.append(batch, acks, now)).await;
         let outcome = appended.map_err(|_| ProduceError::NotLeader)??;

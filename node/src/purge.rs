@@ -58,7 +58,7 @@ impl Node {
         let mut nothing_left = true;
         for (index, partition) in topic.numbered() {
             self.delete_local(topic, index).await?;
-            let tiered = TopicConfig::resolve(&topic.configs, &self.config, partition.replicas.len())
+            let tiered = TopicConfig::resolve(&topic.configs, &self.live.get(), partition.replicas.len())
                 .is_ok_and(|config| config.remote_storage);
             if let (Some(tier), true) = (&self.tier, tiered) {
                 let id = TopicIdPartition { topic_id: topic.id, partition: index };

@@ -18,6 +18,7 @@ use crate::{
     cluster::{Cluster, LocalMetadataLog},
     commit::Committer,
     first_of::{First, first_of},
+    live_config::LiveConfig,
     metrics::NodeCounters,
     partitions::Partitions,
     producer_ids::ProducerIds,
@@ -94,10 +95,11 @@ impl Started {
             Some(bucket) => Some(open_tier(&env, bucket, &cluster_id).await?),
             None => None,
         };
+        let live = Arc::new(LiveConfig::new(config.clone(), broker, &cluster.image()));
         let partitions = Partitions::new(
             env.clone(),
             broker,
-            config.clone(),
+            live.clone(),
             cluster.clone(),
             directory.clone(),
             tier.clone(),
@@ -107,6 +109,7 @@ impl Started {
             committer: Arc::new(Committer::new(env.clone())),
             env,
             config,
+            live,
             broker,
             cluster,
             metadata,
@@ -123,6 +126,7 @@ impl Started {
         node.tasks.spawn(&node.env, Lane::Commit, node.committer.clone().run());
         node.tasks.spawn(&node.env, Lane::Background, node.clone().upkeep());
         node.tasks.spawn(&node.env, Lane::Background, node.clone().read_heads());
+        node.tasks.spawn(&node.env, Lane::Control, node.clone().follow_configs());
         Ok(node)
     }
 }

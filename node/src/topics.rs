@@ -85,17 +85,17 @@ impl Node {
         validate_only: bool,
     ) -> Result<CreatedTopic, CreateTopicError> {
         let wished = wished(topic)?;
+        let config = self.live.get();
         let id = TopicId::from_random(self.env.random(), self.env.random());
         if validate_only {
             let image = self.image();
-            let records = decide::create_topic(&image, &wished, &self.config, id).map_err(refused)?;
+            let records = decide::create_topic(&image, &wished, &config, id).map_err(refused)?;
             let planned = planned(&image, id, records)
                 .ok_or_else(|| CreateTopicError::Unavailable("the decision could not be tried".into()))?;
             return Ok(self.created(&planned, TopicId::ZERO));
         }
         self.partitions.created(id);
-        let changed =
-            self.cluster.change(|image| decide::create_topic(image, &wished, &self.config, id)).await;
+        let changed = self.cluster.change(|image| decide::create_topic(image, &wished, &config, id)).await;
         let image = match changed {
             Ok(image) => image,
             Err(ChangeError::Refused(error)) => return Err(refused(error)),

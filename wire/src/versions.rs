@@ -82,9 +82,13 @@ apis! {
         "versions below 2 are gone in Kafka 4; 4 is flexible";
     describe_configs::DescribeConfigsRequest 1-4,
         "version 0 is gone in Kafka 4; 4 is flexible";
+    alter_configs::AlterConfigsRequest 0-2,
+        "all there are";
     describe_log_dirs::DescribeLogDirsRequest 1-5,
         "version 0 is gone in Kafka 4; 5 tells of directories that take no new logs";
     create_partitions::CreatePartitionsRequest 0-3,
+        "all there are";
+    incremental_alter_configs::IncrementalAlterConfigsRequest 0-1,
         "all there are";
     describe_cluster::DescribeClusterRequest 0-2,
         "all there are";

@@ -47,7 +47,8 @@ fn result(
     detail: Detail,
 ) -> DescribeConfigsResult {
     let wanted = |entry: &ConfigEntry| match &resource.configuration_keys {
-        Some(keys) => keys.contains(&entry.name),
+        // Kafka takes an empty list for all of them too.
+        Some(keys) => keys.is_empty() || keys.contains(&entry.name),
         None => true,
     };
     let (error_code, error_message, configs) = match found {

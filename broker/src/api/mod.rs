@@ -3,6 +3,7 @@
 //! Which APIs and versions there are says [`highwater_wire::versions`]; what a request means, the node. Here is
 //! only what the protocol adds: sentinels, error codes, and how a connection ends that sends what it should not.
 
+mod alter_configs;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
@@ -15,6 +16,7 @@ mod describe_producers;
 mod describe_topic_partitions;
 mod fetch;
 mod find_coordinator;
+mod incremental_alter_configs;
 mod init_producer_id;
 mod list_config_resources;
 mod list_offsets;
@@ -31,16 +33,16 @@ use highwater_node::{
 use highwater_wire::{
     DecodeError, ErrorCode, Message, Request, RequestHeader, RequestStart, encode_response,
     messages::{
-        api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest,
-        create_topics::CreateTopicsRequest, delete_records::DeleteRecordsRequest,
-        delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest,
-        describe_configs::DescribeConfigsRequest, describe_log_dirs::DescribeLogDirsRequest,
-        describe_producers::DescribeProducersRequest,
+        alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest,
+        create_partitions::CreatePartitionsRequest, create_topics::CreateTopicsRequest,
+        delete_records::DeleteRecordsRequest, delete_topics::DeleteTopicsRequest,
+        describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
+        describe_log_dirs::DescribeLogDirsRequest, describe_producers::DescribeProducersRequest,
         describe_topic_partitions::DescribeTopicPartitionsRequest, fetch::FetchRequest,
-        find_coordinator::FindCoordinatorRequest, init_producer_id::InitProducerIdRequest,
-        list_config_resources::ListConfigResourcesRequest, list_offsets::ListOffsetsRequest,
-        metadata::MetadataRequest, offset_for_leader_epoch::OffsetForLeaderEpochRequest,
-        produce::ProduceRequest,
+        find_coordinator::FindCoordinatorRequest, incremental_alter_configs::IncrementalAlterConfigsRequest,
+        init_producer_id::InitProducerIdRequest, list_config_resources::ListConfigResourcesRequest,
+        list_offsets::ListOffsetsRequest, metadata::MetadataRequest,
+        offset_for_leader_epoch::OffsetForLeaderEpochRequest, produce::ProduceRequest,
     },
     versions,
 };
@@ -92,6 +94,10 @@ impl Api {
             DeleteRecordsRequest::KEY => Step::Now(delete_records::answer(call.decode()?).await),
             OffsetForLeaderEpochRequest::KEY => {
                 Step::Now(offset_for_leader_epoch::answer(call.decode()?).await)
+            }
+            AlterConfigsRequest::KEY => Step::Now(alter_configs::answer(call.decode()?).await),
+            IncrementalAlterConfigsRequest::KEY => {
+                Step::Now(incremental_alter_configs::answer(call.decode()?).await)
             }
             DescribeLogDirsRequest::KEY => Step::Now(describe_log_dirs::answer(call.decode()?).await),
             CreatePartitionsRequest::KEY => Step::Now(create_partitions::answer(call.decode()?).await),

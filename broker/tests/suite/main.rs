@@ -3,6 +3,7 @@
 
 mod admin;
 mod bombs;
+mod configs;
 mod demo;
 mod every_version;
 mod hostile;

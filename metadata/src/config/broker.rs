@@ -6,6 +6,7 @@ use super::{
     listener, value,
 };
 use alloc::{
+    collections::BTreeMap,
     format,
     string::{String, ToString},
     vec::Vec,
@@ -129,6 +130,15 @@ impl BrokerConfig {
             connections_max: from.u32("max.connections")?,
             settings,
         })
+    }
+
+    /// The same broker after what was set while it runs: for every broker, and for this one.
+    pub fn with_dynamic(
+        &self,
+        brokers: &BTreeMap<String, String>,
+        broker: &BTreeMap<String, String>,
+    ) -> Result<BrokerConfig, ConfigError> {
+        BrokerConfig::new(self.settings.with_dynamic(brokers, broker))
     }
 
     /// Whether sealed segments can move to a bucket.

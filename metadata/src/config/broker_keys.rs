@@ -86,6 +86,7 @@ pub const BROKER_KEYS: &[Definition] = &[
         .doc("Partitions of a topic that is created without saying how many."),
     key("producer.id.expiration.ms", Int, "86400000")
         .at_least(1)
+        .dynamic()
         .rank(Low)
         .doc("How long a producer may be silent before its sequence numbers are forgotten."),
     key("remote.history.retention.ms", Long, "86400000")

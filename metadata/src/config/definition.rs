@@ -23,6 +23,9 @@ pub struct Definition {
     pub importance: Importance,
     /// Whether it keeps the value it had at first.
     pub fixed: bool,
+    /// Whether it can be altered while the broker runs. Of a broker's own key; of those that give topics their
+    /// defaults the strongest can.
+    pub dynamic: bool,
     /// Whether anything reads it. What nothing reads is accepted, validated and described.
     pub used: bool,
     /// Not listed and not described; for tests, as in Kafka.
@@ -152,6 +155,17 @@ impl BrokerKey {
         }
     }
 
+    /// Whether it can be altered while the broker runs.
+    pub fn is_dynamic(&self) -> bool {
+        if !self.is_synonym {
+            return self.definition.dynamic;
+        }
+        // Broker's own keys have synonyms too, under which nothing is altered.
+        let gives_topics_their_default = super::topic_key(self.definition.name).is_some();
+        let strongest = self.definition.synonyms.first().map(|synonym| synonym.name);
+        gives_topics_their_default && !self.definition.fixed && strongest == Some(self.name)
+    }
+
     /// Checks a value given under this name.
     pub fn check(&self, text: &str) -> Result<(), ConfigProblem> {
         self.definition.check(&value::in_unit(text, self.unit, self.definition.kind)?)
@@ -178,6 +192,7 @@ impl Definition {
             synonyms: &[],
             importance: Importance::Medium,
             fixed: false,
+            dynamic: false,
             used: true,
             internal: false,
             doc: "",
@@ -206,6 +221,10 @@ impl Definition {
 
     pub(super) const fn fixed(self) -> Definition {
         Definition { fixed: true, ..self }
+    }
+
+    pub(super) const fn dynamic(self) -> Definition {
+        Definition { dynamic: true, ..self }
     }
 
     pub(super) const fn unused(self) -> Definition {

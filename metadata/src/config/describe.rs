@@ -12,6 +12,10 @@ use alloc::{
 pub enum ConfigSource {
     /// It was set for the topic.
     Topic,
+    /// It was set for this broker while it runs.
+    Broker,
+    /// It was set for every broker while they run.
+    Brokers,
     /// It was given to the broker when it started.
     BrokerFile,
     /// Nobody gave it.
@@ -92,11 +96,10 @@ pub fn describe_broker(broker: &BrokerConfig) -> Vec<Described> {
     let mut described: Vec<Described> = broker_keys()
         .map(|key| {
             let (value, source) = broker.settings.shown(&key);
-            let mut synonyms = Vec::new();
-            if let Some(text) = broker.settings.given(key.name) {
-                let value = Some(text.into());
-                synonyms.push(DescribedSynonym { name: key.name, value, source: ConfigSource::BrokerFile });
-            }
+            let of_its_own = broker.settings.layers(key.name);
+            let mut synonyms: Vec<DescribedSynonym> = of_its_own
+                .map(|(text, source)| DescribedSynonym { name: key.name, value: Some(text.into()), source })
+                .collect();
             if !key.is_synonym {
                 synonyms.extend(given(key.definition.synonyms, broker));
             }
@@ -108,8 +111,7 @@ pub fn describe_broker(broker: &BrokerConfig) -> Vec<Described> {
                 name: key.name,
                 value,
                 source,
-                // Nothing alters a running broker's configuration yet.
-                is_read_only: true,
+                is_read_only: !key.is_dynamic(),
                 kind: key.definition.kind,
                 documentation: key.definition.doc,
                 synonyms,
@@ -120,9 +122,31 @@ pub fn describe_broker(broker: &BrokerConfig) -> Vec<Described> {
     described
 }
 
+/// What was set for every broker while they run, sorted by name.
+pub fn describe_brokers(broker: &BrokerConfig) -> Vec<Described> {
+    let set = broker.settings.set_for_all().iter();
+    let described = set.filter_map(|(name, text)| {
+        let key = broker_keys().find(|key| key.name == name)?;
+        let value = Some(text.clone());
+        Some(Described {
+            name: key.name,
+            value: value.clone(),
+            source: ConfigSource::Brokers,
+            is_read_only: false,
+            kind: key.definition.kind,
+            documentation: key.definition.doc,
+            synonyms: alloc::vec![DescribedSynonym { name: key.name, value, source: ConfigSource::Brokers }],
+        })
+    });
+    described.collect()
+}
+
 fn given(synonyms: &'static [Synonym], broker: &BrokerConfig) -> impl Iterator<Item = DescribedSynonym> {
-    synonyms.iter().filter_map(|synonym| {
-        let value = Some(broker.settings.given(synonym.name)?.into());
-        Some(DescribedSynonym { name: synonym.name, value, source: ConfigSource::BrokerFile })
+    synonyms.iter().flat_map(|synonym| {
+        broker.settings.layers(synonym.name).map(|(text, source)| DescribedSynonym {
+            name: synonym.name,
+            value: Some(text.into()),
+            source,
+        })
     })
 }

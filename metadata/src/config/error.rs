@@ -51,6 +51,10 @@ pub enum ConfigProblem {
     },
     /// The key keeps the value that it got at first.
     Fixed,
+    /// The key cannot be altered while the broker runs.
+    NotDynamic,
+    /// Members can be added to and taken from lists only.
+    NoList,
 }
 
 impl fmt::Display for ConfigProblem {
@@ -65,6 +69,8 @@ impl fmt::Display for ConfigProblem {
             ConfigProblem::NotBuilt { value, why } => write!(f, "cannot be `{value}` yet: {why}"),
             ConfigProblem::Contradiction { value, rule } => write!(f, "cannot be `{value}`: {rule}"),
             ConfigProblem::Fixed => write!(f, "is fixed when the topic is created"),
+            ConfigProblem::NotDynamic => write!(f, "cannot be altered while the broker runs"),
+            ConfigProblem::NoList => write!(f, "is no list, so nothing can be added to it or taken from it"),
         }
     }
 }

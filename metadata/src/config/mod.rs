@@ -24,15 +24,19 @@ mod value;
 pub use broker::{BrokerConfig, BucketLocation};
 pub use broker_keys::BROKER_KEYS;
 pub use definition::{BrokerKey, Check, Definition, Importance, Kind, Synonym};
-pub use describe::{ConfigSource, Described, DescribedSynonym, describe_broker, describe_topic};
+pub use describe::{
+    ConfigSource, Described, DescribedSynonym, describe_broker, describe_brokers, describe_topic,
+};
 pub use documentation::documentation;
 pub use error::{ConfigError, ConfigProblem};
 pub use known::{is_known_but_unused, known_but_unused};
 pub use listener::Listener;
 pub use nearest::{nearest_broker_key, nearest_topic_key};
 pub use settings::Settings;
+pub(crate) use topic::check_topic_set;
 pub use topic::{TimestampType, TopicConfig};
 pub use topic_keys::TOPIC_KEYS;
+pub(crate) use value::members;
 
 /// The definition of a topic key.
 pub fn topic_key(name: &str) -> Option<&'static Definition> {
@@ -51,6 +55,16 @@ pub fn broker_keys() -> impl Iterator<Item = BrokerKey> {
         definition.synonyms.iter().map(|synonym| BrokerKey::synonym(definition, synonym))
     });
     own.chain(others)
+}
+
+/// Checks a value that is to be set for a broker, or for all of them, while they run.
+pub fn check_dynamic(name: &str, value: &str) -> Result<(), ConfigError> {
+    match broker_key(name) {
+        Some(key) if key.is_dynamic() => key.check(value).map_err(|problem| ConfigError::new(name, problem)),
+        Some(_) => Err(ConfigError::new(name, ConfigProblem::NotDynamic)),
+        None if is_known_but_unused(name) => Err(ConfigError::new(name, ConfigProblem::NotDynamic)),
+        None => Err(ConfigError::new(name, ConfigProblem::UnknownKey { nearest: nearest_broker_key(name) })),
+    }
 }
 
 /// Checks a value that is to be set for a topic.

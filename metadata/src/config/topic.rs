@@ -108,14 +108,23 @@ impl TopicConfig {
         }
         let from = Reader { set: &wished, broker };
         let (remote, durability) = (from.remote_storage()?, from.durability(replicas)?);
-        if remote {
-            from.check_remote()?;
-        }
+        from.check_together(remote)?;
         wished.insert("remote.storage.enable".into(), remote.to_string());
         wished.insert("highwater.durability".into(), durability.name().into());
         TopicConfig::resolve(&wished, broker, replicas)?;
         Ok(wished)
     }
+}
+
+/// Checks the configuration that a topic would have, as a whole: whether its keys go together.
+pub(crate) fn check_topic_set(
+    set: &BTreeMap<String, String>,
+    broker: &BrokerConfig,
+    replicas: usize,
+) -> Result<(), ConfigError> {
+    let from = Reader { set, broker };
+    from.check_together(from.remote_storage()?)?;
+    TopicConfig::resolve(set, broker, replicas).map(drop)
 }
 
 struct Reader<'a> {
@@ -164,6 +173,10 @@ impl Reader<'_> {
             Some(_) => self.parsed("highwater.durability", |text| text.parse().ok()),
             None => Ok(Durability::for_replicas(replicas)),
         }
+    }
+
+    fn check_together(&self, remote: bool) -> Result<(), ConfigError> {
+        if remote { self.check_remote() } else { Ok(()) }
     }
 
     /// What must hold between the keys of a topic that is offloaded.

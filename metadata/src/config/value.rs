@@ -11,7 +11,7 @@ use alloc::{
 };
 
 /// The members of a list: what stands between commas, trimmed; none in an empty text.
-pub(super) fn members(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn members(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|member| !member.is_empty())
 }
 

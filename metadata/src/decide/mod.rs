@@ -5,12 +5,14 @@
 //! nothing to decide.
 
 mod cluster;
+mod configs;
 mod creation;
 mod growth;
 mod producer;
 mod topic;
 
 pub use cluster::{create_cluster, raise_epoch_floor, register_broker};
+pub use configs::{AlterConfigsError, ConfigChange, ConfigOperation, ConfigTarget, alter_configs};
 pub use creation::{
     CreateTopic, CreateTopicError, InvalidTopicName, NAME_LENGTH_MAX, PARTITIONS_MAX, check_topic_name,
     create_topic,

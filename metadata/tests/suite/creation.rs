@@ -8,13 +8,13 @@ use highwater_metadata::{
 use highwater_records::{BrokerId, Durability, PartitionIndex, TopicId};
 use std::collections::BTreeMap;
 
-fn apply(image: &mut Image, records: Vec<MetadataRecord>) {
+pub(crate) fn apply(image: &mut Image, records: Vec<MetadataRecord>) {
     let id = EntryId::after(image.applied()).unwrap();
     let entry = Entry { id, expects: image.last_effective(), records };
     assert_eq!(image.apply(&entry), Applied::Effective);
 }
 
-fn cluster(brokers: u32) -> Image {
+pub(crate) fn cluster(brokers: u32) -> Image {
     let mut image = Image::new();
     for broker in 1..=brokers {
         let records =
@@ -24,7 +24,7 @@ fn cluster(brokers: u32) -> Image {
     image
 }
 
-fn id(number: u8) -> TopicId {
+pub(crate) fn id(number: u8) -> TopicId {
     TopicId::from_bytes([number; 16])
 }
 
@@ -32,7 +32,7 @@ fn wish(name: &str) -> CreateTopic {
     CreateTopic { name: name.into(), ..CreateTopic::default() }
 }
 
-fn configured(given: &[(&str, &str)]) -> BrokerConfig {
+pub(crate) fn configured(given: &[(&str, &str)]) -> BrokerConfig {
     let mut settings = Settings::new();
     for (key, value) in given {
         settings.give(key, value).unwrap();
@@ -40,7 +40,7 @@ fn configured(given: &[(&str, &str)]) -> BrokerConfig {
     BrokerConfig::new(settings).unwrap()
 }
 
-fn with(name: &str, configs: &[(&str, &str)]) -> CreateTopic {
+pub(crate) fn with(name: &str, configs: &[(&str, &str)]) -> CreateTopic {
     let configs = configs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
     CreateTopic { configs, ..wish(name) }
 }

@@ -1,5 +1,6 @@
 //! Codec, image, decisions and configuration, from outside.
 
+mod alteration;
 mod codec;
 mod config;
 mod creation;

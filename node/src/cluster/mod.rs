@@ -21,6 +21,8 @@ pub(crate) struct Cluster {
     state: Mutex<State>,
     /// Wakes whoever waits for an entry to be applied.
     applied: Notify,
+    /// Tells that a configuration was altered.
+    configs: Notify,
 }
 
 struct State {
@@ -54,6 +56,7 @@ impl Cluster {
                 fates: VecDeque::new(),
             }),
             applied: Notify::new(),
+            configs: Notify::new(),
         }
     }
 
@@ -86,7 +89,15 @@ impl Cluster {
         state.fates.push_back((entry.id, fate));
         drop(state);
         self.applied.notify_waiters();
+        if entry.records.iter().any(|record| matches!(record, MetadataRecord::ConfigSet { .. })) {
+            self.configs.notify_one();
+        }
         fate
+    }
+
+    /// Completes once a configuration may have been altered since this was last asked.
+    pub(crate) async fn configs_changed(&self) {
+        self.configs.notified().await;
     }
 
     /// Applies everything that is committed already.

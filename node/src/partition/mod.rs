@@ -10,6 +10,7 @@ use highwater_engine::{Log, LogName};
 use highwater_metadata::config::TopicConfig;
 use highwater_records::TopicIdPartition;
 use highwater_tiering::PartitionTier;
+use parking_lot::RwLock;
 
 pub(crate) use append::{AppendOutcome, check_batch};
 pub(crate) use state::{State, View};
@@ -22,8 +23,8 @@ pub(crate) struct Partition {
     pub(crate) id: TopicIdPartition,
     /// Its directory's name: topic name and number.
     pub(crate) name: LogName,
-    /// Its topic's configuration.
-    pub(crate) config: Arc<TopicConfig>,
+    /// Its topic's configuration; replaced when that is altered.
+    config: RwLock<Arc<TopicConfig>>,
     /// Its objects, where the topic has remote storage.
     pub(crate) tier: Option<Arc<PartitionTier>>,
     /// What is counted, for the topic's partitions on this broker together.
@@ -51,12 +52,22 @@ impl Partition {
         Partition {
             id,
             name,
-            config,
+            config: RwLock::new(config),
             tier,
             counters,
             learning: tokio::sync::Mutex::default(),
             state: Combined::new(Some(state)),
         }
+    }
+
+    /// Its topic's configuration.
+    pub(crate) fn config(&self) -> Arc<TopicConfig> {
+        self.config.read().clone()
+    }
+
+    /// Its topic's configuration was altered.
+    pub(crate) fn set_config(&self, config: Arc<TopicConfig>) {
+        *self.config.write() = config;
     }
 
     /// Runs `operation` under the partition's lock. For tasks: nothing in it may wait.

@@ -49,6 +49,17 @@ impl State {
             self.log.set_high_watermark(watermark);
             self.fetches.wake();
         }
+        self.answer_produces();
+    }
+
+    /// The watermark moved although the log did not.
+    pub(crate) fn watermark_moved(&mut self, watermark: Offset) {
+        self.log.set_high_watermark(watermark);
+        self.fetches.wake();
+        self.answer_produces();
+    }
+
+    fn answer_produces(&mut self) {
         if !self.produces.is_empty() {
             let leader = &self.leader;
             // In order of arrival; a later one may be ready before an earlier one that asked for more.

@@ -16,8 +16,8 @@ pub use partitions::{
 };
 pub use produce::{InitProducerIdError, Produce, ProduceError, ProducePartition, Produced, RecordError};
 pub use topics::{
-    ConfigEntry, CreateTopic, CreateTopicError, CreatedTopic, DeleteTopicError, DeletedTopic,
-    DescribeConfigsError, EnsureTopicError,
+    AlterConfigsError, ConfigEntry, CreateTopic, CreateTopicError, CreatedTopic, DeleteTopicError,
+    DeletedTopic, DescribeConfigsError, EnsureTopicError,
 };
 
 use highwater_records::TopicId;

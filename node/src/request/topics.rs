@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use highwater_metadata::decide;
 use highwater_records::TopicId;
 
 /// A topic to create.
@@ -118,6 +119,20 @@ pub enum DeleteTopicError {
     /// `delete.topic.enable` is false.
     #[error("topic deletion is disabled")]
     Disabled,
+    /// The decision's fate is unknown or it could not be made now. Retry.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// Why a configuration was not altered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AlterConfigsError {
+    /// The change is refused.
+    #[error(transparent)]
+    Refused(#[from] decide::AlterConfigsError),
+    /// The resource makes no sense here.
+    #[error("{0}")]
+    InvalidRequest(String),
     /// The decision's fate is unknown or it could not be made now. Retry.
     #[error("{0}")]
     Unavailable(String),

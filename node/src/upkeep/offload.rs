@@ -208,10 +208,8 @@ impl Node {
         tier: &Arc<PartitionTier>,
     ) -> Result<(), OffloadError> {
         let Some(summary) = tier.summary() else { return Ok(()) };
-        let limits = Retention {
-            ms: partition.config.local_retention_ms,
-            bytes: partition.config.local_retention_bytes,
-        };
+        let config = partition.config();
+        let limits = Retention { ms: config.local_retention_ms, bytes: config.local_retention_bytes };
         let now = self.wall();
         self.change_log(partition, move |state| {
             let sealed: Vec<_> = state

@@ -48,7 +48,8 @@ impl Node {
             .filter(|segment| segment.next_offset <= summary.end)
             .map(|segment| segment.size)
             .sum();
-        let limits = Retention { ms: partition.config.retention_ms, bytes: partition.config.retention_bytes };
+        let config = partition.config();
+        let limits = Retention { ms: config.retention_ms, bytes: config.retention_bytes };
         let now = self.wall();
         let wished = tier.retention_start(now.0, &limits, local_bytes.saturating_sub(also_tiered)).await?;
         let start =
