@@ -4,6 +4,8 @@
 //! Everything goes through the [`disk::Disk`] trait, so that the same code runs on real files and, in tests, on a
 //! disk that loses what was not synced.
 //!
+//! [`embed`] is the short way: open a directory, append records, read them back, follow them. Under it:
+//!
 //! - [`LogDir`] is a directory of logs: one lock, one set of checkpoints, any number of logs, each opened when it is
 //!   needed.
 //! - [`Log`] is the writer's side of one log. The caller keeps a lock around it. [`Log::append`] writes the page
@@ -66,6 +68,7 @@
 mod config;
 mod directory;
 pub mod disk;
+pub mod embed;
 mod epochs;
 mod index;
 mod log;
@@ -88,8 +91,8 @@ pub use directory::{
 };
 pub use epochs::{EpochStart, LeaderEpochs};
 pub use log::{
-    AppendError, Appended, ChangeError, CommitDone, CommitError, CommitJob, CreateLogError, Deleted, Log,
-    OpenLogError, SealedSegment, SegmentParts, StartReason,
+    AppendError, AppendIfError, Appended, ChangeError, CommitDone, CommitError, CommitJob, CreateLogError,
+    Deleted, Log, OpenLogError, SealedSegment, SegmentParts, StartReason,
 };
 pub use name::{InvalidLogName, LogName};
 pub use positions::Positions;

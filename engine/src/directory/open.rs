@@ -92,6 +92,27 @@ pub enum OpenDirError {
 }
 
 impl LogDir {
+    /// Whose directory it is, by its `meta.properties`: what [`LogDir::open`] wants to be told of it. `None` if it is
+    /// new. Takes no lock and changes nothing.
+    ///
+    /// # Errors
+    /// `Version`, `Unidentified`, `Disk`.
+    pub fn identity(disk: &dyn Disk, path: &Path) -> Result<Option<DirOptions>, OpenDirError> {
+        let directory = path.to_owned();
+        let bytes = read_file(disk, &path.join(meta::META_PROPERTIES))
+            .map_err(|error| OpenDirError::Disk { directory: directory.clone(), error })?;
+        match bytes.map(|bytes| Meta::decode(&bytes)) {
+            None => Ok(None),
+            Some(Ok(Meta { cluster_id, node_id, directory_id })) => {
+                Ok(Some(DirOptions { cluster_id, node_id, new_directory_id: directory_id }))
+            }
+            Some(Err(BadMeta::Version(found))) => Err(OpenDirError::Version { directory, found }),
+            Some(Err(BadMeta::Damaged(reason))) => {
+                Err(OpenDirError::Unidentified { directory, reason: reason.to_string() })
+            }
+        }
+    }
+
     /// Opens a directory of logs, creating it if there is none, and takes its lock. Logs are opened later, one by one.
     ///
     /// # Errors

@@ -1,11 +1,13 @@
 //! The seam to the file system. Real files, files in memory and files on a disk that lies are interchangeable.
 
+mod host;
 #[cfg(any(test, feature = "faults"))]
 pub mod memory;
 mod real;
 mod replace;
 mod slot;
 
+pub use host::{Host, SystemHost};
 pub use real::RealDisk;
 pub(crate) use replace::{read_file, replace_file, write_file};
 pub(crate) use slot::FileSlot;

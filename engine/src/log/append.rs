@@ -7,7 +7,7 @@ use highwater_records::{
     batch::{CheckedBatch, Producer, TimestampType},
 };
 
-use super::{AppendError, Log};
+use super::{AppendError, AppendIfError, Log};
 use crate::{
     producer::{SequenceError, Verdict},
     segment::BatchHeader,
@@ -27,6 +27,32 @@ pub struct Appended {
 }
 
 impl Log {
+    /// As [`Log::append`], but only if the batch would get `next_offset` as its first offset: if nobody has appended
+    /// since the caller looked. A duplicate of a batch that is there already is answered as such wherever the log ends.
+    ///
+    /// # Errors
+    /// `Moved` with where the log ends now, or any of [`Log::append`]; the log is as it was before.
+    pub fn append_if(
+        &mut self,
+        next_offset: Offset,
+        batch: CheckedBatch,
+        epoch: LeaderEpoch,
+        now: TimestampMs,
+    ) -> Result<Appended, AppendIfError> {
+        let log_end = self.positions.log_end;
+        if log_end != next_offset {
+            let header = BatchHeader::of(&batch.view());
+            return match header
+                .producer
+                .map(|producer| self.check_sequence(producer, header.last_offset_delta))
+            {
+                Some(Ok(Some(duplicate))) => Ok(duplicate),
+                _ => Err(AppendIfError::Moved { next_offset: log_end }),
+            };
+        }
+        Ok(self.append(batch, epoch, now)?)
+    }
+
     /// Appends a batch at the log end, as the leader of `epoch`. It lies in the page cache when this returns, and
     /// readers taken from now on have it; it is durable after the next commit.
     ///

@@ -177,6 +177,11 @@ impl Log {
         })
     }
 
+    /// Whether a commit was begun that is not finished, or dropped, yet.
+    pub(crate) fn is_committing(&self) -> bool {
+        self.committing.strong_count() > 0
+    }
+
     /// Notes a commit that has run. Returns the durable end: everything below it survives a power cut.
     ///
     /// # Errors

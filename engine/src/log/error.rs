@@ -80,6 +80,20 @@ pub enum AppendError {
     Broken(String),
 }
 
+/// Why a batch was not appended where it was to be. The log is as it was before.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendIfError {
+    /// Look again and decide anew: the log does not end where the caller thought.
+    #[error("the log ends at offset {next_offset}")]
+    Moved {
+        /// The log end (exclusive): what the next record gets.
+        next_offset: Offset,
+    },
+    /// As for any append.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
 /// Why a change other than an append failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {

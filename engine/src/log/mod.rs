@@ -25,7 +25,7 @@ use highwater_records::{Durability, LeaderEpoch, Offset, ProducerId, TimestampMs
 
 pub use append::Appended;
 pub use commit::{CommitDone, CommitError, CommitJob};
-pub use error::{AppendError, ChangeError, CreateLogError, OpenLogError};
+pub use error::{AppendError, AppendIfError, ChangeError, CreateLogError, OpenLogError};
 pub use retain::{Deleted, StartReason};
 pub use sealed::{SealedSegment, SegmentParts};
 

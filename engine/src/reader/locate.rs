@@ -55,6 +55,12 @@ impl Picture {
                 let reason = format!("a batch begins at offset {}, out of its turn", header.base_offset);
                 return Err(self.corrupt(segment, position, reason));
             }
+            if header.next_offset > facts.next_offset {
+                // The header is all that was looked at: its length of offsets may be damaged.
+                let (next, end) = (header.next_offset, facts.next_offset);
+                let reason = format!("a batch ends at offset {next}, its segment at {end}");
+                return Err(self.corrupt(segment, position, reason));
+            }
             if header.last_offset >= offset {
                 return Ok(Located { position, header });
             }
@@ -117,7 +123,8 @@ impl Picture {
         }
         while position < limit {
             let Step::Batch(header) = walk.at(position, Depth::Headers)? else { break };
-            if header.base_offset != next || position + header.size > limit || header.last_offset >= end {
+            let beyond = header.last_offset >= end || header.next_offset > facts.next_offset;
+            if header.base_offset != next || position + header.size > limit || beyond {
                 break;
             }
             position += header.size;

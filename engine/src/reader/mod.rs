@@ -5,9 +5,12 @@ mod locate;
 mod range;
 mod time;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use highwater_records::{LeaderEpoch, Offset};
@@ -61,6 +64,23 @@ impl LogReader {
     /// The leader epoch of the record at `offset`; `None` before the first known epoch.
     pub fn epoch_of(&self, offset: Offset) -> Option<LeaderEpoch> {
         self.picture.epochs.epoch_of(offset)
+    }
+
+    /// The range of offsets around `offset` that is known to be unreadable, if it is.
+    pub(crate) fn damage(&self, offset: Offset) -> Option<Range<Offset>> {
+        let known = self.picture.quarantine.iter().find(|range| range.offsets.contains(&offset));
+        known.map(|range| range.offsets.clone())
+    }
+
+    /// The first offset above `offset` that may be readable again where `offset` is not: behind the known damage, else
+    /// where the next segment begins.
+    pub(crate) fn behind_damage(&self, offset: Offset) -> Option<Offset> {
+        let next_segment = || {
+            let segments = &self.picture.segments;
+            let at = segments.partition_point(|segment| segment.base <= offset);
+            segments.get(at).map(|segment| segment.base)
+        };
+        self.damage(offset).map(|range| range.end).or_else(next_segment)
     }
 
     /// Whole batches from the one that holds `from` on, of one segment.

@@ -60,6 +60,11 @@ impl LogRange {
         self.piece.is_none()
     }
 
+    /// The base of the segment that its bytes lie in, and where; `None` if it is empty.
+    pub(crate) fn place(&self) -> Option<(Offset, u64)> {
+        self.piece.as_ref().map(|piece| (piece.segment, piece.positions.start))
+    }
+
     /// Where the bytes lie: file, position, length. The files stay readable while they are held; a truncation may
     /// change what they show, which [`LogRange::bytes`] notices.
     pub fn pieces(&self) -> Vec<(Arc<dyn DiskFile>, u64, usize)> {
