@@ -90,13 +90,14 @@ pub use directory::{
     CheckpointError, CloseReport, DeleteLogError, DirOptions, LogDir, Offline, OpenDirError, OpenReport,
 };
 pub use epochs::{EpochStart, LeaderEpochs};
+pub use index::{AbortedTransaction, decode_transaction_index};
 pub use log::{
     AppendError, AppendIfError, Appended, ChangeError, CommitDone, CommitError, CommitJob, CreateLogError,
-    Deleted, Log, OpenLogError, SealedSegment, SegmentParts, StartReason,
+    Deleted, Log, OpenLogError, OpenTransaction, SealedSegment, SegmentParts, StartReason,
 };
 pub use name::{InvalidLogName, LogName};
 pub use positions::Positions;
-pub use producer::ProducerState;
+pub use producer::{MarkerEpoch, ProducerState};
 pub use quarantine::Quarantined;
 pub use reader::{LogRange, LogReader, ReadError};
 pub use recovery::{Cut, RecoveryReport};

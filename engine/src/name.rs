@@ -62,22 +62,31 @@ pub(crate) enum FileKind {
     OffsetIndex,
     TimeIndex,
     TransactionIndex,
+    TransactionSum,
     Snapshot,
     Producers,
 }
 
 impl FileKind {
     /// The files of one segment.
-    pub(crate) const SEGMENT: [FileKind; 4] =
-        [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex, FileKind::TransactionIndex];
-    /// The files of producer state at one offset.
-    pub(crate) const PRODUCER_STATE: [FileKind; 2] = [FileKind::Snapshot, FileKind::Producers];
-
-    const ALL: [FileKind; 6] = [
+    pub(crate) const SEGMENT: [FileKind; 5] = [
         FileKind::Log,
         FileKind::OffsetIndex,
         FileKind::TimeIndex,
         FileKind::TransactionIndex,
+        FileKind::TransactionSum,
+    ];
+    /// The aborted transactions of a segment that has any.
+    pub(crate) const TRANSACTIONS: [FileKind; 2] = [FileKind::TransactionIndex, FileKind::TransactionSum];
+    /// The files of producer state at one offset.
+    pub(crate) const PRODUCER_STATE: [FileKind; 2] = [FileKind::Snapshot, FileKind::Producers];
+
+    const ALL: [FileKind; 7] = [
+        FileKind::Log,
+        FileKind::OffsetIndex,
+        FileKind::TimeIndex,
+        FileKind::TransactionIndex,
+        FileKind::TransactionSum,
         FileKind::Snapshot,
         FileKind::Producers,
     ];
@@ -88,6 +97,7 @@ impl FileKind {
             FileKind::OffsetIndex => "index",
             FileKind::TimeIndex => "timeindex",
             FileKind::TransactionIndex => "txnindex",
+            FileKind::TransactionSum => "hwtxn",
             FileKind::Snapshot => "snapshot",
             FileKind::Producers => "hwproducers",
         }

@@ -26,7 +26,8 @@ pub struct Positions {
     pub log_end: Offset,
     /// Everything below may be shown to consumers (exclusive).
     pub high_watermark: Offset,
-    /// Everything below is decided (exclusive). The high watermark, while transactions are refused.
+    /// Everything below is decided (exclusive): the high watermark, or the first record of a transaction that is open or
+    /// whose marker is not below the high watermark yet.
     pub last_stable: Offset,
 }
 

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use highwater_records::{
     BrokerId, LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, Sequence, TimestampMs, TopicId,
-    batch::{BatchBuilder, BatchView, CheckPolicy, CheckedBatch, Producer, Record, split},
+    batch::{BatchBuilder, BatchView, CheckPolicy, CheckedBatch, EndTxnMarker, Producer, Record, split},
     compression::Codec,
 };
 
@@ -66,7 +66,7 @@ pub(crate) fn close(dir: Arc<LogDir>, log: Log) {
 
 /// A batch of records with these timestamps; the value of each is `seed` and its index.
 pub(crate) fn batch(seed: u64, timestamps: &[i64]) -> CheckedBatch {
-    build(seed, timestamps, None)
+    build(seed, timestamps, None, false)
 }
 
 /// A batch of `count` records of an idempotent producer.
@@ -76,13 +76,33 @@ pub(crate) fn produced(id: u64, epoch: u16, sequence: i32, count: u32) -> Checke
         epoch: ProducerEpoch(epoch),
         base_sequence: Sequence::from_i32(sequence),
     };
-    build(sequence as u64, &vec![NOW.0; count as usize], Some(producer))
+    build(sequence as u64, &vec![NOW.0; count as usize], Some(producer), false)
 }
 
-fn build(seed: u64, timestamps: &[i64], producer: Option<Producer>) -> CheckedBatch {
+/// The same within a transaction.
+pub(crate) fn transactional(id: u64, epoch: u16, sequence: i32, count: u32) -> CheckedBatch {
+    let producer = Producer {
+        id: ProducerId(id),
+        epoch: ProducerEpoch(epoch),
+        base_sequence: Sequence::from_i32(sequence),
+    };
+    build(sequence as u64, &vec![NOW.0; count as usize], Some(producer), true)
+}
+
+/// The marker that ends a transaction.
+pub(crate) fn marker(id: u64, epoch: u16, committed: bool) -> CheckedBatch {
+    let marker = EndTxnMarker { committed, coordinator_epoch: 0 };
+    let bytes = marker.to_batch(ProducerId(id), ProducerEpoch(epoch), NOW, Offset::ZERO, None).unwrap();
+    CheckedBatch::check(bytes, &CheckPolicy::internal()).unwrap()
+}
+
+fn build(seed: u64, timestamps: &[i64], producer: Option<Producer>, transactional: bool) -> CheckedBatch {
     let mut builder = BatchBuilder::new(Codec::None);
     if let Some(producer) = producer {
         builder = builder.producer(producer);
+    }
+    if transactional {
+        builder = builder.transactional();
     }
     for (index, timestamp) in timestamps.iter().enumerate() {
         let value = format!("{seed}:{index}:{}", "x".repeat((seed % 90) as usize));

@@ -178,6 +178,7 @@ impl From<ProduceError> for Failure {
             ProduceError::UnsupportedFormat(_) => ErrorCode::UnsupportedForMessageFormat,
             ProduceError::OutOfOrderSequence(_) => ErrorCode::OutOfOrderSequenceNumber,
             ProduceError::InvalidProducerEpoch(_) => ErrorCode::InvalidProducerEpoch,
+            ProduceError::InvalidTxnState(_) => ErrorCode::InvalidTxnState,
             ProduceError::DuplicateSequence => ErrorCode::DuplicateSequenceNumber,
             ProduceError::NotEnoughReplicas => ErrorCode::NotEnoughReplicas,
             ProduceError::NotEnoughReplicasAfterAppend => ErrorCode::NotEnoughReplicasAfterAppend,

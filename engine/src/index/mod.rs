@@ -4,6 +4,7 @@
 
 mod offset;
 mod time;
+mod transaction;
 
 use std::{io, path::Path, sync::Arc};
 
@@ -11,6 +12,8 @@ use parking_lot::RwLock;
 
 pub(crate) use offset::OffsetEntry;
 pub(crate) use time::TimeEntry;
+pub(crate) use transaction::sum_of;
+pub use transaction::{AbortedTransaction, decode_transaction_index};
 
 use crate::disk::{Disk, DiskFile, FileSlot, read_exact_at, write_file};
 
@@ -51,6 +54,11 @@ impl<E: IndexEntry> Index<E> {
         Index { state: RwLock::new(State::File { file, entries }) }
     }
 
+    /// Becomes another index, which nobody else uses.
+    pub(crate) fn set(&self, other: Index<E>) {
+        *self.state.write() = other.state.into_inner();
+    }
+
     pub(crate) fn len(&self) -> u64 {
         match &*self.state.read() {
             State::Memory(entries) => entries.len() as u64,
@@ -74,8 +82,42 @@ impl<E: IndexEntry> Index<E> {
     pub(crate) fn last_where(&self, holds: impl Fn(&E) -> bool) -> io::Result<Option<E>> {
         match &*self.state.read() {
             State::Memory(entries) => Ok(entries.partition_point(holds).checked_sub(1).map(|at| entries[at])),
-            State::File { file, entries } => search(&*file.get()?, *entries, holds),
+            State::File { entries: 0, .. } => Ok(None),
+            State::File { file, entries } => Ok(search(&*file.get()?, *entries, holds)?.1),
         }
+    }
+
+    /// Visits the entries behind those for which `before` is true, a prefix, until `visit` says no.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) fn visit_after(
+        &self,
+        before: impl Fn(&E) -> bool,
+        mut visit: impl FnMut(&E) -> bool,
+    ) -> io::Result<()> {
+        match &*self.state.read() {
+            State::Memory(entries) => {
+                let from = entries.partition_point(before);
+                entries[from..].iter().all(visit);
+            }
+            State::File { entries: 0, .. } => {}
+            State::File { file, entries } => {
+                let file = file.get()?;
+                let mut at = search(&*file, *entries, before)?.0;
+                let mut window = vec![0; E::SIZE * VISIT_ENTRIES];
+                while at < *entries {
+                    let count = (*entries - at).min(VISIT_ENTRIES as u64) as usize;
+                    let bytes = &mut window[..count * E::SIZE];
+                    read_exact_at(&*file, bytes, at * E::SIZE as u64)?;
+                    if !bytes.chunks_exact(E::SIZE).all(|entry| visit(&E::decode(entry))) {
+                        break;
+                    }
+                    at += count as u64;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Reads a growing index from its file from now on, into which it was [saved](Index::save).
@@ -99,6 +141,7 @@ impl<E: IndexEntry> Index<E> {
     pub(crate) fn bytes(&self) -> io::Result<Vec<u8>> {
         match &*self.state.read() {
             State::Memory(entries) => Ok(encode(entries)),
+            State::File { entries: 0, .. } => Ok(Vec::new()),
             State::File { file, entries } => {
                 let mut bytes = vec![0; (*entries as usize) * E::SIZE];
                 read_exact_at(&*file.get()?, &mut bytes, 0)?;
@@ -123,12 +166,15 @@ impl<E: IndexEntry> Index<E> {
     }
 }
 
-/// Binary search, one small read per probe.
+/// Entries that are read at once when many are visited.
+const VISIT_ENTRIES: usize = 64;
+
+/// Binary search, one small read per probe: the number of entries for which `holds` is true, and the last of them.
 fn search<E: IndexEntry>(
     file: &dyn DiskFile,
     entries: u64,
     holds: impl Fn(&E) -> bool,
-) -> io::Result<Option<E>> {
+) -> io::Result<(u64, Option<E>)> {
     let mut found = None;
     let (mut low, mut high) = (0, entries);
     let mut bytes = vec![0; E::SIZE];
@@ -143,7 +189,7 @@ fn search<E: IndexEntry>(
             high = middle;
         }
     }
-    Ok(found)
+    Ok((low, found))
 }
 
 pub(crate) fn encode<E: IndexEntry>(entries: &[E]) -> Vec<u8> {

@@ -4,12 +4,12 @@ use std::{io::IoSlice, sync::Arc};
 
 use highwater_records::{
     LeaderEpoch, Offset, TimestampMs,
-    batch::{CheckedBatch, Producer, TimestampType},
+    batch::{CheckedBatch, EndTxnMarker, Producer, TimestampType},
 };
 
 use super::{AppendError, AppendIfError, Log};
 use crate::{
-    producer::{SequenceError, Verdict},
+    producer::{MarkerEpoch, SequenceError, Verdict, marker_of},
     segment::BatchHeader,
 };
 
@@ -56,6 +56,10 @@ impl Log {
     /// Appends a batch at the log end, as the leader of `epoch`. It lies in the page cache when this returns, and
     /// readers taken from now on have it; it is durable after the next commit.
     ///
+    /// The first transactional batch of a producer begins its transaction in this log, which the next marker of that
+    /// producer ends ([`Log::end_transaction`], or a control batch given to this). Until then, and until the watermark
+    /// has passed the marker, [`Positions::last_stable`](crate::Positions::last_stable) stays at or below the batch.
+    ///
     /// # Errors
     /// Any; the log is as it was before.
     pub fn append(
@@ -64,14 +68,35 @@ impl Log {
         epoch: LeaderEpoch,
         now: TimestampMs,
     ) -> Result<Appended, AppendError> {
+        self.append_as_leader(batch, MarkerEpoch::SameOrNewer, epoch, now)
+    }
+
+    pub(super) fn append_as_leader(
+        &mut self,
+        batch: CheckedBatch,
+        rule: MarkerEpoch,
+        epoch: LeaderEpoch,
+        now: TimestampMs,
+    ) -> Result<Appended, AppendError> {
         self.check()?;
         let header = BatchHeader::of(&batch.view());
         self.check_size(header.size, u64::from(self.config.max_message_bytes))?;
         self.check_epoch(epoch)?;
-        if let Some(producer) = header.producer
-            && let Some(duplicate) = self.check_sequence(producer, header.last_offset_delta)?
-        {
-            return Ok(duplicate);
+        let marker = marker_of(&batch.view());
+        if let Some(producer) = header.producer {
+            match marker {
+                Some(marker) => {
+                    let checked = self.producers.check_marker(producer, marker, rule);
+                    checked.map_err(|error| AppendError::of_transaction(error, producer, Some(marker)))?;
+                }
+                None => {
+                    if let Some(duplicate) = self.check_sequence(producer, header.last_offset_delta)? {
+                        return Ok(duplicate);
+                    }
+                    let checked = self.producers.check_open(&header);
+                    checked.map_err(|error| AppendError::of_transaction(error, producer, None))?;
+                }
+            }
         }
         let (batch, header) = match self.config.timestamp_type {
             TimestampType::CreateTime => {
@@ -88,7 +113,7 @@ impl Log {
         let next =
             base.checked_add(u64::from(header.last_offset_delta) + 1).ok_or(AppendError::OffsetsExhausted)?;
         let placed = header.placed(base, next, epoch);
-        self.write(&batch, &placed, epoch, now)?;
+        self.write(&batch, &placed, marker, epoch, now)?;
         Ok(Appended {
             base_offset: base,
             last_offset: placed.last_offset,
@@ -118,7 +143,7 @@ impl Log {
                 expected: self.positions.log_end,
             });
         }
-        self.write(&batch, &header, epoch, now)?;
+        self.write(&batch, &header, marker_of(&batch.view()), epoch, now)?;
         Ok(Appended {
             base_offset: header.base_offset,
             last_offset: header.last_offset,
@@ -177,6 +202,7 @@ impl Log {
         &mut self,
         batch: &CheckedBatch,
         placed: &BatchHeader,
+        marker: Option<EndTxnMarker>,
         epoch: LeaderEpoch,
         now: TimestampMs,
     ) -> Result<(), AppendError> {
@@ -202,7 +228,9 @@ impl Log {
             Arc::make_mut(&mut self.epochs).assign(epoch, placed.base_offset);
             self.epochs_dirty = true;
         }
-        self.producers.note(placed, now);
+        if let Some(aborted) = self.producers.note(placed, marker, now) {
+            active.transaction_index.push(aborted);
+        }
         self.positions.log_end = placed.next_offset;
         self.follow_own_watermark();
         self.publish();

@@ -19,7 +19,7 @@ impl Log {
         let end = self.positions.log_end;
         let directory = self.path().to_owned();
         let mut files = self.write_snapshot(end)?;
-        files.extend(self.active().save_indexes(&self.dir.disk, &directory)?);
+        files.extend(self.active().save_indexes(&self.dir.disk, &directory)?.files());
         let health = self.dir.health().clone();
         let offline = |error| health.fail("a sync failed", &error);
         for segment in self.pending.segments() {

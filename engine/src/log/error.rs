@@ -2,11 +2,15 @@
 
 use std::io;
 
-use highwater_records::{LeaderEpoch, Offset, ProducerEpoch, Sequence, TimestampMs};
+use highwater_records::{
+    LeaderEpoch, Offset, ProducerEpoch, Sequence, TimestampMs,
+    batch::{EndTxnMarker, Producer},
+};
 
 use crate::{
     directory::{CheckpointError, Offline},
     name::LogName,
+    producer::TransactionError,
 };
 
 /// Why a batch was not appended. The log is as it was before.
@@ -31,6 +35,20 @@ pub enum AppendError {
     /// The batch was appended long ago; its offset is not remembered. The producer need not repeat it.
     #[error("the batch is a duplicate of one older than the last five")]
     DuplicateBeyondWindow,
+    /// Fix the call: the producer has a transaction open in this log, and these records belong to none.
+    #[error("the producer's transaction that began at offset {first_offset} is still open")]
+    TransactionOpen {
+        /// Where it began.
+        first_offset: Offset,
+    },
+    /// Fence the transaction coordinator: another one has written a marker for this producer since.
+    #[error("coordinator epoch {found} is older than {current}")]
+    CoordinatorFenced {
+        /// The marker's.
+        found: u32,
+        /// The newest known.
+        current: u32,
+    },
     /// Fix the call: the batch is larger than `max.message.bytes` or a whole segment.
     #[error("batch of {size} bytes is larger than {max}")]
     TooLarge {
@@ -92,6 +110,27 @@ pub enum AppendIfError {
     /// As for any append.
     #[error(transparent)]
     Append(#[from] AppendError),
+}
+
+impl AppendError {
+    pub(super) fn of_transaction(
+        error: TransactionError,
+        producer: Producer,
+        marker: Option<EndTxnMarker>,
+    ) -> AppendError {
+        match error {
+            TransactionError::OldEpoch { current } => {
+                AppendError::InvalidProducerEpoch { found: producer.epoch, current }
+            }
+            TransactionError::OldCoordinator { current } => AppendError::CoordinatorFenced {
+                found: marker.map_or(current, |marker| marker.coordinator_epoch),
+                current,
+            },
+            TransactionError::NotTransactional { first_offset } => {
+                AppendError::TransactionOpen { first_offset }
+            }
+        }
+    }
 }
 
 /// Why a change other than an append failed.

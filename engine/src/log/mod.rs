@@ -9,6 +9,7 @@ mod open;
 mod retain;
 mod roll;
 mod sealed;
+mod transactions;
 mod truncate;
 
 use std::{
@@ -28,6 +29,7 @@ pub use commit::{CommitDone, CommitError, CommitJob};
 pub use error::{AppendError, AppendIfError, ChangeError, CreateLogError, OpenLogError};
 pub use retain::{Deleted, StartReason};
 pub use sealed::{SealedSegment, SegmentParts};
+pub use transactions::OpenTransaction;
 
 use crate::{
     config::{LogConfig, Watermark},
@@ -112,7 +114,6 @@ impl Log {
     pub fn set_high_watermark(&mut self, high_watermark: Offset) -> Offset {
         let to = high_watermark.min(self.positions.log_end).max(self.positions.high_watermark);
         self.positions.high_watermark = to;
-        self.positions.last_stable = to;
         self.publish();
         to
     }
@@ -185,8 +186,10 @@ impl Log {
         }
     }
 
-    /// Ends a mutation: the order of the positions is checked, and the directory learns what to write down.
+    /// Ends a mutation: the last stable offset follows the others, the order of the positions is checked, and the
+    /// directory learns what to write down.
     fn publish(&mut self) {
+        self.follow_transactions();
         let positions = self.positions();
         positions.assert_order();
         let mut state = self.entry.state.lock();
@@ -203,7 +206,6 @@ impl Log {
             };
             // After a start beyond the durable end the watermark is already further.
             self.positions.high_watermark = to.max(self.positions.high_watermark);
-            self.positions.last_stable = self.positions.high_watermark;
         }
     }
 

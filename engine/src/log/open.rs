@@ -15,7 +15,10 @@ use crate::{
     disk::read_file,
     positions::Positions,
     quarantine::{self, Quarantined},
-    recovery::{Recovered, RecoveryReport, Situation, finish_leftovers, load_producers, recover_segments},
+    recovery::{
+        ProducerSource, Recovered, RecoveryReport, Situation, finish_leftovers, recover_segments,
+        remove_stray_snapshots, set_transactions, trust_transactions,
+    },
 };
 
 impl Log {
@@ -75,16 +78,28 @@ fn recover(
         leftovers.cuts.extend(cut.file.clone().map(|file| (file, now.0)));
     }
 
-    let producers = load_producers(
-        &**disk,
-        directory,
-        &recovered.segments,
-        &recovered.quarantined,
-        &mut leftovers.snapshots,
-        recovered.log_end,
-        now,
-    )?;
     let positions = place(config, &state, &recovered);
+    let rebuild = trust_transactions(
+        &situation,
+        &recovered.segments,
+        &recovered.walked,
+        &recovered.with_markers,
+        &leftovers.transactions,
+        &mut report,
+    )?;
+    let source = ProducerSource {
+        disk: &**disk,
+        directory,
+        segments: &recovered.segments,
+        quarantined: &recovered.quarantined,
+        snapshots: &leftovers.snapshots,
+        now,
+    };
+    let (producers, aborted) =
+        source.at_with_aborted(recovered.log_end, positions.high_watermark, &rebuild)?;
+    set_transactions(&situation, &recovered.segments, &leftovers.transactions, &aborted)?;
+    let log_end = recovered.log_end;
+    remove_stray_snapshots(&**disk, directory, &recovered.segments, &mut leftovers.snapshots, log_end)?;
     let (epochs, epochs_dirty) = load_epochs(
         &**disk,
         directory,

@@ -12,7 +12,7 @@ use crate::{
     epochs::{EpochStart, LeaderEpochs},
     producer::encode_kafka,
     quarantine::Quarantined,
-    recovery::producers_at,
+    recovery::ProducerSource,
     segment::Segment,
 };
 
@@ -58,7 +58,7 @@ pub struct SegmentParts {
     pub offset_index: Bytes,
     /// Kafka's time index.
     pub time_index: Bytes,
-    /// Kafka's index of aborted transactions; empty while transactions are refused.
+    /// Kafka's index of aborted transactions, by their markers in this segment.
     pub transaction_index: Bytes,
     /// Kafka's producer snapshot as of the segment's end.
     pub producer_snapshot: Bytes,
@@ -108,14 +108,15 @@ impl SealedSegment {
         let Source { dir, directory, segments, snapshots, quarantine, epochs } = &*self.log;
         // The clock decides expiry only, and nothing expires here.
         let now = TimestampMs(0);
-        let producers =
-            producers_at(&*dir.disk, directory, segments, quarantine, snapshots, self.next_offset, now)?;
+        let source =
+            ProducerSource { disk: &*dir.disk, directory, segments, quarantined: quarantine, snapshots, now };
+        let producers = source.at(self.next_offset, self.next_offset)?;
         Ok(SegmentParts {
             log,
             log_len: self.size,
             offset_index: self.segment.offset_index.bytes()?.into(),
             time_index: self.segment.time_index.bytes()?.into(),
-            transaction_index: Bytes::new(),
+            transaction_index: self.segment.transaction_index.bytes()?.into(),
             producer_snapshot: encode_kafka(&producers).into(),
             epochs: epochs.up_to(self.next_offset),
         })

@@ -11,8 +11,9 @@ use super::{ChangeError, Log};
 use crate::{
     disk::replace_file,
     epochs::{self, EpochStart, LeaderEpochs},
-    producer::decode_kafka,
-    recovery::{producers_at, remove_snapshot},
+    name::FileKind,
+    producer::{ProducerStates, decode_kafka},
+    recovery::{ProducerSource, not_found_is_none, remove_snapshot},
     segment::{BatchHeader, Depth, Facts, LARGE_WINDOW, Segment, Step, Walk},
 };
 
@@ -79,7 +80,10 @@ impl Log {
             log.positions = crate::positions::Positions::starting_at(offset);
             Arc::make_mut(&mut log.epochs).truncate_to(Offset::ZERO);
             log.epochs_dirty = true;
-            log.producers.producers.clear();
+            log.producers = ProducerStates::default();
+            for file in log.write_snapshot(offset)? {
+                file.sync_data()?;
+            }
             log.quarantine = Arc::new(Vec::new());
             log.rest_behind_end = false;
             log.pending.truncated(Offset::ZERO);
@@ -223,6 +227,10 @@ impl Log {
     fn replace_boundary(&mut self, at: usize, facts: Facts) -> io::Result<()> {
         let boundary = &self.segments[at];
         let active = boundary.reopened(&self.dir.disk, self.path(), facts)?;
+        // What they tell of is gone in part; they are written anew when the segment is sealed.
+        for kind in FileKind::TRANSACTIONS {
+            not_found_is_none(self.dir.disk.remove_file(&self.path().join(kind.at(boundary.base))))?;
+        }
         let segments = Arc::make_mut(&mut self.segments);
         segments.truncate(at);
         segments.push(Arc::new(active));
@@ -238,8 +246,16 @@ impl Log {
         self.dir.disk.sync_dir(self.path())?;
         let directory = self.path().to_owned();
         let (segments, quarantine) = (self.segments.clone(), self.quarantine.clone());
-        self.producers =
-            producers_at(&*self.dir.disk, &directory, &segments, &quarantine, &self.snapshots, end, now)?;
+        let watermark = self.positions.high_watermark;
+        let source = ProducerSource {
+            disk: &*self.dir.disk,
+            directory: &directory,
+            segments: &segments,
+            quarantined: &quarantine,
+            snapshots: &self.snapshots,
+            now,
+        };
+        self.producers = source.at(end, watermark)?;
         if Arc::make_mut(&mut self.epochs).truncate_to(end) {
             self.epochs_dirty = true;
         }
@@ -250,7 +266,6 @@ impl Log {
         positions.log_end = end;
         positions.durable_end = positions.durable_end.min(end);
         positions.high_watermark = positions.high_watermark.min(end).max(positions.log_start);
-        positions.last_stable = positions.high_watermark;
         Ok(end)
     }
 }

@@ -151,7 +151,7 @@ fn unseal(
     if !input.rest.is_empty() {
         return Err(Damaged("it goes on after its last producer"));
     }
-    Ok(ProducerStates { producers })
+    Ok(ProducerStates::new(producers))
 }
 
 struct Input<'a> {
@@ -192,12 +192,10 @@ mod tests {
             batches,
             last_seen: NOW,
         };
-        ProducerStates {
-            producers: BTreeMap::from([
-                (ProducerId(1), state((0..5).map(batch).collect(), None)),
-                (ProducerId(9), state(VecDeque::new(), Some(12))),
-            ]),
-        }
+        ProducerStates::new(BTreeMap::from([
+            (ProducerId(1), state((0..5).map(batch).collect(), None)),
+            (ProducerId(9), state(VecDeque::new(), Some(12))),
+        ]))
     }
 
     #[test]

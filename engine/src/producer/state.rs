@@ -2,9 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use highwater_records::{Offset, ProducerEpoch, ProducerId, Sequence, TimestampMs, batch::Producer};
+use highwater_records::{
+    Offset, ProducerEpoch, ProducerId, Sequence, TimestampMs,
+    batch::{EndTxnMarker, Producer},
+};
 
-use crate::segment::BatchHeader;
+use super::transactions::Transactions;
+use crate::{index::AbortedTransaction, segment::BatchHeader};
 
 /// How many of a producer's batches are remembered: what a client may have in flight.
 const WINDOW: usize = 5;
@@ -13,6 +17,7 @@ const WINDOW: usize = 5;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ProducerStates {
     pub(crate) producers: BTreeMap<ProducerId, ProducerState>,
+    pub(crate) transactions: Transactions,
 }
 
 /// What is known of one producer.
@@ -82,6 +87,16 @@ pub(crate) enum SequenceError {
 }
 
 impl ProducerStates {
+    pub(crate) fn new(producers: BTreeMap<ProducerId, ProducerState>) -> ProducerStates {
+        let mut transactions = Transactions::default();
+        for (id, state) in &producers {
+            if let Some(first) = state.transaction_start {
+                transactions.begin(first, *id);
+            }
+        }
+        ProducerStates { producers, transactions }
+    }
+
     /// Whether a batch of `count` offsets is its producer's next one.
     pub(crate) fn check(&self, producer: Producer, offset_delta: u32) -> Result<Verdict, SequenceError> {
         // What is not known is accepted with any sequence: its state may have expired.
@@ -112,9 +127,19 @@ impl ProducerStates {
         in_order(base, newest.plus(1))
     }
 
-    /// Notes a batch that was appended, now or before a restart.
-    pub(crate) fn note(&mut self, batch: &BatchHeader, now: TimestampMs) {
-        let Some(producer) = batch.producer else { return };
+    /// Notes a batch that was appended, now or before a restart; `marker` is what it says if it is a control batch.
+    /// The transaction that it aborted, if it did.
+    pub(crate) fn note(
+        &mut self,
+        batch: &BatchHeader,
+        marker: Option<EndTxnMarker>,
+        now: TimestampMs,
+    ) -> Option<AbortedTransaction> {
+        let producer = batch.producer?;
+        if batch.is_control && marker.is_none() {
+            // Compaction has emptied it, with all of its transaction.
+            return None;
+        }
         let timestamp = batch.max_timestamp.unwrap_or_default();
         let state = self.producers.entry(producer.id).or_insert_with(|| ProducerState {
             epoch: producer.epoch,
@@ -130,13 +155,12 @@ impl ProducerStates {
         }
         state.last_timestamp = timestamp;
         state.last_seen = now;
-        if batch.is_control {
-            // Any marker ends the transaction; what it decided is the transaction index's to know.
-            state.transaction_start = None;
-            return;
+        if let Some(marker) = marker {
+            return self.note_marker(producer.id, batch, marker);
         }
-        if batch.is_transactional {
-            state.transaction_start.get_or_insert(batch.base_offset);
+        if batch.is_transactional && state.transaction_start.is_none() {
+            state.transaction_start = Some(batch.base_offset);
+            self.transactions.begin(batch.base_offset, producer.id);
         }
         if let Some(base_sequence) = producer.base_sequence {
             if state.batches.len() == WINDOW {
@@ -149,6 +173,7 @@ impl ProducerStates {
                 timestamp,
             });
         }
+        None
     }
 
     /// Forgets producers that were silent for `expiry_ms` and have no open transaction.

@@ -4,6 +4,7 @@ mod error;
 mod locate;
 mod range;
 mod time;
+mod transactions;
 
 use std::{
     ops::Range,

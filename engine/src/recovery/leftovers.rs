@@ -21,6 +21,8 @@ pub(crate) struct Leftovers {
     pub(crate) segments: Vec<Offset>,
     /// Offsets of producer snapshots of either form, sorted.
     pub(crate) snapshots: BTreeSet<Offset>,
+    /// Base offsets of segments with a transaction index, or with what vouches for one.
+    pub(crate) transactions: BTreeSet<Offset>,
     /// Names of cut files and when they were cut, in milliseconds since the Unix epoch.
     pub(crate) cuts: Vec<(String, i64)>,
     /// Files of segments whose deletion at the head has begun; they go once the log start is durable.
@@ -55,6 +57,8 @@ pub(crate) fn finish_leftovers(
     for (kind, base) in others {
         if !found.segments.contains(&base) {
             disk.remove_file(&directory.join(kind.at(base)))?;
+        } else if FileKind::TRANSACTIONS.contains(&kind) {
+            found.transactions.insert(base);
         }
     }
     Ok(found)

@@ -5,6 +5,7 @@ mod decision;
 mod leftovers;
 mod producers;
 mod segments;
+mod transactions;
 mod trusted;
 mod walked;
 
@@ -14,8 +15,9 @@ use highwater_records::{Offset, TimestampMs};
 
 pub(crate) use cut::remove_old_cuts;
 pub(crate) use leftovers::finish_leftovers;
-pub(crate) use producers::{load_producers, producers_at, remove_snapshot};
+pub(crate) use producers::{ProducerSource, remove_snapshot, remove_stray_snapshots};
 pub(crate) use segments::{Recovered, recover_segments};
+pub(crate) use transactions::{set_transactions, trust_transactions};
 
 use crate::{disk::Disk, quarantine::Quarantined};
 use decision::{LastStop, Side};
@@ -81,7 +83,7 @@ fn note(report: &mut RecoveryReport, directory: &Path, text: String) {
     report.notes.push(text);
 }
 
-fn not_found_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+pub(crate) fn not_found_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

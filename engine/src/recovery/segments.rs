@@ -1,6 +1,6 @@
 //! The segments of a log, one after the other, checked against each other.
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeSet, io, sync::Arc};
 
 use highwater_records::Offset;
 
@@ -10,7 +10,7 @@ use super::{
     decision::{Action, Found, decide},
     note,
     trusted::open_trusted,
-    walked::open_walked,
+    walked::{Walked, open_walked},
 };
 use crate::{
     disk::Open,
@@ -26,6 +26,10 @@ pub(crate) struct Recovered {
     /// Where the next record goes.
     pub(crate) log_end: Offset,
     pub(crate) quarantined: Vec<Quarantined>,
+    /// Bases of the segments that were walked.
+    pub(crate) walked: BTreeSet<Offset>,
+    /// Of those the ones that have control batches.
+    pub(crate) with_markers: BTreeSet<Offset>,
 }
 
 /// Opens the segments that begin at `bases`, cutting and quarantining as decided. What it keeps is durable.
@@ -65,8 +69,15 @@ struct Opened {
     segment: Segment,
     /// Its indexes are in memory though it may be sealed.
     walked: bool,
+    has_markers: bool,
     unsynced: bool,
     lost_tail: bool,
+}
+
+impl Opened {
+    fn trusted(segment: Segment) -> Opened {
+        Opened { segment, walked: false, has_markers: false, unsynced: false, lost_tail: false }
+    }
 }
 
 impl Chain<'_> {
@@ -128,7 +139,7 @@ impl Chain<'_> {
             && (situation.last_stop_clean || situation.bound >= Some(segment.facts().next_offset))
         {
             self.end = Some(segment.facts().next_offset);
-            self.segments.push(Opened { segment, walked: false, unsynced: false, lost_tail: false });
+            self.segments.push(Opened::trusted(segment));
             return Ok(None);
         }
         let walked = open_walked(
@@ -143,9 +154,9 @@ impl Chain<'_> {
         report.indexes_rebuilt += 1;
         let end = walked.segment.facts().next_offset;
         self.end = Some(end);
-        let (unsynced, lost_tail) = (walked.unsynced, walked.lost_tail);
-        self.segments.push(Opened { segment: walked.segment, walked: true, unsynced, lost_tail });
-        Ok(walked.cut.map(|cut| {
+        let Walked { segment, cut, lost_tail, unsynced, has_markers } = walked;
+        self.segments.push(Opened { segment, walked: true, has_markers, unsynced, lost_tail });
+        Ok(cut.map(|cut| {
             let reason = format!("it lies behind the end of the log at {end}");
             report.cut.push(cut);
             reason
@@ -203,6 +214,11 @@ impl Chain<'_> {
             .is_some_and(|last| !last.lost_tail && last.segment.facts().next_offset == log_end);
         let active = if last_is_open { self.segments.len() - 1 } else { self.segments.len() };
         let mut segments = Vec::with_capacity(active + 1);
+        let bases = |which: fn(&Opened) -> bool| {
+            self.segments.iter().filter(|opened| which(opened)).map(|opened| opened.segment.base).collect()
+        };
+        let walked = bases(|opened| opened.walked);
+        let with_markers = bases(|opened| opened.has_markers);
         for (at, opened) in self.segments.into_iter().enumerate() {
             let Opened { segment, walked, unsynced, .. } = opened;
             // The newest segment was opened to grow, even if nothing may be added to it.
@@ -221,7 +237,7 @@ impl Chain<'_> {
             segments.push(Arc::new(segment));
         }
         disk.sync_dir(directory)?;
-        Ok(Recovered { segments, log_end, quarantined: self.quarantined })
+        Ok(Recovered { segments, log_end, quarantined: self.quarantined, walked, with_markers })
     }
 
     fn write_quarantine(&self) -> io::Result<()> {

@@ -32,6 +32,8 @@ pub(super) struct Walked {
     pub(super) lost_tail: bool,
     /// Whether it holds batches that nobody has synced.
     pub(super) unsynced: bool,
+    /// Whether it has control batches.
+    pub(super) has_markers: bool,
 }
 
 /// Walks a segment. `all_checksums` looks at every byte, not only at those above the bound.
@@ -105,7 +107,9 @@ pub(super) fn open_walked(
         write_again(file, from, growth.facts.size)?;
     }
     let unsynced = unsynced_from.is_some();
-    Ok(Walked { segment: growth.finish(situation.disk, situation.directory), cut, lost_tail, unsynced })
+    let has_markers = growth.has_markers;
+    let segment = growth.finish(situation.disk, situation.directory);
+    Ok(Walked { segment, cut, lost_tail, unsynced, has_markers })
 }
 
 /// Writes what is there to the page cache once more. A sync that failed before a restart may have left pages that are
@@ -211,6 +215,7 @@ struct Growth {
     times: Vec<TimeEntry>,
     /// The next batch gets an index entry whatever the interval: a lookup must not have to cross the damage.
     after_damage: bool,
+    has_markers: bool,
 }
 
 impl Growth {
@@ -222,6 +227,7 @@ impl Growth {
             offsets: Vec::new(),
             times: Vec::new(),
             after_damage: false,
+            has_markers: false,
         }
     }
 
@@ -232,6 +238,7 @@ impl Growth {
 
     fn add(&mut self, header: &BatchHeader) {
         let position = self.facts.size;
+        self.has_markers |= header.is_control;
         let mut entries = self.facts.add(self.base, header, self.interval_bytes);
         if std::mem::take(&mut self.after_damage) {
             entries.offset = offset_entry(self.base, header.last_offset, position);

@@ -16,8 +16,8 @@ pub(crate) use header::BatchHeader;
 pub(crate) use walk::{Depth, LARGE_WINDOW, SMALL_WINDOW, Step, Walk};
 
 use crate::{
-    disk::{Disk, DiskFile, FileSlot, Open},
-    index::{Index, OffsetEntry, TimeEntry, decode},
+    disk::{Disk, DiskFile, FileSlot, Open, write_file},
+    index::{AbortedTransaction, Index, OffsetEntry, TimeEntry, decode, sum_of},
     name::FileKind,
 };
 
@@ -28,6 +28,10 @@ pub(crate) struct Segment {
     pub(crate) log: FileSlot,
     pub(crate) offset_index: Index<OffsetEntry>,
     pub(crate) time_index: Index<TimeEntry>,
+    /// Empty, without files, where nothing was aborted.
+    pub(crate) transaction_index: Index<AbortedTransaction>,
+    /// The file that vouches for the transaction index, until it is synced.
+    transaction_sum: Mutex<Option<Arc<dyn DiskFile>>>,
     facts: Mutex<Facts>,
 }
 
@@ -120,7 +124,15 @@ impl Segment {
         base: Offset,
         facts: Facts,
     ) -> Segment {
-        Segment { base, log, offset_index, time_index, facts: Mutex::new(facts) }
+        Segment {
+            base,
+            log,
+            offset_index,
+            time_index,
+            transaction_index: Index::growing(Vec::new()),
+            transaction_sum: Mutex::new(None),
+            facts: Mutex::new(facts),
+        }
     }
 
     pub(crate) fn facts(&self) -> Facts {
@@ -158,26 +170,60 @@ impl Segment {
 
     /// Writes the indexes to their files, for good; the page cache only. On an error they stay in memory.
     pub(crate) fn seal(&self, disk: &Arc<dyn Disk>, directory: &Path) -> io::Result<()> {
-        let [offsets, times] = self.save_indexes(disk, directory)?;
+        let SavedIndexes { offsets, times, transactions } = self.save_indexes(disk, directory)?;
         // The files stay open until they are synced, whatever happens to their names.
-        self.offset_index.seal(slot(disk, directory, FileKind::OffsetIndex, self.base).holding(offsets));
-        self.time_index.seal(slot(disk, directory, FileKind::TimeIndex, self.base).holding(times));
+        let at = |kind, file| slot(disk, directory, kind, self.base).holding(file);
+        self.offset_index.seal(at(FileKind::OffsetIndex, offsets));
+        self.time_index.seal(at(FileKind::TimeIndex, times));
+        self.sealed_transactions(disk, directory, transactions);
         Ok(())
     }
 
-    /// Writes the indexes to their files as they are now; the page cache only.
-    pub(crate) fn save_indexes(
+    /// Writes the transaction index to its files, for good; the page cache only.
+    pub(crate) fn seal_transactions(&self, disk: &Arc<dyn Disk>, directory: &Path) -> io::Result<()> {
+        let saved = self.save_transactions(disk, directory)?;
+        self.sealed_transactions(disk, directory, saved);
+        Ok(())
+    }
+
+    fn sealed_transactions(
         &self,
         disk: &Arc<dyn Disk>,
         directory: &Path,
-    ) -> io::Result<[Arc<dyn DiskFile>; 2]> {
+        saved: Option<[Arc<dyn DiskFile>; 2]>,
+    ) {
+        if let Some([index, sum]) = saved {
+            let file = slot(disk, directory, FileKind::TransactionIndex, self.base).holding(index);
+            self.transaction_index.seal(file);
+            *self.transaction_sum.lock() = Some(sum);
+        }
+    }
+
+    /// Writes the indexes to their files as they are now; the page cache only.
+    pub(crate) fn save_indexes(&self, disk: &Arc<dyn Disk>, directory: &Path) -> io::Result<SavedIndexes> {
         if let Some(entry) = self.facts().time_entry(self.base) {
             self.time_index.push(entry);
         }
-        let offsets =
-            self.offset_index.save(&**disk, &directory.join(FileKind::OffsetIndex.at(self.base)))?;
-        let times = self.time_index.save(&**disk, &directory.join(FileKind::TimeIndex.at(self.base)))?;
-        Ok([offsets, times])
+        let path = |kind: FileKind| directory.join(kind.at(self.base));
+        let offsets = self.offset_index.save(&**disk, &path(FileKind::OffsetIndex))?;
+        let times = self.time_index.save(&**disk, &path(FileKind::TimeIndex))?;
+        let transactions = self.save_transactions(disk, directory)?;
+        Ok(SavedIndexes { offsets, times, transactions })
+    }
+
+    /// Writes the transaction index and what vouches for it, unless it is empty.
+    fn save_transactions(
+        &self,
+        disk: &Arc<dyn Disk>,
+        directory: &Path,
+    ) -> io::Result<Option<[Arc<dyn DiskFile>; 2]>> {
+        if self.transaction_index.len() == 0 {
+            return Ok(None);
+        }
+        let path = |kind: FileKind| directory.join(kind.at(self.base));
+        let index = self.transaction_index.save(&**disk, &path(FileKind::TransactionIndex))?;
+        let sum = sum_of(&self.transaction_index.bytes()?);
+        Ok(Some([index, write_file(&**disk, &path(FileKind::TransactionSum), &sum)?]))
     }
 
     /// Closes the files of a sealed segment, which has been synced; they are opened again when they are read.
@@ -185,6 +231,7 @@ impl Segment {
         self.log.close();
         self.offset_index.close();
         self.time_index.close();
+        self.transaction_index.close();
     }
 
     /// The same segment, cut to `facts` and growing again.
@@ -199,15 +246,41 @@ impl Segment {
         offsets.retain(|entry| u64::from(entry.relative) < end && u64::from(entry.position) < facts.size);
         let mut times: Vec<TimeEntry> = decode(&self.time_index.bytes()?).unwrap_or_default();
         times.retain(|entry| u64::from(entry.relative) < end);
+        let mut aborted: Vec<AbortedTransaction> =
+            decode(&self.transaction_index.bytes()?).unwrap_or_default();
+        aborted.retain(|transaction| transaction.last_offset < facts.next_offset);
         let log = slot(disk, directory, FileKind::Log, self.base);
-        Ok(Segment::open(log, Index::growing(offsets), Index::growing(times), self.base, facts))
+        let segment = Segment::open(log, Index::growing(offsets), Index::growing(times), self.base, facts);
+        segment.transaction_index.set(Index::growing(aborted));
+        Ok(segment)
     }
 
     /// Makes the batches, and the indexes of a sealed segment, durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.log.get()?.sync_data()?;
         self.offset_index.sync()?;
-        self.time_index.sync()
+        self.time_index.sync()?;
+        self.transaction_index.sync()?;
+        let sum = self.transaction_sum.lock().clone();
+        if let Some(sum) = sum {
+            sum.sync_data()?;
+            *self.transaction_sum.lock() = None;
+        }
+        Ok(())
+    }
+}
+
+/// The files that a segment's indexes were written to; not durable.
+pub(crate) struct SavedIndexes {
+    pub(crate) offsets: Arc<dyn DiskFile>,
+    pub(crate) times: Arc<dyn DiskFile>,
+    /// The transaction index and what vouches for it, where anything was aborted.
+    pub(crate) transactions: Option<[Arc<dyn DiskFile>; 2]>,
+}
+
+impl SavedIndexes {
+    pub(crate) fn files(self) -> impl Iterator<Item = Arc<dyn DiskFile>> {
+        [self.offsets, self.times].into_iter().chain(self.transactions.into_iter().flatten())
     }
 }
 

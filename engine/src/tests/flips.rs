@@ -24,6 +24,7 @@ struct Answers {
     log_end: u64,
     epochs: Vec<(u32, u64)>,
     retry: Option<u64>,
+    aborted: Vec<(u64, u64)>,
 }
 
 enum Outcome {
@@ -36,8 +37,12 @@ fn prepare(clean: bool) -> MemoryDisk {
     let disk = MemoryDisk::new();
     let (dir, mut log) = create(&disk, config());
     for n in 0..12u64 {
-        let batch =
-            if n % 2 == 0 { produced(7, 0, n as i32 / 2, 1) } else { batch(n * 3, &[n as i64 * 100, 50]) };
+        let batch = match n {
+            3 => transactional(20, 0, 0, 2),
+            7 => marker(20, 0, false),
+            _ if n % 2 == 0 => produced(7, 0, n as i32 / 2, 1),
+            _ => batch(n * 3, &[n as i64 * 100, 50]),
+        };
         log.append(batch, LeaderEpoch(n as u32 / 5), NOW).unwrap();
     }
     log.commit().unwrap();
@@ -74,6 +79,10 @@ fn ask(disk: &MemoryDisk) -> Outcome {
         }
     }
     let epochs = log.epochs().iter().map(|entry| (entry.epoch.0, entry.start.get())).collect();
+    let Ok(aborted) = reader.aborted(positions.log_start, positions.log_end) else {
+        return Outcome::Detected;
+    };
+    let aborted = aborted.iter().map(|t| (t.first_offset.get(), t.last_offset.get())).collect();
     let retry = log.append(produced(7, 0, 4, 1), LeaderEpoch(2), NOW).ok();
     let retry = retry.filter(|retry| retry.duplicate).map(|retry| retry.base_offset.get());
     // What the directory reports it did not believe is said, and must not have changed an answer that matters less
@@ -85,6 +94,7 @@ fn ask(disk: &MemoryDisk) -> Outcome {
         log_end: positions.log_end.get(),
         epochs,
         retry,
+        aborted,
     };
     if opening.distrusted.is_empty() { Outcome::Answered(answers) } else { distrusted(answers, disk) }
 }
@@ -99,6 +109,7 @@ fn every_damage(clean: bool) {
     let sound = prepare(clean);
     let Outcome::Answered(expected) = ask(&sound.fork()) else { panic!("the sound log is not sound") };
     assert!(expected.retry.is_some() && expected.batches.len() >= 11, "{expected:?}");
+    assert_eq!(expected.aborted.len(), 1);
     let (mut detected, mut harmless) = (0u64, 0u64);
     let mut wrong = BTreeSet::new();
     let mut judge = |disk: &MemoryDisk, what: String| match ask(disk) {

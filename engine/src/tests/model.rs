@@ -2,7 +2,7 @@
 
 use highwater_records::Offset;
 
-use crate::Positions;
+use crate::{Positions, testing::offset};
 
 /// A batch as the model remembers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,8 +11,61 @@ pub(super) struct ModelBatch {
     pub(super) next: u64,
     pub(super) crc: u32,
     pub(super) epoch: u32,
-    /// First sequence and number of records, if the producer wrote it.
+    /// First sequence and number of records, if the idempotent producer wrote it.
     pub(super) sequence: Option<(i32, u32)>,
+    pub(super) role: Role,
+}
+
+/// What a batch is to transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Plain,
+    /// Records of this producer's transaction.
+    Part(u64),
+    /// The marker that ends it.
+    End {
+        producer: u64,
+        committed: bool,
+    },
+}
+
+/// What transactions mean for readers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub(super) first_unstable: Option<u64>,
+    /// Producer, first record, marker; by marker.
+    pub(super) aborted: Vec<(u64, u64, u64)>,
+    /// First records and producers.
+    pub(super) open: Vec<(u64, u64)>,
+}
+
+/// What batches with these first offsets come to under this watermark.
+pub(super) fn outcome(batches: impl IntoIterator<Item = (u64, Role)>, high_watermark: u64) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut unsettled = Vec::new();
+    for (base, role) in batches {
+        match role {
+            Role::Plain => {}
+            Role::Part(producer) => {
+                if !outcome.open.iter().any(|(_, open)| *open == producer) {
+                    outcome.open.push((base, producer));
+                }
+            }
+            Role::End { producer, committed } => {
+                let Some(at) = outcome.open.iter().position(|(_, open)| *open == producer) else { continue };
+                let (first, _) = outcome.open.remove(at);
+                if !committed {
+                    outcome.aborted.push((producer, first, base));
+                }
+                if base >= high_watermark {
+                    unsettled.push(first);
+                }
+            }
+        }
+    }
+    unsettled.extend(outcome.open.iter().map(|(first, _)| *first));
+    outcome.first_unstable = unsettled.into_iter().min();
+    outcome
 }
 
 /// The log that should be there.
@@ -44,6 +97,10 @@ impl Model {
             self.log_end = kept.max(self.log_start);
             self.durable_end =
                 if kept < self.log_start { self.log_end } else { self.durable_end.min(self.log_end) };
+            if kept < self.log_start {
+                // It begins anew, without a memory of what nobody may read.
+                self.batches.iter_mut().for_each(|batch| batch.role = Role::Plain);
+            }
         }
         self.high_watermark = self.high_watermark.min(self.log_end);
     }
@@ -79,6 +136,40 @@ impl Model {
     pub(super) fn next_sequence(&self) -> i32 {
         let last = self.batches.iter().rev().find_map(|batch| batch.sequence);
         last.map_or(0, |(base, count)| base + count as i32)
+    }
+
+    fn outcome(&self) -> Outcome {
+        outcome(self.batches.iter().map(|batch| (batch.base, batch.role)), self.high_watermark)
+    }
+
+    /// The transactional producer's open transaction, and its next sequence.
+    pub(super) fn transaction_of(&self, producer: u64) -> (bool, i32) {
+        let of_producer = |batch: &&ModelBatch| batch.role == Role::Part(producer);
+        let records = self.batches.iter().filter(of_producer).map(|batch| batch.next - batch.base);
+        let open = self.outcome().open.iter().any(|(_, open)| *open == producer);
+        (open, records.sum::<u64>() as i32)
+    }
+
+    /// What readers of committed records are told.
+    pub(super) fn assert_transactions(&self, log: &crate::Log) {
+        let expected = self.outcome();
+        let stable = expected.first_unstable.unwrap_or(self.high_watermark);
+        let stable = stable.max(self.log_start).min(self.high_watermark);
+        assert_eq!(log.positions().last_stable.get(), stable, "last stable offset");
+        let open = log.open_transactions().into_iter();
+        let open: Vec<_> = open.map(|open| (open.first_offset.get(), open.producer_id.0)).collect();
+        let mut expected_open = expected.open;
+        expected_open.sort_unstable();
+        assert_eq!(open, expected_open, "open transactions");
+        // All there are, and those of a range below the last stable offset.
+        for (from, to) in [(self.log_start, self.log_end), ((self.log_start + stable) / 2, stable)] {
+            let aborted = log.reader().aborted(offset(from), offset(to)).unwrap().into_iter();
+            let aborted: Vec<_> =
+                aborted.map(|t| (t.producer_id.0, t.first_offset.get(), t.last_offset.get())).collect();
+            let of_range = |(_, first, last): &&(u64, u64, u64)| *last >= from && *first < to;
+            let expected: Vec<_> = expected.aborted.iter().filter(of_range).copied().collect();
+            assert_eq!(aborted, expected, "aborted in {from}..{to}");
+        }
     }
 
     pub(super) fn assert_positions(&self, positions: &Positions) {

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use highwater_records::{LeaderEpoch, Offset};
 use proptest::prelude::*;
 
-use super::model::{Model, ModelBatch};
+use super::model::{Model, ModelBatch, Role};
 use crate::{Log, LogConfig, LogDir, StartReason, disk::memory::MemoryDisk, testing::*};
 
 #[derive(Clone, Debug)]
 enum Operation {
     Append { count: u32, seed: u64, new_epoch: bool },
     Produce { count: u32 },
+    Transact { producer: u64, count: u32 },
+    End { producer: u64, committed: bool },
     Retry { back: usize },
     Read { at: u8, max_bytes: usize },
     Roll,
@@ -33,6 +35,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         12 => (1..4u32, 0..90u64, prop::bool::weighted(0.1))
             .prop_map(|(count, seed, new_epoch)| Append { count, seed, new_epoch }),
         6 => (1..4u32).prop_map(|count| Produce { count }),
+        6 => (20..23u64, 1..4u32).prop_map(|(producer, count)| Transact { producer, count }),
+        4 => (20..23u64, any::<bool>()).prop_map(|(producer, committed)| End { producer, committed }),
         3 => (0..5usize).prop_map(|back| Retry { back }),
         4 => (any::<u8>(), 1..3000usize).prop_map(|(at, max_bytes)| Read { at, max_bytes }),
         2 => Just(Roll),
@@ -79,11 +83,21 @@ impl Pair {
                 self.epoch += u32::from(new_epoch);
                 let times: Vec<i64> =
                     (0..i64::from(count)).map(|i| (seed as i64 * 37 + i * 11) % 500).collect();
-                self.append(batch(seed, &times), count, None);
+                self.append(batch(seed, &times), count, None, Role::Plain);
             }
             Operation::Produce { count } => {
                 let sequence = self.model.next_sequence();
-                self.append(produced(7, 0, sequence, count), count, Some((sequence, count)));
+                let batch = produced(7, 0, sequence, count);
+                self.append(batch, count, Some((sequence, count)), Role::Plain);
+            }
+            Operation::Transact { producer, count } => {
+                let (_, sequence) = self.model.transaction_of(producer);
+                // What lies in deleted segments and was truncated is forgotten.
+                let batch = transactional(producer, 0, sequence, count);
+                self.append(batch, count, None, Role::Part(producer));
+            }
+            Operation::End { producer, committed } => {
+                self.append(marker(producer, 0, committed), 1, None, Role::End { producer, committed });
             }
             Operation::Retry { back } => self.retry(back),
             Operation::Read { at, max_bytes } => self.read(at, max_bytes),
@@ -163,13 +177,14 @@ impl Pair {
         batch: highwater_records::batch::CheckedBatch,
         count: u32,
         sequence: Option<(i32, u32)>,
+        role: Role,
     ) {
         let crc = batch.view().stored_crc();
         let epoch = self.epoch;
         let appended = self.log().append(batch, LeaderEpoch(epoch), NOW).unwrap();
         assert!(!appended.duplicate);
         let base = appended.base_offset.get();
-        self.model.append(ModelBatch { base, next: base + u64::from(count), crc, epoch, sequence });
+        self.model.append(ModelBatch { base, next: base + u64::from(count), crc, epoch, sequence, role });
     }
 
     /// Repeats one of the producer's last five batches.
@@ -233,6 +248,7 @@ impl Pair {
             assert_eq!(epochs, expected);
         }
         assert_eq!(log.positions().log_end, Offset::new(self.model.log_end).unwrap());
+        self.model.assert_transactions(log);
     }
 }
 

@@ -118,9 +118,12 @@ fn append_error(error: AppendError) -> ProduceError {
         AppendError::DuplicateBeyondWindow => ProduceError::DuplicateSequence,
         AppendError::TooLarge { .. } => ProduceError::MessageTooLarge(error.to_string()),
         AppendError::InvalidTimestamp { .. } => ProduceError::InvalidTimestamp(error.to_string()),
+        AppendError::TransactionOpen { .. } => ProduceError::InvalidTxnState(error.to_string()),
         AppendError::StaleLeaderEpoch { .. } => ProduceError::NotLeader,
         AppendError::OutOfPlace { .. }
         | AppendError::NoLeaderEpoch
+        // Producers write no markers.
+        | AppendError::CoordinatorFenced { .. }
         | AppendError::OffsetsExhausted
         | AppendError::Disk(_)
         | AppendError::Offline(_)

@@ -89,6 +89,9 @@ pub enum ProduceError {
     /// A newer incarnation of this producer exists.
     #[error("invalid producer epoch: {0}")]
     InvalidProducerEpoch(String),
+    /// Records of no transaction while the producer has one open here.
+    #[error("invalid transaction state: {0}")]
+    InvalidTxnState(String),
     /// A duplicate too old to tell its offset.
     #[error("duplicate sequence")]
     DuplicateSequence,

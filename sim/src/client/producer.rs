@@ -155,6 +155,7 @@ fn is_final(error: &ProduceError) -> bool {
         | ProduceError::InvalidTimestamp(_)
         | ProduceError::UnsupportedCompression(_)
         | ProduceError::UnsupportedFormat(_)
+        | ProduceError::InvalidTxnState(_)
         | ProduceError::TransactionsUnsupported
         | ProduceError::NotEnoughReplicas => true,
         ProduceError::NotLeader

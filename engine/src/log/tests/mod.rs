@@ -4,3 +4,4 @@ mod head;
 mod read;
 mod recovery;
 mod tail;
+mod transactions;

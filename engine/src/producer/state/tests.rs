@@ -26,7 +26,9 @@ fn batch(epoch: u16, sequence: i32, count: u32, base_offset: u64) -> BatchHeader
 
 fn states(batches: &[BatchHeader]) -> ProducerStates {
     let mut states = ProducerStates::default();
-    batches.iter().for_each(|batch| states.note(batch, TimestampMs(1000)));
+    for batch in batches {
+        assert_eq!(states.note(batch, None, TimestampMs(1000)), None);
+    }
     states
 }
 
@@ -94,11 +96,12 @@ fn silence_is_forgotten_but_no_open_transaction() {
     states.expire(TimestampMs(1999), 1000);
     assert_eq!(states.producers.len(), 1);
     let mut open = states.clone();
-    open.note(&BatchHeader { is_transactional: true, ..batch(1, 1, 1, 1) }, TimestampMs(1000));
+    open.note(&BatchHeader { is_transactional: true, ..batch(1, 1, 1, 1) }, None, TimestampMs(1000));
     states.expire(TimestampMs(2000), 1000);
     assert_eq!(states.producers.len(), 0);
     open.expire(TimestampMs(9000), 1000);
     assert_eq!(open.producers[&ID].transaction_start, Offset::new(1));
-    open.note(&BatchHeader { is_control: true, ..batch(1, 0, 1, 2) }, TimestampMs(1000));
+    let marker = EndTxnMarker { committed: true, coordinator_epoch: 0 };
+    open.note(&BatchHeader { is_control: true, ..batch(1, 0, 1, 2) }, Some(marker), TimestampMs(1000));
     assert_eq!(open.producers[&ID].transaction_start, None);
 }
