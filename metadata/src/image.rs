@@ -1,5 +1,9 @@
 //! What the entries of the metadata log add up to.
 
+mod replication;
+
+pub use replication::Registration;
+
 use crate::{ConfigResource, Endpoint, Entry, EntryId, MetadataRecord};
 use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 use highwater_records::{BrokerId, LeaderEpoch, PartitionIndex, ProducerId, TopicId, TopicIdPartition};
@@ -17,6 +21,8 @@ pub struct Image {
     last_effective: Option<EntryId>,
     cluster_id: Option<String>,
     brokers: BTreeMap<BrokerId, Broker>,
+    registrations: BTreeMap<BrokerId, Registration>,
+    features: BTreeMap<String, u16>,
     topics: BTreeMap<TopicId, Arc<Topic>>,
     names: BTreeMap<String, TopicId>,
     deleted: BTreeMap<TopicId, Arc<Topic>>,
@@ -72,6 +78,16 @@ pub struct Partition {
     pub stored_leader_epoch: LeaderEpoch,
     /// Version of the in-sync set.
     pub partition_epoch: u32,
+    /// Replicas that a reassignment adds; they are among `replicas` already.
+    pub adding: Vec<BrokerId>,
+    /// Replicas that go when a reassignment ends.
+    pub removing: Vec<BrokerId>,
+    /// Replicas that are not in sync and yet have everything that was committed (KIP-966).
+    pub eligible_leaders: Vec<BrokerId>,
+    /// Who led last, while nobody leads.
+    pub last_known_leader: Option<BrokerId>,
+    /// The leader epoch that began with the last unclean election: committed records of older epochs may be missing.
+    pub unclean_epoch: Option<LeaderEpoch>,
 }
 
 /// What became of an entry.
@@ -99,7 +115,7 @@ impl Image {
             return Applied::Dropped;
         }
         for record in &entry.records {
-            self.apply_record(record);
+            self.apply_record(entry.id, record);
         }
         self.last_effective = Some(entry.id);
         Applied::Effective
@@ -177,7 +193,7 @@ impl Image {
         ProducerId(self.next_producer_id)
     }
 
-    fn apply_record(&mut self, record: &MetadataRecord) {
+    fn apply_record(&mut self, entry: EntryId, record: &MetadataRecord) {
         match record {
             MetadataRecord::ClusterCreated { cluster_id } => {
                 self.cluster_id.get_or_insert_with(|| cluster_id.clone());
@@ -185,6 +201,7 @@ impl Image {
             MetadataRecord::BrokerRegistered { broker, endpoints, rack } => {
                 let registered = Broker { endpoints: endpoints.clone(), rack: rack.clone() };
                 self.brokers.insert(*broker, registered);
+                self.register(entry, *broker);
             }
             MetadataRecord::TopicCreated { id, name } => self.create_topic(*id, name),
             MetadataRecord::PartitionCreated { topic, partition, replicas, isr, leader, leader_epoch } => {
@@ -194,6 +211,11 @@ impl Image {
                     leader: *leader,
                     stored_leader_epoch: *leader_epoch,
                     partition_epoch: 0,
+                    adding: Vec::new(),
+                    removing: Vec::new(),
+                    eligible_leaders: Vec::new(),
+                    last_known_leader: None,
+                    unclean_epoch: None,
                 };
                 self.change_topic(*topic, |topic| {
                     if topic.partitions.len() == partition.0 as usize {
@@ -250,6 +272,7 @@ impl Image {
             MetadataRecord::ProducerIdsAllocated { next, .. } => {
                 self.next_producer_id = self.next_producer_id.max(next.0);
             }
+            MetadataRecord::Replication(record) => self.apply_replication(entry, record),
         }
     }
 

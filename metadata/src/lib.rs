@@ -19,9 +19,14 @@ pub mod decide;
 mod entry;
 mod image;
 mod log;
+pub mod museum;
 mod record;
+mod replication_record;
+mod sessions;
 
 pub use entry::{Entry, EntryError, EntryId};
-pub use image::{Applied, Broker, Image, Partition, Topic};
+pub use image::{Applied, Broker, Image, Partition, Registration, Topic};
 pub use log::{BoxFuture, ConfirmError, Leadership, MetadataLog, NextError, ProposeError, Term};
 pub use record::{ConfigResource, Endpoint, MetadataRecord, RecordError};
+pub use replication_record::{BrokerState, FeatureRange, ReplicationRecord};
+pub use sessions::Sessions;

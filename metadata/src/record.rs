@@ -11,6 +11,7 @@
 //! last field: its length stands outside, and bytes too many are an error like bytes too few. A kind or a version
 //! from the future is refused: a broker that cannot understand a decision must not go on beside it.
 
+use crate::ReplicationRecord;
 use alloc::{string::String, vec::Vec};
 use highwater_records::{
     BrokerId, LeaderEpoch, PartitionIndex, ProducerId, TopicId,
@@ -104,6 +105,8 @@ pub enum MetadataRecord {
         /// End of the block, exclusive: the first id that is still free.
         next: ProducerId,
     },
+    /// Who is alive and who may lead.
+    Replication(ReplicationRecord),
 }
 
 /// Whose configuration a key belongs to.
@@ -251,6 +254,7 @@ impl MetadataRecord {
                 write::uvarint(out, broker.0);
                 out.extend_from_slice(&next.0.to_be_bytes());
             }
+            MetadataRecord::Replication(record) => record.encode(out),
         }
     }
 
@@ -308,6 +312,9 @@ impl MetadataRecord {
                 broker: broker_id(&mut reader)?,
                 next: producer_id(&mut reader)?,
             },
+            kind if ReplicationRecord::has_kind(kind) => {
+                MetadataRecord::Replication(ReplicationRecord::decode(kind, &mut reader)?)
+            }
             kind => return Err(RecordError::Unknown { kind, version }),
         };
         match reader.remaining() {
@@ -317,15 +324,15 @@ impl MetadataRecord {
     }
 }
 
-fn start(out: &mut Vec<u8>, kind: u8) {
+pub(crate) fn start(out: &mut Vec<u8>, kind: u8) {
     out.extend_from_slice(&[kind, VERSION]);
 }
 
-fn length(value: usize) -> u32 {
+pub(crate) fn length(value: usize) -> u32 {
     u32::try_from(value).expect("lists and texts of metadata are far below 4 GiB")
 }
 
-fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     write::uvarint(out, length(text.len()));
     out.extend_from_slice(text.as_bytes());
 }
@@ -337,26 +344,26 @@ fn put_optional_text(out: &mut Vec<u8>, text: Option<&str>) {
     }
 }
 
-fn put_brokers(out: &mut Vec<u8>, brokers: &[BrokerId]) {
+pub(crate) fn put_brokers(out: &mut Vec<u8>, brokers: &[BrokerId]) {
     write::uvarint(out, length(brokers.len()));
     for broker in brokers {
         write::uvarint(out, broker.0);
     }
 }
 
-fn put_leader(out: &mut Vec<u8>, leader: Option<BrokerId>) {
+pub(crate) fn put_leader(out: &mut Vec<u8>, leader: Option<BrokerId>) {
     out.push(u8::from(leader.is_some()));
     if let Some(leader) = leader {
         write::uvarint(out, leader.0);
     }
 }
 
-fn text(reader: &mut Reader<'_>) -> Result<String, RecordError> {
+pub(crate) fn text(reader: &mut Reader<'_>) -> Result<String, RecordError> {
     let length = reader.uvarint()? as usize;
     Ok(String::from(reader.text(length)?))
 }
 
-fn optional<T>(
+pub(crate) fn optional<T>(
     reader: &mut Reader<'_>,
     read: fn(&mut Reader<'_>) -> Result<T, RecordError>,
 ) -> Result<Option<T>, RecordError> {
@@ -368,7 +375,7 @@ fn optional<T>(
 }
 
 /// Grows with what was really read: the count is only a claim.
-fn list<T>(
+pub(crate) fn list<T>(
     reader: &mut Reader<'_>,
     read: fn(&mut Reader<'_>) -> Result<T, RecordError>,
 ) -> Result<Vec<T>, RecordError> {
@@ -388,18 +395,18 @@ fn endpoint(reader: &mut Reader<'_>) -> Result<Endpoint, RecordError> {
     })
 }
 
-fn topic_id(reader: &mut Reader<'_>) -> Result<TopicId, RecordError> {
+pub(crate) fn topic_id(reader: &mut Reader<'_>) -> Result<TopicId, RecordError> {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(reader.take(16)?);
     Ok(TopicId::from_bytes(bytes))
 }
 
-fn broker_id(reader: &mut Reader<'_>) -> Result<BrokerId, RecordError> {
+pub(crate) fn broker_id(reader: &mut Reader<'_>) -> Result<BrokerId, RecordError> {
     Ok(BrokerId(reader.uvarint()?))
 }
 
 /// Kafka carries leader epochs in a signed field.
-fn leader_epoch(reader: &mut Reader<'_>) -> Result<LeaderEpoch, RecordError> {
+pub(crate) fn leader_epoch(reader: &mut Reader<'_>) -> Result<LeaderEpoch, RecordError> {
     match reader.uvarint()? {
         epoch if epoch <= i32::MAX as u32 => Ok(LeaderEpoch(epoch)),
         _ => Err(RecordError::OutOfRange),

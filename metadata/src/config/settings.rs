@@ -89,7 +89,7 @@ impl Settings {
     }
 
     /// The value that a topic has unless told otherwise, in the units of the topic key, and where it comes from.
-    pub(super) fn topic_default(&self, definition: &'static Definition) -> (Option<String>, ConfigSource) {
+    pub(crate) fn topic_default(&self, definition: &'static Definition) -> (Option<String>, ConfigSource) {
         for synonym in definition.synonyms {
             if let Some((text, source)) = self.layers(synonym.name).next() {
                 let value = value::in_unit(text, synonym.unit, definition.kind).ok();

@@ -1,11 +1,12 @@
 //! Creating topics.
 
+use super::placement;
 use crate::{
     ConfigResource, Image, MetadataRecord,
     config::{BrokerConfig, ConfigError, TopicConfig},
 };
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
-use highwater_records::{BrokerId, LeaderEpoch, PartitionIndex, TopicId};
+use highwater_records::{BrokerId, PartitionIndex, TopicId};
 
 /// How many partitions one decision may create, inclusive.
 pub const PARTITIONS_MAX: u32 = 10_000;
@@ -131,14 +132,7 @@ pub fn create_topic(
     let mut records = Vec::with_capacity(1 + replicas.len() + configs.len());
     records.push(MetadataRecord::TopicCreated { id, name: name.clone() });
     for (index, replicas) in (0..).zip(replicas) {
-        records.push(MetadataRecord::PartitionCreated {
-            topic: id,
-            partition: PartitionIndex(index),
-            isr: replicas.clone(),
-            leader: replicas.first().copied(),
-            leader_epoch: LeaderEpoch(0),
-            replicas,
-        });
+        records.push(placement::partition_created(image, id, PartitionIndex(index), replicas));
     }
     let resource = ConfigResource::Topic(id);
     records.extend(configs.into_iter().map(|(key, value)| MetadataRecord::ConfigSet {
@@ -159,8 +153,7 @@ fn colliding(image: &Image, name: &str) -> Option<String> {
     image.topics().find(|topic| collides(&topic.name)).map(|topic| topic.name.clone())
 }
 
-/// Replicas go round the brokers, beginning at one that the topic's identity chooses, so that the first partitions of
-/// many topics do not all meet on one broker.
+/// Places replicas on brokers that take part, beginning at one that the topic's identity chooses.
 fn place(
     image: &Image,
     wish: &CreateTopic,
@@ -171,19 +164,13 @@ fn place(
     if partitions == 0 || partitions > PARTITIONS_MAX {
         return Err(CreateTopicError::InvalidPartitions(partitions));
     }
-    let brokers: Vec<BrokerId> = image.brokers().keys().copied().collect();
+    let brokers = placement::usable(image);
     let wanted = wish.replication_factor.unwrap_or(broker.default_replication_factor);
     let fitting = usize::try_from(wanted).ok().filter(|wanted| (1..=brokers.len()).contains(wanted));
     let Some(factor) = fitting else {
         return Err(CreateTopicError::InvalidReplicationFactor { wanted, brokers: brokers.len() });
     };
-    Ok((0..partitions as usize).map(|partition| spread(&brokers, id, partition, factor)).collect())
-}
-
-/// The replicas of one partition: `factor` of `brokers`, which are not fewer.
-pub(super) fn spread(brokers: &[BrokerId], id: TopicId, partition: usize, factor: usize) -> Vec<BrokerId> {
-    let first = usize::from(id.as_bytes()[15]);
-    brokers.iter().copied().cycle().skip((first + partition) % brokers.len()).take(factor).collect()
+    Ok(placement::place(&brokers, 0..partitions as usize, factor, id))
 }
 
 fn assigned(image: &Image, wish: &CreateTopic) -> Result<Vec<Vec<BrokerId>>, CreateTopicError> {

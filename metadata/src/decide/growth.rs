@@ -1,9 +1,9 @@
 //! More partitions for a topic that exists.
 
-use super::creation::{PARTITIONS_MAX, spread};
+use super::{creation::PARTITIONS_MAX, placement};
 use crate::{Image, MetadataRecord, Topic};
 use alloc::{string::String, vec::Vec};
-use highwater_records::{BrokerId, LeaderEpoch, PartitionIndex};
+use highwater_records::{BrokerId, PartitionIndex};
 
 /// How a topic shall grow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,14 +84,8 @@ pub fn create_partitions(
         None => placed(image, topic, wanted)?,
     };
     let first = u32::try_from(has).unwrap_or(u32::MAX);
-    let record = |(index, replicas): (u32, Vec<BrokerId>)| MetadataRecord::PartitionCreated {
-        topic: topic.id,
-        partition: PartitionIndex(index),
-        isr: replicas.clone(),
-        leader: replicas.first().copied(),
-        leader_epoch: LeaderEpoch(0),
-        replicas,
-    };
+    let record =
+        |(index, replicas)| placement::partition_created(image, topic.id, PartitionIndex(index), replicas);
     Ok((first..).zip(added).map(record).collect())
 }
 
@@ -100,13 +94,13 @@ fn factor_of(topic: &Topic) -> usize {
 }
 
 fn placed(image: &Image, topic: &Topic, wanted: usize) -> Result<Vec<Vec<BrokerId>>, CreatePartitionsError> {
-    let brokers: Vec<BrokerId> = image.brokers().keys().copied().collect();
+    let brokers = placement::usable(image);
     let factor = factor_of(topic);
     if factor > brokers.len() {
         return Err(CreatePartitionsError::TooFewBrokers { wanted: factor, brokers: brokers.len() });
     }
     let added = topic.partitions.len()..wanted;
-    Ok(added.map(|partition| spread(&brokers, topic.id, partition, factor)).collect())
+    Ok(placement::place(&brokers, added, factor, topic.id))
 }
 
 fn assigned(

@@ -1,7 +1,10 @@
 //! Records and entries come back as they were, and no bytes at all bring the decoder down.
 
-use highwater_metadata::{ConfigResource, Endpoint, Entry, EntryError, EntryId, MetadataRecord, RecordError};
-use highwater_records::{BrokerId, LeaderEpoch, PartitionIndex, ProducerId, TopicId};
+use highwater_metadata::{
+    BrokerState, ConfigResource, Endpoint, Entry, EntryError, EntryId, FeatureRange, MetadataRecord,
+    RecordError, ReplicationRecord,
+};
+use highwater_records::{BrokerEpoch, BrokerId, LeaderEpoch, PartitionIndex, ProducerId, TopicId};
 use proptest::{collection::vec, option, prelude::*};
 
 fn broker() -> impl Strategy<Value = BrokerId> {
@@ -30,6 +33,54 @@ fn text() -> impl Strategy<Value = String> {
 
 fn endpoint() -> impl Strategy<Value = Endpoint> {
     (text(), text(), any::<u16>()).prop_map(|(listener, host, port)| Endpoint { listener, host, port })
+}
+
+fn replication() -> impl Strategy<Value = ReplicationRecord> {
+    let features = vec((text(), any::<u16>(), any::<u16>()), 0..3).prop_map(|ranges| {
+        ranges.into_iter().map(|(feature, min, max)| FeatureRange { feature, min, max }).collect()
+    });
+    let state =
+        prop_oneof![Just(BrokerState::Fenced), Just(BrokerState::Active), Just(BrokerState::Stopping)];
+    prop_oneof![
+        (broker(), any::<[u8; 16]>(), any::<[u8; 16]>(), features).prop_map(
+            |(broker, incarnation, directory, features)| ReplicationRecord::BrokerStarted {
+                broker,
+                incarnation,
+                directory,
+                features,
+            }
+        ),
+        (broker(), any::<u64>(), state).prop_map(|(broker, epoch, state)| {
+            ReplicationRecord::BrokerStateChanged { broker, epoch: BrokerEpoch(epoch), state }
+        }),
+        (topic(), partition(), brokers(), brokers(), brokers()).prop_map(
+            |(topic, partition, replicas, adding, removing)| ReplicationRecord::ReplicasAssigned {
+                topic,
+                partition,
+                replicas,
+                adding,
+                removing,
+            }
+        ),
+        (topic(), partition(), brokers(), option::of(broker())).prop_map(
+            |(topic, partition, replicas, last_known)| ReplicationRecord::EligibleLeaders {
+                topic,
+                partition,
+                replicas,
+                last_known,
+            }
+        ),
+        (topic(), partition(), broker(), leader_epoch()).prop_map(
+            |(topic, partition, leader, leader_epoch)| ReplicationRecord::LeaderElectedUncleanly {
+                topic,
+                partition,
+                leader,
+                leader_epoch,
+            }
+        ),
+        (text(), any::<u16>())
+            .prop_map(|(feature, level)| ReplicationRecord::FeatureLevelSet { feature, level }),
+    ]
 }
 
 fn record() -> impl Strategy<Value = MetadataRecord> {
@@ -66,6 +117,7 @@ fn record() -> impl Strategy<Value = MetadataRecord> {
                 }
             }
         ),
+        replication().prop_map(MetadataRecord::Replication),
         topic().prop_map(|id| MetadataRecord::TopicDeleted { id }),
         topic().prop_map(|id| MetadataRecord::TopicPurged { id }),
         (resource, text(), option::of(text())).prop_map(|(resource, key, value)| MetadataRecord::ConfigSet {

@@ -3,6 +3,7 @@
 mod alteration;
 mod codec;
 mod config;
+mod controller;
 mod creation;
 mod growth;
 mod image;
