@@ -8,11 +8,11 @@
 #[non_exhaustive]
 pub enum Bug {
     /// Members of an in-sync set are taken without asking in which life they fetched (before KIP-903).
-    BrokerEpochIgnored = 0,
+    AnyBrokerEpoch = 0,
     /// A broker that stopped uncleanly stays in sync (before KIP-966: last replica standing).
-    UncleanStopIgnored,
+    LossyStopForgiven,
     /// A broker that comes back with an empty disk stays in sync.
-    ReplacedDiskIgnored,
+    EmptyDiskTrusted,
 }
 
 #[cfg(feature = "museum")]

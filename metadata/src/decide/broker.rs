@@ -109,8 +109,8 @@ pub fn register_process(
     ];
     let former = image.registration(broker).map(|latest| latest.directory);
     let replaced = former.is_some_and(|former| former != [0; 16] && former != wish.directory)
-        && !has(Bug::ReplacedDiskIgnored);
-    let lossy = !wish.clean && !has(Bug::UncleanStopIgnored);
+        && !has(Bug::EmptyDiskTrusted);
+    let lossy = !wish.clean && !has(Bug::LossyStopForgiven);
     records.extend(leave(image, rules, broker, |topic, partition| {
         replaced || (lossy && !survives_unclean_stop(topic) && partition.replicas.len() > 1)
     }));

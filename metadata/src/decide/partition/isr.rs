@@ -85,7 +85,7 @@ pub fn change_isr(
         let takes_part = registered.state == BrokerState::Active
             // A broker on its way out stays until somebody takes it out.
             || (stays && registered.state == BrokerState::Stopping);
-        if !takes_part || !(same_life || has(Bug::BrokerEpochIgnored)) {
+        if !takes_part || !(same_life || has(Bug::AnyBrokerEpoch)) {
             return Err(IsrChangeError::Ineligible(*member));
         }
     }
