@@ -27,6 +27,7 @@ mod producer_ids;
 mod purge;
 pub mod request;
 mod scrape;
+mod sessions;
 mod start;
 mod stop;
 mod tasks;

@@ -19,6 +19,7 @@ use crate::{
     metrics::NodeCounters,
     partitions::Partitions,
     producer_ids::ProducerIds,
+    sessions::SessionCache,
     tasks::Tasks,
 };
 
@@ -63,6 +64,7 @@ pub struct Node {
     pub(crate) committer: Arc<Committer>,
     pub(crate) tier: Option<Arc<Tier>>,
     pub(crate) producer_ids: ProducerIds,
+    pub(crate) sessions: SessionCache,
     pub(crate) counters: NodeCounters,
     pub(crate) stopping: Arc<Notify>,
     pub(crate) stopped: AtomicBool,

@@ -22,6 +22,7 @@ use crate::{
     metrics::NodeCounters,
     partitions::Partitions,
     producer_ids::ProducerIds,
+    sessions::SessionCache,
     tasks::Tasks,
 };
 
@@ -95,6 +96,7 @@ impl Started {
             Some(bucket) => Some(open_tier(&env, bucket, &cluster_id).await?),
             None => None,
         };
+        let fetch_sessions_max = config.fetch_sessions_max as usize;
         let live = Arc::new(LiveConfig::new(config.clone(), broker, &cluster.image()));
         let partitions = Partitions::new(
             env.clone(),
@@ -118,6 +120,7 @@ impl Started {
             partitions: Arc::new(partitions),
             tier,
             producer_ids: ProducerIds::default(),
+            sessions: SessionCache::new(fetch_sessions_max),
             counters: NodeCounters::default(),
             stopping: Arc::new(Notify::new()),
             stopped: AtomicBool::new(false),

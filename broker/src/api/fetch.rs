@@ -1,12 +1,13 @@
 //! Fetch: batches from an offset on.
-//!
-//! There are no fetch sessions yet: the response says session 0, as Kafka does when it has no room for another, and
-//! the client names every partition in each request.
 
 use super::{Decoded, Refused, reply};
 use crate::server::{Reply, Step};
 use bytes::Bytes;
-use highwater_node::request::{Fetch, FetchError, FetchPartition, Fetched, Isolation, TopicRef};
+use highwater_node::request::{
+    Fetch, FetchError, FetchPartition, FetchSession, FetchSessionError, Fetched, Isolation, SessionFetched,
+    TopicRef,
+};
+use highwater_records::TopicId;
 use highwater_wire::{
     ErrorCode, RequestStart,
     messages::fetch::{FetchRequest, FetchResponse, FetchTopic, FetchableTopicResponse, PartitionData},
@@ -22,7 +23,8 @@ pub(super) fn answer(call: Decoded<FetchRequest>) -> Result<Step, Refused> {
     }
     // The broker's own bound: no answer is larger, but for a single larger batch.
     let answer_bytes_max = usize::try_from(node.config().fetch_bytes_max).unwrap_or(usize::MAX);
-    let (asked, partitions) = split(start.api_version, request.topics);
+    let session = session(start.api_version, &request);
+    let partitions = split(start.api_version, request.topics);
     let fetch = Fetch {
         max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
         min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
@@ -31,8 +33,8 @@ pub(super) fn answer(call: Decoded<FetchRequest>) -> Result<Step, Refused> {
         partitions,
     };
     Ok(Step::Poll(Box::pin(async move {
-        let answers = node.fetch(&caller, fetch).await;
-        respond(start, isolation, asked, answers.into_iter().map(|answer| answer.result))
+        let answer = node.fetch_in_session(&caller, session, fetch).await;
+        respond(start, isolation, answer)
     })))
 }
 
@@ -51,27 +53,30 @@ fn refusal(request: &FetchRequest) -> Option<ErrorCode> {
         // Followers have a protocol of their own.
         return Some(ErrorCode::InvalidRequest);
     }
-    match (request.session_id, request.session_epoch) {
-        // No session, a wish for one, or the end of one.
-        (0, 0) | (_, -1) => None,
-        (0, _) => Some(ErrorCode::InvalidFetchSessionEpoch),
-        _ => Some(ErrorCode::FetchSessionIdNotFound),
+    None
+}
+
+fn session(version: i16, request: &FetchRequest) -> FetchSession {
+    let forgotten = request.forgotten_topics_data.iter().flat_map(|topic| {
+        let reference = reference(version, topic.topic_id, &topic.topic);
+        topic.partitions.iter().map(move |partition| (reference.clone(), *partition))
+    });
+    FetchSession {
+        id: request.session_id,
+        epoch: request.session_epoch,
+        forgotten: forgotten.collect(),
+        uses_ids: version >= 13,
     }
 }
 
-/// What the response repeats: each topic and the numbers of its partitions.
-type Asked = Vec<(FetchableTopicResponse, Vec<i32>)>;
+fn reference(version: i16, id: TopicId, name: &str) -> TopicRef {
+    if version >= 13 { TopicRef::Id(id) } else { TopicRef::Name(name.to_owned()) }
+}
 
-fn split(version: i16, topics: Vec<FetchTopic>) -> (Asked, Vec<FetchPartition>) {
-    let mut asked = Vec::with_capacity(topics.len());
+fn split(version: i16, topics: Vec<FetchTopic>) -> Vec<FetchPartition> {
     let mut wanted = Vec::new();
     for topic in topics {
-        let reference =
-            if version >= 13 { TopicRef::Id(topic.topic_id) } else { TopicRef::Name(topic.topic.clone()) };
-        asked.push((
-            FetchableTopicResponse { topic: topic.topic, topic_id: topic.topic_id, partitions: Vec::new() },
-            topic.partitions.iter().map(|partition| partition.partition).collect(),
-        ));
+        let reference = reference(version, topic.topic_id, &topic.topic);
         wanted.extend(topic.partitions.iter().map(|partition| FetchPartition {
             topic: reference.clone(),
             partition: partition.partition,
@@ -80,7 +85,7 @@ fn split(version: i16, topics: Vec<FetchTopic>) -> (Asked, Vec<FetchPartition>) 
             current_leader_epoch: epoch(partition.current_leader_epoch),
         }));
     }
-    (asked, wanted)
+    wanted
 }
 
 /// A leader epoch as it travels: negative means unknown.
@@ -91,17 +96,33 @@ pub(super) fn epoch(epoch: i32) -> Option<i32> {
 fn respond(
     start: RequestStart,
     isolation: Isolation,
-    asked: Asked,
-    mut answers: impl Iterator<Item = Result<Fetched, FetchError>>,
+    answer: Result<SessionFetched, FetchSessionError>,
 ) -> Reply {
     let mut response = FetchResponse::default();
-    for (mut topic, partitions) in asked {
-        topic.partitions = partitions
-            .into_iter()
-            .zip(&mut answers)
-            .map(|(index, answer)| partition(index, isolation, answer))
-            .collect();
-        response.responses.push(topic);
+    let fetched = match answer {
+        Ok(fetched) => fetched,
+        Err(error) => {
+            (response.error_code, response.session_id) = match error {
+                FetchSessionError::UnknownId => (ErrorCode::FetchSessionIdNotFound.code(), 0),
+                FetchSessionError::InvalidEpoch { id } => (ErrorCode::InvalidFetchSessionEpoch.code(), id),
+                FetchSessionError::TopicIds => (ErrorCode::FetchSessionTopicIdError.code(), 0),
+            };
+            return reply(start, &response);
+        }
+    };
+    response.session_id = fetched.id;
+    let mut last = None;
+    for (topic, index, answer) in fetched.partitions {
+        if last.as_ref() != Some(&topic) {
+            response.responses.push(match &topic {
+                TopicRef::Id(id) => FetchableTopicResponse { topic_id: *id, ..Default::default() },
+                TopicRef::Name(name) => FetchableTopicResponse { topic: name.clone(), ..Default::default() },
+            });
+            last = Some(topic);
+        }
+        if let Some(topic) = response.responses.last_mut() {
+            topic.partitions.push(partition(index, isolation, answer.result));
+        }
     }
     reply(start, &response)
 }
@@ -158,14 +179,8 @@ mod tests {
     use highwater_records::Offset;
 
     #[test]
-    fn sessions_are_refused_in_the_words_that_make_clients_do_without() {
-        let request =
-            |session_id, session_epoch| FetchRequest { session_id, session_epoch, ..FetchRequest::default() };
-        assert_eq!(refusal(&request(0, -1)), None);
-        assert_eq!(refusal(&request(0, 0)), None);
-        assert_eq!(refusal(&request(9, -1)), None);
-        assert_eq!(refusal(&request(9, 4)), Some(ErrorCode::FetchSessionIdNotFound));
-        assert_eq!(refusal(&request(0, 4)), Some(ErrorCode::InvalidFetchSessionEpoch));
+    fn followers_are_sent_away() {
+        assert_eq!(refusal(&FetchRequest::default()), None);
         assert_eq!(
             refusal(&FetchRequest { replica_id: 2, ..FetchRequest::default() }),
             Some(ErrorCode::InvalidRequest)

@@ -11,4 +11,5 @@ mod in_process;
 mod process;
 mod running;
 mod serve;
+mod sessions;
 mod waiting;

@@ -55,6 +55,8 @@ pub struct BrokerConfig {
     pub producer_expiration_ms: u64,
     /// `fetch.max.bytes`.
     pub fetch_bytes_max: u32,
+    /// `max.incremental.fetch.session.cache.slots`.
+    pub fetch_sessions_max: u32,
     /// `socket.request.max.bytes`.
     pub request_bytes_max: u32,
     /// `connections.max.idle.ms`; `None` for no limit.
@@ -125,6 +127,7 @@ impl BrokerConfig {
             offload_interval_ms: from.u64("remote.log.manager.task.interval.ms")?,
             producer_expiration_ms: from.u64("producer.id.expiration.ms")?,
             fetch_bytes_max: from.u32("fetch.max.bytes")?,
+            fetch_sessions_max: from.u32("max.incremental.fetch.session.cache.slots")?,
             request_bytes_max: from.u32("socket.request.max.bytes")?,
             connection_idle_max_ms: from.number("connections.max.idle.ms")?.try_into().ok(),
             connections_max: from.u32("max.connections")?,

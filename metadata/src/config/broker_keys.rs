@@ -73,6 +73,9 @@ pub const BROKER_KEYS: &[Definition] = &[
     key("max.connections", Int, "2147483647")
         .at_least(0)
         .doc("Connections that may be open at once; beyond them new ones are closed."),
+    key("max.incremental.fetch.session.cache.slots", Int, "1000")
+        .at_least(0)
+        .doc("How many consumers may keep a session, in which a fetch names only what changed."),
     open("metadata.log.dir", Text)
         .rank(High)
         .doc("The directory of the metadata log. Unless given: `metadata` beside the first of `log.dirs`."),

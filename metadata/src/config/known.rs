@@ -123,7 +123,6 @@ const KNOWN: &[&str] = &[
     "max.connection.creation.rate",
     "max.connections.per.ip",
     "max.connections.per.ip.overrides",
-    "max.incremental.fetch.session.cache.slots",
     "max.request.partition.size.limit",
     "metadata.log.max.record.bytes.between.snapshots",
     "metadata.log.max.snapshot.interval.ms",

@@ -45,6 +45,45 @@ pub struct FetchPartition {
     pub current_leader_epoch: Option<i32>,
 }
 
+/// The session that a client keeps, if any.
+#[derive(Clone, Debug, Default)]
+pub struct FetchSession {
+    /// Its id; zero for none.
+    pub id: i32,
+    /// How many requests it has had; 0 asks for a new session, -1 for none.
+    pub epoch: i32,
+    /// Partitions that the client reads no longer.
+    pub forgotten: Vec<(TopicRef, i32)>,
+    /// Whether topics are named by id.
+    pub uses_ids: bool,
+}
+
+/// What a client with a session is told.
+#[derive(Clone, Debug)]
+pub struct SessionFetched {
+    /// The id of its session; zero where it has none.
+    pub id: i32,
+    /// Topic, partition and answer, in the order in which they were read.
+    pub partitions: Vec<(TopicRef, i32, FetchedPartition)>,
+}
+
+/// Why a session does not go on. The client begins again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FetchSessionError {
+    /// There is no such session, or no more.
+    #[error("unknown fetch session")]
+    UnknownId,
+    /// A request was lost, or came twice.
+    #[error("unexpected epoch of fetch session {id}")]
+    InvalidEpoch {
+        /// The session, where it is to be told.
+        id: i32,
+    },
+    /// Its topics were named by id and are named by name now, or the other way round.
+    #[error("the session names topics in another way")]
+    TopicIds,
+}
+
 /// The answer for one partition.
 #[derive(Clone, Debug)]
 pub struct FetchedPartition {

@@ -8,7 +8,10 @@ mod partitions;
 mod produce;
 mod topics;
 
-pub use fetch::{Fetch, FetchError, FetchPartition, Fetched, FetchedPartition, Isolation};
+pub use fetch::{
+    Fetch, FetchError, FetchPartition, FetchSession, FetchSessionError, Fetched, FetchedPartition, Isolation,
+    SessionFetched,
+};
 pub use list_offsets::{ListOffset, ListOffsetsError, ListedOffset, OffsetSpec};
 pub use partitions::{
     ActiveProducer, CreatePartitionsError, EpochEnd, EpochQuestion, LogDirectory, LogSize, OfPartition,
