@@ -90,7 +90,7 @@ pub use directory::{
     CheckpointError, CloseReport, DeleteLogError, DirOptions, LogDir, Offline, OpenDirError, OpenReport,
 };
 pub use epochs::{EpochStart, LeaderEpochs};
-pub use index::{AbortedTransaction, decode_transaction_index};
+pub use index::{AbortedTransaction, decode_transaction_index, find_aborted};
 pub use log::{
     AppendError, AppendIfError, Appended, ChangeError, CommitDone, CommitError, CommitJob, CreateLogError,
     Deleted, Log, OpenLogError, OpenTransaction, SealedSegment, SegmentParts, StartReason,

@@ -8,9 +8,10 @@ use std::{
 };
 
 use bytes::Bytes;
+use highwater_engine::{AbortedTransaction, LogReader};
 use highwater_env::{EnvExt, Lane};
 use highwater_records::{LeaderEpoch, Offset};
-use highwater_tiering::TierError;
+use highwater_tiering::{PartitionTier, TierAborted, TierError};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -19,7 +20,7 @@ use crate::{
     first_of::first_of,
     partition::{Partition, View},
     partitions::FindError,
-    request::{Caller, Fetch, FetchError, FetchPartition, Fetched, FetchedPartition},
+    request::{Caller, Fetch, FetchError, FetchPartition, Fetched, FetchedPartition, Isolation},
 };
 
 /// One fetch while it looks for something to return.
@@ -30,10 +31,25 @@ struct Attempt<'a> {
     /// Bytes gathered in this round.
     gathered: usize,
     max_bytes: usize,
+    isolation: Isolation,
 }
 
 /// A read from the bucket that goes on beside the fetch that wanted it.
-type RemoteAnswer = Arc<Mutex<Option<Result<Bytes, TierError>>>>;
+type RemoteAnswer = Arc<Mutex<Option<Result<RemoteRead, TierError>>>>;
+
+/// What the bucket had.
+struct RemoteRead {
+    bytes: Bytes,
+    next_offset: Offset,
+    aborted: TierAborted,
+}
+
+/// What a partition has at an offset.
+#[derive(Default)]
+struct Piece {
+    bytes: Bytes,
+    aborted: Vec<AbortedTransaction>,
+}
 
 /// A partition of the request and what is known of it.
 struct Wanted {
@@ -46,7 +62,8 @@ impl Node {
     /// Reads batches from each partition: at once where `min_bytes` are ready or anything failed, else when there
     /// is enough or `max_wait` is over.
     ///
-    /// Nothing at or above the high watermark is ever returned. Offsets that only the bucket has are read from
+    /// Nothing at or above the high watermark is ever returned, nor, to readers of committed records, at or above the
+    /// last stable offset. Offsets that only the bucket has are read from
     /// there; while the bucket has not answered, other partitions are not held up.
     pub async fn fetch(&self, caller: &Caller, request: Fetch) -> Vec<FetchedPartition> {
         let _ = caller;
@@ -58,8 +75,13 @@ impl Node {
         }
         let signal = Arc::new(Notify::new());
         loop {
-            let mut attempt =
-                Attempt { node: self, signal: signal.clone(), gathered: 0, max_bytes: request.max_bytes };
+            let mut attempt = Attempt {
+                node: self,
+                signal: signal.clone(),
+                gathered: 0,
+                max_bytes: request.max_bytes,
+                isolation: request.isolation,
+            };
             let mut answers = Vec::with_capacity(wanted.len());
             for partition in &mut wanted {
                 answers.push(FetchedPartition { result: attempt.read(partition).await });
@@ -96,6 +118,7 @@ impl Attempt<'_> {
             high_watermark: view.positions.high_watermark,
             last_stable: view.positions.last_stable,
             log_start: view.positions.log_start,
+            aborted: Vec::new(),
             records: Vec::new(),
         };
         let out_of_range = FetchError::OffsetOutOfRange {
@@ -114,18 +137,23 @@ impl Attempt<'_> {
         }
         let room = self.max_bytes.saturating_sub(self.gathered).min(wanted.request.max_bytes);
         let first = self.gathered == 0;
-        if offset >= fetched.high_watermark || (room == 0 && !first) {
+        let end = match self.isolation {
+            Isolation::ReadUncommitted => fetched.high_watermark,
+            Isolation::ReadCommitted => fetched.last_stable,
+        };
+        if offset >= end || (room == 0 && !first) {
             return Ok(fetched);
         }
-        let bytes = if offset < view.positions.local_start {
+        let Piece { bytes, aborted } = if offset < view.positions.local_start {
             match self.read_remote(&partition, wanted, offset, room, first)? {
-                Some(bytes) => bytes,
+                Some(read) => self.complete(&view, offset, read).await?,
                 None => return Ok(fetched),
             }
         } else {
-            self.read_local(&view, offset, room, first).await?
+            self.read_local(&view, offset, end, room, first).await?
         };
         self.gathered += bytes.len();
+        fetched.aborted = aborted;
         if !bytes.is_empty() {
             fetched.records.push(bytes);
         }
@@ -136,23 +164,52 @@ impl Attempt<'_> {
         &self,
         view: &View,
         offset: Offset,
+        end: Offset,
         room: usize,
         at_least_one: bool,
-    ) -> Result<Bytes, FetchError> {
-        let range = view
-            .reader
-            .read(offset, room, view.positions.high_watermark, at_least_one)
-            .map_err(|error| FetchError::Storage(error.to_string()))?;
+    ) -> Result<Piece, FetchError> {
+        let range = view.reader.read(offset, room, end, at_least_one).map_err(storage)?;
+        let next_offset = range.next_offset();
         // What the page cache has is copied here; what it has not is read where waiting holds up nobody.
-        match range.try_bytes() {
-            Ok(Some(bytes)) => Ok(bytes),
-            Ok(None) => match self.node.env.run_blocking(Lane::ColdRead, move || range.bytes()).await {
-                Ok(Ok(bytes)) => Ok(bytes),
-                Ok(Err(error)) => Err(FetchError::Storage(error.to_string())),
-                Err(error) => Err(FetchError::Storage(error.to_string())),
-            },
-            Err(error) => Err(FetchError::Storage(error.to_string())),
+        let bytes = match range.try_bytes().map_err(storage)? {
+            Some(bytes) => bytes,
+            None => {
+                let read = self.node.env.run_blocking(Lane::ColdRead, move || range.bytes()).await;
+                read.map_err(storage)?.map_err(storage)?
+            }
+        };
+        let aborted = self.aborted_here(&view.reader, offset, next_offset).await?;
+        Ok(Piece { bytes, aborted })
+    }
+
+    /// The aborted transactions of a range whose markers are in local segments.
+    async fn aborted_here(
+        &self,
+        reader: &LogReader,
+        from: Offset,
+        to: Offset,
+    ) -> Result<Vec<AbortedTransaction>, FetchError> {
+        if self.isolation == Isolation::ReadUncommitted || from >= to {
+            return Ok(Vec::new());
         }
+        if let Some(aborted) = reader.try_aborted(from, to).map_err(storage)? {
+            return Ok(aborted);
+        }
+        let reader = reader.clone();
+        let read = self.node.env.run_blocking(Lane::ColdRead, move || reader.aborted(from, to)).await;
+        read.map_err(storage)?.map_err(storage)
+    }
+
+    /// What the bucket had, with the transactions that begin there and end in a local segment.
+    async fn complete(&self, view: &View, offset: Offset, read: RemoteRead) -> Result<Piece, FetchError> {
+        let RemoteRead { bytes, next_offset, aborted: TierAborted { mut transactions, complete } } = read;
+        if !complete {
+            // Segments that are in both places tell the same.
+            let here = self.aborted_here(&view.reader, offset, next_offset).await?;
+            let behind = transactions.last().map(|last| last.last_offset);
+            transactions.extend(here.into_iter().filter(|aborted| Some(aborted.last_offset) > behind));
+        }
+        Ok(Piece { bytes, aborted: transactions })
     }
 
     /// What the bucket has at `offset`, or `None` while it has not answered; its answer then wakes this fetch.
@@ -163,16 +220,16 @@ impl Attempt<'_> {
         offset: Offset,
         room: usize,
         at_least_one: bool,
-    ) -> Result<Option<Bytes>, FetchError> {
+    ) -> Result<Option<RemoteRead>, FetchError> {
         let Some(tier) = partition.tier.clone() else {
             return Err(FetchError::Storage("the offset is not on local disk and there is no bucket".into()));
         };
         let answer = match &wanted.remote {
             Some(answer) => answer.lock().take(),
             None => {
-                let mut read: Pin<Box<dyn Future<Output = Result<Bytes, TierError>> + Send>> = Box::pin(
-                    async move { tier.read(offset, room, at_least_one).await.map(|read| read.bytes) },
-                );
+                let read = read_tier(tier, offset, room, at_least_one, self.isolation);
+                let mut read: Pin<Box<dyn Future<Output = Result<RemoteRead, TierError>> + Send>> =
+                    Box::pin(read);
                 // Chunks in memory answer at once.
                 match read.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                     Poll::Ready(answer) => Some(answer),
@@ -196,9 +253,9 @@ impl Attempt<'_> {
         let Some(answer) = answer else { return Ok(None) };
         wanted.remote = None;
         match answer {
-            Ok(bytes) => {
-                partition.counters.remote_bytes_out.add(bytes.len() as u64);
-                Ok(Some(bytes))
+            Ok(read) => {
+                partition.counters.remote_bytes_out.add(read.bytes.len() as u64);
+                Ok(Some(read))
             }
             Err(error) => {
                 partition.counters.remote_read_errors.add(1);
@@ -206,6 +263,25 @@ impl Attempt<'_> {
             }
         }
     }
+}
+
+async fn read_tier(
+    tier: Arc<PartitionTier>,
+    offset: Offset,
+    room: usize,
+    at_least_one: bool,
+    isolation: Isolation,
+) -> Result<RemoteRead, TierError> {
+    let read = tier.read(offset, room, at_least_one).await?;
+    let aborted = match isolation {
+        Isolation::ReadCommitted if !read.bytes.is_empty() => tier.aborted(offset, read.next_offset).await?,
+        _ => TierAborted { complete: true, ..TierAborted::default() },
+    };
+    Ok(RemoteRead { bytes: read.bytes, next_offset: read.next_offset, aborted })
+}
+
+fn storage(error: impl std::fmt::Display) -> FetchError {
+    FetchError::Storage(error.to_string())
 }
 
 /// A client that knows another leader epoch must learn the truth before it reads.

@@ -1,6 +1,6 @@
 //! Produce: append now, acknowledge when the durability asked for is reached.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use highwater_env::{Env, Instant};
 use highwater_records::TimestampMs;
@@ -12,7 +12,7 @@ use crate::{
     first_of::{First, first_of},
     partition::{AppendOutcome, Partition, check_batch},
     partitions::FindError,
-    request::{Caller, Produce, ProduceError, ProducePartition, Produced},
+    request::{Caller, EndTransaction, Produce, ProduceError, ProducePartition, Produced},
 };
 
 /// Appends that are done, and acknowledgements that may not be yet.
@@ -38,7 +38,7 @@ impl Node {
         let deadline = self.env.now().plus(request.timeout);
         let mut partitions = Vec::with_capacity(request.partitions.len());
         for partition in request.partitions {
-            partitions.push(match self.produce_one(partition, request.acks).await {
+            partitions.push(match self.produce_one(partition, request.acks, request.transactional).await {
                 Ok(pending) => pending,
                 Err(error) => {
                     self.counters.failed_produces.add(1);
@@ -49,11 +49,41 @@ impl Node {
         PendingProduce { env: self.env.clone(), deadline, partitions }
     }
 
-    async fn produce_one(&self, request: ProducePartition, acks: Acks) -> Result<Pending, ProduceError> {
+    async fn produce_one(
+        &self,
+        request: ProducePartition,
+        acks: Acks,
+        transactional: bool,
+    ) -> Result<Pending, ProduceError> {
         let partition = self.partitions.find(&request.topic, request.partition).await.map_err(find_error)?;
-        let batch = check_batch(request.records, &partition.config())?;
+        let batch = check_batch(request.records, &partition.config(), transactional)?;
         let now = TimestampMs(self.env.wall_ms());
         let appended = partition.with(move |state| state.append(batch, acks, now)).await;
+        let outcome = appended.map_err(|_| ProduceError::NotLeader)??;
+        Ok(self.after_append(&partition, outcome))
+    }
+
+    /// Appends the markers that end transactions in partitions, as their coordinator decided, and returns once all are
+    /// appended or refused. A marker counts once [`PendingProduce::wait`] says so.
+    pub async fn end_transactions(
+        &self,
+        caller: &Caller,
+        timeout: Duration,
+        requests: Vec<EndTransaction>,
+    ) -> PendingProduce {
+        let _ = caller;
+        let deadline = self.env.now().plus(timeout);
+        let mut partitions = Vec::with_capacity(requests.len());
+        for request in requests {
+            partitions.push(self.end_one(request).await.unwrap_or_else(|error| Pending::Done(Err(error))));
+        }
+        PendingProduce { env: self.env.clone(), deadline, partitions }
+    }
+
+    async fn end_one(&self, request: EndTransaction) -> Result<Pending, ProduceError> {
+        let partition = self.partitions.find(&request.topic, request.partition).await.map_err(find_error)?;
+        let now = TimestampMs(self.env.wall_ms());
+        let appended = partition.with(move |state| state.end_transaction(&request, now)).await;
         let outcome = appended.map_err(|_| ProduceError::NotLeader)??;
         Ok(self.after_append(&partition, outcome))
     }

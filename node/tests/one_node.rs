@@ -100,6 +100,7 @@ async fn produce(node: &Node, topic: &str, records: Bytes) -> Result<Offset, Pro
     let request = Produce {
         acks: Acks::All,
         timeout: Duration::from_secs(30),
+        transactional: true,
         partitions: vec![ProducePartition { topic: TopicRef::Name(topic.into()), partition: 0, records }],
     };
     let answer = node.produce(&caller(), request).await.wait().await.remove(0);

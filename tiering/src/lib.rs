@@ -26,7 +26,7 @@ pub use head::{HEAD_BYTES_MAX, TierState, dropped::DropReason};
 pub use name::{Digest, Fence, ObjectId, ObjectName};
 pub use object::upload::SegmentSource;
 pub use owner::Owner;
-pub use partition::{Collected, EndState, PartitionTier, TierRead, TierSummary, divergence};
+pub use partition::{Collected, EndState, PartitionTier, TierAborted, TierRead, TierSummary, divergence};
 pub use tier::{ConfirmLeadership, HeadLimits, Tier, TierOptions};
 
 #[cfg(test)]

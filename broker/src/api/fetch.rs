@@ -3,6 +3,7 @@
 use super::{Decoded, Refused, reply};
 use crate::server::{Reply, Step};
 use bytes::Bytes;
+use highwater_engine::AbortedTransaction;
 use highwater_node::request::{
     Fetch, FetchError, FetchPartition, FetchSession, FetchSessionError, Fetched, Isolation, SessionFetched,
     TopicRef,
@@ -10,7 +11,10 @@ use highwater_node::request::{
 use highwater_records::TopicId;
 use highwater_wire::{
     ErrorCode, RequestStart,
-    messages::fetch::{FetchRequest, FetchResponse, FetchTopic, FetchableTopicResponse, PartitionData},
+    messages::fetch::{
+        AbortedTransaction as WireAborted, FetchRequest, FetchResponse, FetchTopic, FetchableTopicResponse,
+        PartitionData,
+    },
 };
 use std::time::Duration;
 
@@ -140,8 +144,13 @@ fn partition(index: i32, isolation: Isolation, answer: Result<Fetched, FetchErro
             high_watermark: fetched.high_watermark.as_i64(),
             last_stable_offset: fetched.last_stable.as_i64(),
             log_start_offset: fetched.log_start.as_i64(),
-            // Nothing is ever aborted while transactions are refused.
-            aborted_transactions: (isolation == Isolation::ReadCommitted).then(Vec::new),
+            aborted_transactions: (isolation == Isolation::ReadCommitted).then(|| {
+                let aborted = |aborted: AbortedTransaction| WireAborted {
+                    producer_id: aborted.producer_id.0 as i64,
+                    first_offset: aborted.first_offset.as_i64(),
+                };
+                fetched.aborted.into_iter().map(aborted).collect()
+            }),
             records: Some(one_piece(fetched.records)),
             ..empty
         },

@@ -52,7 +52,7 @@ pub(super) async fn answer(call: Decoded<ProduceRequest>) -> Step {
             return Step::Now(respond(start, silent, asked, answers));
         }
     };
-    let pending = node.produce(&caller, Produce { acks, timeout, partitions }).await;
+    let pending = node.produce(&caller, Produce { acks, timeout, transactional: false, partitions }).await;
     Step::Later(Box::pin(async move {
         let answers = pending.wait().await.into_iter().map(|answer| answer.map_err(Failure::from)).collect();
         respond(start, silent, asked, answers)
@@ -179,6 +179,7 @@ impl From<ProduceError> for Failure {
             ProduceError::OutOfOrderSequence(_) => ErrorCode::OutOfOrderSequenceNumber,
             ProduceError::InvalidProducerEpoch(_) => ErrorCode::InvalidProducerEpoch,
             ProduceError::InvalidTxnState(_) => ErrorCode::InvalidTxnState,
+            ProduceError::CoordinatorFenced(_) => ErrorCode::TransactionCoordinatorFenced,
             ProduceError::DuplicateSequence => ErrorCode::DuplicateSequenceNumber,
             ProduceError::NotEnoughReplicas => ErrorCode::NotEnoughReplicas,
             ProduceError::NotEnoughReplicasAfterAppend => ErrorCode::NotEnoughReplicasAfterAppend,

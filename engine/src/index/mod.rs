@@ -13,7 +13,7 @@ use parking_lot::RwLock;
 pub(crate) use offset::OffsetEntry;
 pub(crate) use time::TimeEntry;
 pub(crate) use transaction::sum_of;
-pub use transaction::{AbortedTransaction, decode_transaction_index};
+pub use transaction::{AbortedTransaction, decode_transaction_index, find_aborted};
 
 use crate::disk::{Disk, DiskFile, FileSlot, read_exact_at, write_file};
 
@@ -52,6 +52,11 @@ impl<E: IndexEntry> Index<E> {
     /// The index of a sealed segment, in its file.
     pub(crate) fn sealed(file: FileSlot, entries: u64) -> Index<E> {
         Index { state: RwLock::new(State::File { file, entries }) }
+    }
+
+    /// Whether it can be asked without a file.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        matches!(&*self.state.read(), State::Memory(_) | State::File { entries: 0, .. })
     }
 
     /// Becomes another index, which nobody else uses.

@@ -79,13 +79,41 @@ pub fn decode_transaction_index(bytes: &[u8]) -> Result<Vec<AbortedTransaction>,
     Ok(entries)
 }
 
+/// Adds to `found` what of a transaction index of Kafka's format, which [`decode_transaction_index`] has accepted, has
+/// records in `[from, to)`. Markers at or above `end` do not count. Whether nothing that ends later has.
+pub fn find_aborted(
+    index: &[u8],
+    (from, to): (Offset, Offset),
+    end: Offset,
+    found: &mut Vec<AbortedTransaction>,
+) -> bool {
+    let (entries, _) = index.as_chunks::<{ AbortedTransaction::SIZE }>();
+    let first = entries.partition_point(|entry| AbortedTransaction::decode(entry).last_offset < from);
+    for entry in &entries[first..] {
+        let aborted = AbortedTransaction::decode(entry);
+        if aborted.last_offset >= end {
+            return false;
+        }
+        if aborted.first_offset < to {
+            found.push(aborted);
+        }
+        if aborted.last_stable >= to {
+            return true;
+        }
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::index::encode;
 
+    fn offset(value: u64) -> Offset {
+        Offset::new(value).unwrap()
+    }
+
     fn entry(first: u64, last: u64) -> AbortedTransaction {
-        let offset = |value| Offset::new(value).unwrap();
         AbortedTransaction {
             producer_id: ProducerId(0x0102),
             first_offset: offset(first),
@@ -104,6 +132,27 @@ mod tests {
         assert_eq!(bytes, expected);
         assert_eq!(decode_transaction_index(&bytes), Ok(vec![entry(5, 9)]));
         assert_eq!(decode_transaction_index(&[]), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_a_range_needs_is_found() {
+        let mut early = entry(1, 12);
+        early.last_stable = offset(2);
+        let bytes = encode(&[entry(5, 9), early, entry(20, 25)]);
+        let find = |from, to| {
+            let mut found = Vec::new();
+            let complete = find_aborted(&bytes, (offset(from), offset(to)), offset(26), &mut found);
+            (found.iter().map(|t| t.first_offset.get()).collect::<Vec<_>>(), complete)
+        };
+        assert_eq!(find(0, 10), (vec![5], true));
+        assert_eq!(find(0, 11), (vec![5, 1], true));
+        assert_eq!(find(10, 11), (vec![1], true));
+        assert_eq!(find(13, 22), (vec![20], true));
+        assert_eq!(find(13, 27), (vec![20], false));
+        assert_eq!(find(26, 27), (vec![], false));
+        let mut found = Vec::new();
+        assert!(!find_aborted(&bytes, (offset(0), offset(10)), offset(9), &mut found));
+        assert_eq!(found, []);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use highwater_records::Offset;
 
-use super::{LogReader, ReadError};
+use super::{LogReader, Picture, ReadError};
 use crate::index::AbortedTransaction;
 
 impl LogReader {
@@ -15,7 +15,7 @@ impl LogReader {
     /// `Changed`, the disk's.
     pub fn aborted(&self, from: Offset, to: Offset) -> Result<Vec<AbortedTransaction>, ReadError> {
         let picture = &*self.picture;
-        let first = picture.segments.partition_point(|segment| segment.base <= from).saturating_sub(1);
+        let first = picture.first_with_markers(from);
         let mut found = Vec::new();
         let mut complete = false;
         for segment in &picture.segments[first..] {
@@ -37,5 +37,26 @@ impl LogReader {
         }
         picture.check_unchanged()?;
         Ok(found)
+    }
+
+    /// Like [`LogReader::aborted`], but `None` where a file must be read for it.
+    ///
+    /// # Errors
+    /// As [`LogReader::aborted`].
+    pub fn try_aborted(
+        &self,
+        from: Offset,
+        to: Offset,
+    ) -> Result<Option<Vec<AbortedTransaction>>, ReadError> {
+        let segments = &self.picture.segments[self.picture.first_with_markers(from)..];
+        let at_hand = segments.iter().all(|segment| segment.transaction_index.is_in_memory());
+        if at_hand { self.aborted(from, to).map(Some) } else { Ok(None) }
+    }
+}
+
+impl Picture {
+    /// The first segment whose markers may end what has records at or above `from`.
+    fn first_with_markers(&self, from: Offset) -> usize {
+        self.segments.partition_point(|segment| segment.base <= from).saturating_sub(1)
     }
 }

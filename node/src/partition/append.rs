@@ -12,7 +12,7 @@ use highwater_replication::{AckState, Acks};
 use tokio::sync::oneshot;
 
 use super::{state::State, waiting::WaitingProduce};
-use crate::request::{ProduceError, Produced, RecordError};
+use crate::request::{EndTransaction, ProduceError, Produced, RecordError};
 
 /// A batch is in the log.
 pub(crate) struct AppendOutcome {
@@ -49,6 +49,33 @@ impl State {
         let size =
             Appended { bytes: batch.bytes().len() as u64, records: u64::from(batch.view().record_count()) };
         let appended = self.log.append(batch, self.leader.leader_epoch(), now).map_err(append_error)?;
+        self.after_append(appended, acks, size)
+    }
+
+    /// Appends the marker that ends a producer's transaction and arranges for its acknowledgement.
+    pub(crate) fn end_transaction(
+        &mut self,
+        request: &EndTransaction,
+        now: TimestampMs,
+    ) -> Result<AppendOutcome, ProduceError> {
+        if !self.tier_known {
+            return Err(ProduceError::Storage(
+                "the partition's head in the bucket has not been read yet".into(),
+            ));
+        }
+        self.leader.admit(Acks::All).map_err(|_| ProduceError::NotEnoughReplicas)?;
+        let producer = (request.producer_id, request.producer_epoch);
+        let epoch = self.leader.leader_epoch();
+        let appended = self.log.end_transaction(producer, request.marker, request.rule, epoch, now);
+        self.after_append(appended.map_err(append_error)?, Acks::All, Appended { bytes: 0, records: 0 })
+    }
+
+    fn after_append(
+        &mut self,
+        appended: highwater_engine::Appended,
+        acks: Acks,
+        size: Appended,
+    ) -> Result<AppendOutcome, ProduceError> {
         self.progress();
         let produced = Produced {
             base_offset: appended.base_offset,
@@ -77,10 +104,14 @@ impl State {
 
 /// Checks what a producer sent for one partition: exactly one batch of the current format, within the topic's
 /// rules. Nothing is looked at again under the lock.
-pub(crate) fn check_batch(records: Bytes, config: &TopicConfig) -> Result<CheckedBatch, ProduceError> {
+pub(crate) fn check_batch(
+    records: Bytes,
+    config: &TopicConfig,
+    transactional: bool,
+) -> Result<CheckedBatch, ProduceError> {
     let policy = CheckPolicy::client(config.max_message_bytes as usize);
     let batch = CheckedBatch::check(records, &policy).map_err(batch_error)?;
-    if batch.view().is_transactional() {
+    if batch.view().is_transactional() && !transactional {
         return Err(ProduceError::TransactionsUnsupported);
     }
     Ok(batch)
@@ -118,12 +149,11 @@ fn append_error(error: AppendError) -> ProduceError {
         AppendError::DuplicateBeyondWindow => ProduceError::DuplicateSequence,
         AppendError::TooLarge { .. } => ProduceError::MessageTooLarge(error.to_string()),
         AppendError::InvalidTimestamp { .. } => ProduceError::InvalidTimestamp(error.to_string()),
+        AppendError::CoordinatorFenced { .. } => ProduceError::CoordinatorFenced(error.to_string()),
         AppendError::TransactionOpen { .. } => ProduceError::InvalidTxnState(error.to_string()),
         AppendError::StaleLeaderEpoch { .. } => ProduceError::NotLeader,
         AppendError::OutOfPlace { .. }
         | AppendError::NoLeaderEpoch
-        // Producers write no markers.
-        | AppendError::CoordinatorFenced { .. }
         | AppendError::OffsetsExhausted
         | AppendError::Disk(_)
         | AppendError::Offline(_)

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use highwater_engine::AbortedTransaction;
 use highwater_records::{LeaderEpoch, Offset};
 
 use super::TopicRef;
@@ -100,6 +101,9 @@ pub struct Fetched {
     pub last_stable: Offset,
     /// The lowest offset a client may read, inclusive.
     pub log_start: Offset,
+    /// With [`Isolation::ReadCommitted`]: the aborted transactions that have records among the batches; the reader skips
+    /// each one's transactional records from its first offset to its marker.
+    pub aborted: Vec<AbortedTransaction>,
     /// Whole batches, in order, in pieces that follow one another; the first batch contains the offset asked for.
     pub records: Vec<Bytes>,
 }

@@ -17,7 +17,9 @@ pub use partitions::{
     ActiveProducer, CreatePartitionsError, EpochEnd, EpochQuestion, LogDirectory, LogSize, OfPartition,
     PartitionError,
 };
-pub use produce::{InitProducerIdError, Produce, ProduceError, ProducePartition, Produced, RecordError};
+pub use produce::{
+    EndTransaction, InitProducerIdError, Produce, ProduceError, ProducePartition, Produced, RecordError,
+};
 pub use topics::{
     AlterConfigsError, ConfigEntry, CreateTopic, CreateTopicError, CreatedTopic, DeleteTopicError,
     DeletedTopic, DescribeConfigsError, EnsureTopicError,

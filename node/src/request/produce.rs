@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use highwater_records::{Offset, TimestampMs};
+use highwater_engine::MarkerEpoch;
+use highwater_records::{Offset, ProducerEpoch, ProducerId, TimestampMs, batch::EndTxnMarker};
 use highwater_replication::Acks;
 
 use super::TopicRef;
@@ -13,8 +14,28 @@ pub struct Produce {
     pub acks: Acks,
     /// How long to wait for [`Produce::acks`] after the append.
     pub timeout: Duration,
+    /// Whether transactional batches may be among them: the caller knows that the transaction's coordinator has these
+    /// partitions in it.
+    pub transactional: bool,
     /// What to append, answered in this order.
     pub partitions: Vec<ProducePartition>,
+}
+
+/// Ends a producer's transaction in one partition, as its coordinator decided.
+#[derive(Clone, Debug)]
+pub struct EndTransaction {
+    /// The topic.
+    pub topic: TopicRef,
+    /// The partition as the coordinator named it; negative ones are unknown.
+    pub partition: i32,
+    /// Whose transaction.
+    pub producer_id: ProducerId,
+    /// The producer epoch that the coordinator chose for the marker.
+    pub producer_epoch: ProducerEpoch,
+    /// What it decided.
+    pub marker: EndTxnMarker,
+    /// How it chose the epoch.
+    pub rule: MarkerEpoch,
 }
 
 /// The batches for one partition.
@@ -92,6 +113,9 @@ pub enum ProduceError {
     /// Records of no transaction while the producer has one open here.
     #[error("invalid transaction state: {0}")]
     InvalidTxnState(String),
+    /// A newer transaction coordinator has ended a transaction of this producer since.
+    #[error("coordinator fenced: {0}")]
+    CoordinatorFenced(String),
     /// A duplicate too old to tell its offset.
     #[error("duplicate sequence")]
     DuplicateSequence,
@@ -107,7 +131,7 @@ pub enum ProduceError {
     /// The disk refused (full, failed, offline), or the tier's state is not known yet. Retry.
     #[error("storage: {0}")]
     Storage(String),
-    /// A transactional batch: transactions are not built yet.
+    /// A transactional batch where none may be: [`Produce::transactional`].
     #[error("transactions are not supported")]
     TransactionsUnsupported,
 }

@@ -104,6 +104,7 @@ impl One<'_> {
             let request = Produce {
                 acks: Acks::All,
                 timeout: Duration::from_secs(5),
+                transactional: false,
                 partitions: vec![ProducePartition {
                     topic: self.topic.reference(&mut self.random),
                     partition: self.index as i32,

@@ -115,7 +115,7 @@ pub async fn plain_producer(world: Arc<World>, mut random: Random) {
         }
         let partitions = pending.iter().map(|pending| pending.request(&mut random)).collect();
         let timeout = Duration::from_millis(random.between(50, 5_000));
-        let request = Produce { acks, timeout, partitions };
+        let request = Produce { acks, timeout, transactional: false, partitions };
         let batches = pending.iter().map(|one| (one.topic.partition(one.index), one.batch.count)).collect();
         let Some(answers) = send(&world, batches, request).await else {
             world.stats.count("produce: no answer");
@@ -156,6 +156,7 @@ fn is_final(error: &ProduceError) -> bool {
         | ProduceError::UnsupportedCompression(_)
         | ProduceError::UnsupportedFormat(_)
         | ProduceError::InvalidTxnState(_)
+        | ProduceError::CoordinatorFenced(_)
         | ProduceError::TransactionsUnsupported
         | ProduceError::NotEnoughReplicas => true,
         ProduceError::NotLeader
@@ -256,7 +257,7 @@ async fn send_until_decided(world: &Arc<World>, random: &mut Random, pending: &P
     loop {
         let timeout = Duration::from_millis(random.between(50, 5_000));
         let partitions = vec![pending.request(random)];
-        let request = Produce { acks: Acks::All, timeout, partitions };
+        let request = Produce { acks: Acks::All, timeout, transactional: false, partitions };
         let batches = vec![(pending.topic.partition(pending.index), pending.batch.count)];
         let answer = send(world, batches, request).await;
         match answer.and_then(|answers| answers.into_iter().next()) {

@@ -256,6 +256,7 @@ impl ModelBroker {
                 high_watermark: watermark,
                 last_stable: watermark,
                 log_start: Offset::ZERO,
+                aborted: Vec::new(),
                 records: log.read(from, request.max_bytes),
             }),
             _ => Err(FetchError::OffsetOutOfRange { log_start: Offset::ZERO, high_watermark: watermark }),

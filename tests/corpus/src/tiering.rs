@@ -202,7 +202,7 @@ fn segment(
         log: file,
         log_len: log.len() as u64,
         modified_ms: 2_000,
-        transaction_index: Bytes::from_static(b"transactions"),
+        transaction_index: Bytes::new(),
         producer_snapshot: Bytes::from_static(b"snapshot"),
         epochs: vec![(LeaderEpoch(1), Offset::ZERO)],
     }

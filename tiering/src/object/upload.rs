@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use highwater_engine::disk::{DiskFile, read_exact_at};
+use highwater_engine::{
+    AbortedTransaction, decode_transaction_index,
+    disk::{DiskFile, read_exact_at},
+};
 use highwater_env::{BoxFuture, Env, EnvExt, Lane};
 use highwater_records::{LeaderEpoch, Offset, TopicIdPartition};
 
@@ -123,6 +126,7 @@ impl Upload {
 
     fn footer(&mut self, walk: SegmentWalk) -> Result<Bytes, UploadFailed> {
         let walked = walk.finish().map_err(UploadFailed::Damaged)?;
+        self.check_transactions()?;
         let footer = Footer {
             partition: self.partition,
             name: self.name,
@@ -162,6 +166,24 @@ impl Upload {
         };
         self.done = Some((entry, footer));
         Ok(bytes)
+    }
+}
+
+impl Upload {
+    /// The one index that cannot be made from the segment alone: a transaction may have begun before it.
+    fn check_transactions(&self) -> Result<(), UploadFailed> {
+        let damaged = |detail: &str| {
+            UploadFailed::Damaged(Damage { position: self.position, detail: detail.to_owned() })
+        };
+        let entries = decode_transaction_index(&self.source.transaction_index).map_err(damaged)?;
+        let inside = |entry: &AbortedTransaction| {
+            entry.last_offset >= self.source.base_offset && entry.last_offset < self.source.next_offset
+        };
+        if entries.iter().all(inside) {
+            Ok(())
+        } else {
+            Err(damaged("its transaction index names markers of other segments"))
+        }
     }
 }
 

@@ -9,11 +9,13 @@ mod lineage;
 mod read;
 mod retain;
 mod time;
+mod transactions;
 mod view;
 
 pub use collect::Collected;
 pub use lineage::divergence;
 pub use read::TierRead;
+pub use transactions::TierAborted;
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
@@ -34,7 +36,7 @@ use crate::{
 
 /// One partition in the bucket. Three kinds of calls:
 /// - `load` and `summary` tell what is there; `load` asks the bucket, `summary` does not.
-/// - `read`, `offset_for_timestamp`, `max_timestamp`, `epoch_of` and `end_state` serve readers. They use the head that
+/// - `read`, `aborted`, `offset_for_timestamp`, `max_timestamp`, `epoch_of` and `end_state` serve readers. They use the head that
 ///   was read or written last, and read it (again) where there is none or where an object it names is gone.
 /// - `copy`, `advance_start`, `cut`, `delete` and `collect` change the head. They carry the caller's leader epoch, run
 ///   one after the other, and are for the leader only.

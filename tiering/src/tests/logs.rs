@@ -3,9 +3,12 @@
 use std::{io::IoSlice, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
-use highwater_engine::disk::{Disk, Open, memory::MemoryDisk};
+use highwater_engine::{
+    AbortedTransaction,
+    disk::{Disk, Open, memory::MemoryDisk},
+};
 use highwater_records::{
-    LeaderEpoch, Offset, PartitionIndex, TimestampMs, TopicId, TopicIdPartition,
+    LeaderEpoch, Offset, PartitionIndex, ProducerId, TimestampMs, TopicId, TopicIdPartition,
     batch::{BatchBuilder, Record},
     compression::Codec,
 };
@@ -184,10 +187,38 @@ impl Log {
             log: file as Arc<_>,
             log_len: bytes.len() as u64,
             modified_ms: self.now_ms,
-            transaction_index: Bytes::from(format!("txn-{base}")),
+            transaction_index: self.transaction_index(base, next),
             producer_snapshot: Bytes::from(format!("snapshot-{next}")),
             epochs,
         }
+    }
+
+    /// Every third batch of several records passes for an aborted transaction, marker and all.
+    fn aborted(&self, start: u64, end: u64) -> impl Iterator<Item = AbortedTransaction> {
+        let part = move |batch: &&Batch| batch.base >= start && batch.next <= end;
+        let aborted = |batch: &&Batch| batch.base.is_multiple_of(3) && batch.next - batch.base > 1;
+        self.batches.iter().filter(part).filter(aborted).map(|batch| AbortedTransaction {
+            producer_id: ProducerId(batch.base),
+            first_offset: offset(batch.base),
+            last_offset: offset(batch.next - 1),
+            last_stable: offset(batch.next),
+        })
+    }
+
+    fn transaction_index(&self, base: u64, next: u64) -> Bytes {
+        let mut index = Vec::new();
+        for aborted in self.aborted(base, next) {
+            let offsets = [aborted.first_offset, aborted.last_offset, aborted.last_stable];
+            index.extend_from_slice(&[0; 2]);
+            index.extend_from_slice(&aborted.producer_id.0.to_be_bytes());
+            offsets.iter().for_each(|offset| index.extend_from_slice(&offset.get().to_be_bytes()));
+        }
+        index.into()
+    }
+
+    /// The aborted transactions of a range in a tier that ends at `end`.
+    pub(crate) fn aborted_in(&self, from: u64, to: u64, end: u64) -> Vec<AbortedTransaction> {
+        self.aborted(0, end).filter(|t| t.last_offset.get() >= from && t.first_offset.get() < to).collect()
     }
 
     /// Checks that `read` is whole batches of this log, the first one with `from`.

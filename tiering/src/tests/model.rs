@@ -184,6 +184,8 @@ impl Life {
             let (max, must) = (self.dice.roll(40_000) as usize, self.dice.roll(5) > 0);
             let read = self.tier.read(offset(at), max, must).await.unwrap();
             self.log.check_read(at, end, max, must, &read);
+            let aborted = self.tier.aborted(offset(at), read.next_offset).await.unwrap();
+            assert_eq!(aborted.transactions, self.log.aborted_in(at, read.next_offset.get(), end));
             at = if read.bytes.is_empty() { at + 1 } else { read.next_offset.get() };
             assert_eq!(
                 self.tier.epoch_of(offset(at - 1)).await.unwrap(),
