@@ -35,10 +35,27 @@ pub struct LogConfig {
     pub timestamp_after_max_ms: Option<u64>,
     /// `producer.id.expiration.ms`: a producer that was silent for this long is forgotten.
     pub producer_expiry_ms: u64,
+    /// What `cleanup.policy=compact` asks for; `None` keeps every record until retention takes it.
+    pub compaction: Option<Compaction>,
     /// When a record counts (`highwater.durability`). The log itself looks at it for [`Watermark::Own`] only.
     pub durability: Durability,
     /// Who moves the high watermark.
     pub watermark: Watermark,
+}
+
+/// How the last record of each key is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compaction {
+    /// `min.compaction.lag.ms`: a segment is not compacted before its newest record is this old.
+    pub min_lag_ms: u64,
+    /// `max.compaction.lag.ms`: what is this old is compacted whatever the dirty ratio, and its segment sealed in time for
+    /// that. `None` for no limit.
+    pub max_lag_ms: Option<u64>,
+    /// `min.cleanable.dirty.ratio` in millionths: the share of bytes in sealed segments that must be uncompacted.
+    pub min_dirty_millionths: u32,
+    /// `delete.retention.ms`: how long tombstones, and markers of transactions without records, are kept once they have
+    /// been compacted.
+    pub delete_retention_ms: u64,
 }
 
 /// Who moves a log's high watermark.
@@ -51,6 +68,14 @@ pub enum Watermark {
     /// The log itself, for a program that uses it alone: it is the durable end of a [`Durability::Synced`] log and
     /// the log end of the other kind.
     Own,
+}
+
+impl LogConfig {
+    /// How long a segment takes batches: the active one is never compacted.
+    pub(crate) fn segment_max_ms(&self) -> u64 {
+        let lag = self.compaction.and_then(|compaction| compaction.max_lag_ms);
+        lag.map_or(self.segment_ms, |lag| lag.min(self.segment_ms))
+    }
 }
 
 impl Default for LogConfig {
@@ -71,6 +96,7 @@ impl Default for LogConfig {
             timestamp_before_max_ms: None,
             timestamp_after_max_ms: Some(3_600_000),
             producer_expiry_ms: 24 * 3_600_000,
+            compaction: None,
             durability: Durability::Replicated,
             watermark: Watermark::default(),
         }

@@ -85,7 +85,7 @@ mod testing;
 mod tests;
 mod text;
 
-pub use config::{LogConfig, Watermark};
+pub use config::{Compaction, LogConfig, Watermark};
 pub use directory::{
     CheckpointError, CloseReport, DeleteLogError, DirOptions, LogDir, Offline, OpenDirError, OpenReport,
 };

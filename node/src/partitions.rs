@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use highwater_engine::{Log, LogConfig, LogDir, LogName, RecoveryReport, Watermark};
+use highwater_engine::{Compaction, Log, LogConfig, LogDir, LogName, RecoveryReport, Watermark};
 use highwater_env::{Env, EnvExt, Lane};
 use highwater_metadata::{
     Image, Topic,
@@ -401,6 +401,12 @@ fn log_config(config: &TopicConfig, bucket: bool, producer_expiry_ms: u64) -> Lo
         timestamp_before_max_ms: config.timestamp_before_max_ms,
         timestamp_after_max_ms: config.timestamp_after_max_ms,
         producer_expiry_ms,
+        compaction: config.compaction.map(|compaction| Compaction {
+            min_lag_ms: compaction.min_lag_ms,
+            max_lag_ms: compaction.max_lag_ms,
+            min_dirty_millionths: compaction.min_dirty_millionths,
+            delete_retention_ms: compaction.delete_retention_ms,
+        }),
         durability: config.durability,
         watermark: Watermark::Told,
     }

@@ -33,7 +33,7 @@ impl Log {
     /// has come, so that a log that nobody writes to is rolled too.
     pub fn roll_due(&self) -> Option<TimestampMs> {
         let facts = self.active().facts();
-        let after_ms = i64::try_from(self.config.segment_ms).unwrap_or(i64::MAX);
+        let after_ms = i64::try_from(self.config.segment_max_ms()).unwrap_or(i64::MAX);
         (facts.size > 0).then_some(())?;
         Some(TimestampMs(facts.first_append?.0.saturating_add(after_ms)))
     }
@@ -49,7 +49,7 @@ impl Log {
         }
         let older_than = |from: Option<TimestampMs>, to: Option<TimestampMs>| match (from, to) {
             (Some(from), Some(to)) => {
-                u64::try_from(to.0.saturating_sub(from.0)).is_ok_and(|age| age > self.config.segment_ms)
+                u64::try_from(to.0.saturating_sub(from.0)).is_ok_and(|age| age > self.config.segment_max_ms())
             }
             _ => false,
         };

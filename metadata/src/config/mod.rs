@@ -34,7 +34,7 @@ pub use listener::Listener;
 pub use nearest::{nearest_broker_key, nearest_topic_key};
 pub use settings::Settings;
 pub(crate) use topic::check_topic_set;
-pub use topic::{TimestampType, TopicConfig};
+pub use topic::{Compaction, TimestampType, TopicConfig};
 pub use topic_keys::TOPIC_KEYS;
 pub(crate) use value::members;
 

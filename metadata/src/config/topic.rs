@@ -44,6 +44,21 @@ pub struct TopicConfig {
     pub remote_storage: bool,
     /// `highwater.durability`.
     pub durability: Durability,
+    /// What `cleanup.policy=compact` asks for; `None` where it does not compact.
+    pub compaction: Option<Compaction>,
+}
+
+/// How the last record of each key is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compaction {
+    /// `min.compaction.lag.ms`.
+    pub min_lag_ms: u64,
+    /// `max.compaction.lag.ms`; `None` for no limit.
+    pub max_lag_ms: Option<u64>,
+    /// `min.cleanable.dirty.ratio` in millionths.
+    pub min_dirty_millionths: u32,
+    /// `delete.retention.ms`.
+    pub delete_retention_ms: u64,
 }
 
 /// Who stamps records.
@@ -92,6 +107,7 @@ impl TopicConfig {
             min_insync_replicas: from.u32("min.insync.replicas")?,
             remote_storage: from.remote_storage()?,
             durability: from.durability(replicas)?,
+            compaction: from.compaction()?,
         })
     }
 
@@ -168,6 +184,19 @@ impl Reader<'_> {
         }
     }
 
+    fn compaction(&self) -> Result<Option<Compaction>, ConfigError> {
+        let compaction = Compaction {
+            min_lag_ms: limit(self.number("min.compaction.lag.ms")?).unwrap_or(0),
+            max_lag_ms: bound(self.number("max.compaction.lag.ms")?),
+            // From 0 to 1 by its definition.
+            min_dirty_millionths: self.parsed("min.cleanable.dirty.ratio", |text| {
+                Some((text.parse::<f64>().ok()? * 1_000_000.0) as u32)
+            })?,
+            delete_retention_ms: limit(self.number("delete.retention.ms")?).unwrap_or(0),
+        };
+        Ok(self.has_policy("compact").then_some(compaction))
+    }
+
     fn durability(&self, replicas: usize) -> Result<Durability, ConfigError> {
         match self.text("highwater.durability") {
             Some(_) => self.parsed("highwater.durability", |text| text.parse().ok()),
@@ -176,6 +205,14 @@ impl Reader<'_> {
     }
 
     fn check_together(&self, remote: bool) -> Result<(), ConfigError> {
+        if self.number("min.compaction.lag.ms")? > self.number("max.compaction.lag.ms")? {
+            let value = self.text("min.compaction.lag.ms").unwrap_or_default();
+            let rule = "it must not be more than `max.compaction.lag.ms`";
+            return Err(ConfigError::new(
+                "min.compaction.lag.ms",
+                ConfigProblem::Contradiction { value, rule },
+            ));
+        }
         if remote { self.check_remote() } else { Ok(()) }
     }
 

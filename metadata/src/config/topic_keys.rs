@@ -24,9 +24,11 @@ const FOREVER: &str = "9223372036854775807";
 pub const TOPIC_KEYS: &[Definition] = &[
     key("cleanup.policy", List, "delete")
         .checked(Words(&["compact", "delete"]))
-        .unbuilt(|value| members(value).any(|word| word == "compact").then_some("compaction is not built"))
         .from(&[same("log.cleanup.policy", "delete")])
-        .doc("What happens to old segments: `delete` drops them by time and size; nothing happens with an empty list."),
+        .doc(
+            "What happens to old records: `delete` drops segments by time and size, `compact` keeps the last record of \
+             each key, both together do both; nothing happens with an empty list. Topics that compact stay on local disk.",
+        ),
     key("compression.gzip.level", Int, "-1")
         .checked(Rule(|value| match value.parse() {
             Ok(-1 | 1..=9) => Ok(()),
@@ -53,8 +55,7 @@ pub const TOPIC_KEYS: &[Definition] = &[
     key("delete.retention.ms", Long, "86400000")
         .at_least(0)
         .from(&[same("log.cleaner.delete.retention.ms", "86400000")])
-        .unused()
-        .doc("How long compaction keeps tombstones."),
+        .doc("How long compaction keeps tombstones and the markers of emptied transactions."),
     key("file.delete.delay.ms", Long, "60000")
         .at_least(0)
         .from(&[same("log.segment.delete.delay.ms", "60000")])
@@ -114,8 +115,7 @@ pub const TOPIC_KEYS: &[Definition] = &[
     key("max.compaction.lag.ms", Long, FOREVER)
         .at_least(1)
         .from(&[same("log.cleaner.max.compaction.lag.ms", FOREVER)])
-        .unused()
-        .doc("The longest that a record stays uncompacted."),
+        .doc("The longest that a record stays uncompacted; its segment is sealed in time for that."),
     key("max.message.bytes", Int, "1048588")
         .at_least(0)
         .from(&[same("message.max.bytes", "1048588")])
@@ -135,12 +135,10 @@ pub const TOPIC_KEYS: &[Definition] = &[
     key("min.cleanable.dirty.ratio", Double, "0.5")
         .checked(Fraction(0.0, 1.0))
         .from(&[same("log.cleaner.min.cleanable.ratio", "0.5")])
-        .unused()
-        .doc("Share of uncompacted bytes from which a log is compacted."),
+        .doc("Share of bytes in sealed segments that must be uncompacted before a log is compacted."),
     key("min.compaction.lag.ms", Long, "0")
         .at_least(0)
         .from(&[same("log.cleaner.min.compaction.lag.ms", "0")])
-        .unused()
         .doc("The shortest that a record stays uncompacted."),
     key("min.insync.replicas", Int, "1")
         .at_least(1)

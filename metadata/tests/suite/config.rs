@@ -1,7 +1,7 @@
 //! The definitions agree with each other, with Kafka, and with the page made from them.
 
 use highwater_metadata::config::{
-    BROKER_KEYS, BrokerConfig, BucketLocation, ConfigProblem, ConfigSource, Settings, TOPIC_KEYS,
+    BROKER_KEYS, BrokerConfig, BucketLocation, Compaction, ConfigProblem, ConfigSource, Settings, TOPIC_KEYS,
     TimestampType, TopicConfig, broker_key, broker_keys, describe_broker, describe_topic, documentation,
 };
 use highwater_records::{BrokerId, Durability};
@@ -107,8 +107,29 @@ fn a_synonym_is_checked_in_the_units_of_what_it_stands_for() {
     assert!(settings.give("log.retention.hours", "9223372036854775807").is_err());
     assert!(settings.give("log.retention.minutes", "some").is_err());
     assert!(settings.give("log.segment.bytes", "1000").is_err());
-    assert!(settings.give("log.cleanup.policy", "compact").is_err());
+    assert!(settings.give("log.cleanup.policy", "compacted").is_err());
     assert_eq!(settings, Settings::new());
+}
+
+#[test]
+fn what_compacts_says_how() {
+    let broker = BrokerConfig::new(Settings::new()).unwrap();
+    let resolve = |set: &[(&str, &str)]| {
+        let set = set.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        TopicConfig::resolve(&set, &broker, 1).unwrap()
+    };
+    assert_eq!(resolve(&[]).compaction, None);
+    let both = resolve(&[("cleanup.policy", "compact,delete"), ("min.cleanable.dirty.ratio", "0.25")]);
+    let expected = Compaction {
+        min_lag_ms: 0,
+        max_lag_ms: None,
+        min_dirty_millionths: 250_000,
+        delete_retention_ms: 86_400_000,
+    };
+    assert_eq!((both.compaction, both.retention_ms), (Some(expected), Some(604_800_000)));
+    assert!(!both.remote_storage);
+    let only = resolve(&[("cleanup.policy", "compact"), ("max.compaction.lag.ms", "9")]);
+    assert_eq!((only.compaction.unwrap().max_lag_ms, only.retention_ms), (Some(9), None));
 }
 
 #[test]

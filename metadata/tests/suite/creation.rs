@@ -200,12 +200,7 @@ fn configs_are_checked_alone_and_together() {
         assert_eq!(named, key);
         assert!(matches!(why, ConfigProblem::Invalid { .. }), "{key}={value}: {why}");
     }
-    for (key, value) in [
-        ("cleanup.policy", "compact"),
-        ("cleanup.policy", "compact,delete"),
-        ("compression.type", "zstd"),
-        ("remote.log.copy.disable", "TRUE"),
-    ] {
+    for (key, value) in [("compression.type", "zstd"), ("remote.log.copy.disable", "TRUE")] {
         let (named, why) = problem(&[(key, value)]);
         assert_eq!(named, key);
         assert!(matches!(why, ConfigProblem::NotBuilt { .. }), "{key}={value}: {why}");
@@ -215,6 +210,13 @@ fn configs_are_checked_alone_and_together() {
         assert_eq!(named, key);
         assert!(matches!(why, ConfigProblem::Contradiction { .. }), "{key}={value}: {why}");
     }
+    // What compacts stays on local disk, unless somebody insists on the bucket.
+    let (key, why) = problem(&[("cleanup.policy", "compact"), ("remote.storage.enable", "true")]);
+    assert_eq!(key, "remote.storage.enable");
+    assert!(matches!(why, ConfigProblem::Contradiction { .. }));
+    let (key, why) = problem(&[("min.compaction.lag.ms", "11"), ("max.compaction.lag.ms", "10")]);
+    assert_eq!(key, "min.compaction.lag.ms");
+    assert!(matches!(why, ConfigProblem::Contradiction { .. }));
     let (key, why) = problem(&[("local.retention.bytes", "11"), ("retention.bytes", "10")]);
     assert_eq!(key, "local.retention.bytes");
     assert!(matches!(why, ConfigProblem::Contradiction { .. }));

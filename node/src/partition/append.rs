@@ -109,7 +109,8 @@ pub(crate) fn check_batch(
     config: &TopicConfig,
     transactional: bool,
 ) -> Result<CheckedBatch, ProduceError> {
-    let policy = CheckPolicy::client(config.max_message_bytes as usize);
+    let keys_required = config.compaction.is_some();
+    let policy = CheckPolicy { keys_required, ..CheckPolicy::client(config.max_message_bytes as usize) };
     let batch = CheckedBatch::check(records, &policy).map_err(batch_error)?;
     if batch.view().is_transactional() && !transactional {
         return Err(ProduceError::TransactionsUnsupported);
