@@ -4,7 +4,7 @@ mod replication;
 
 pub use replication::Registration;
 
-use crate::{ConfigResource, Endpoint, Entry, EntryId, MetadataRecord};
+use crate::{ConfigResource, Endpoint, Entry, EntryId, MetadataRecord, QuotaEntity, QuotaValue};
 use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 use highwater_records::{BrokerId, LeaderEpoch, PartitionIndex, ProducerId, TopicId, TopicIdPartition};
 
@@ -29,6 +29,7 @@ pub struct Image {
     broker_configs: BTreeMap<Option<BrokerId>, BTreeMap<String, String>>,
     epoch_floors: BTreeMap<BrokerId, LeaderEpoch>,
     next_producer_id: u64,
+    pub(crate) quotas: BTreeMap<QuotaEntity, BTreeMap<String, QuotaValue>>,
 }
 
 /// A broker as it registered.
@@ -272,6 +273,7 @@ impl Image {
             MetadataRecord::ProducerIdsAllocated { next, .. } => {
                 self.next_producer_id = self.next_producer_id.max(next.0);
             }
+            MetadataRecord::Quota(record) => self.apply_quota(record),
             MetadataRecord::Replication(record) => self.apply_replication(entry, record),
         }
     }

@@ -11,7 +11,7 @@
 //! last field: its length stands outside, and bytes too many are an error like bytes too few. A kind or a version
 //! from the future is refused: a broker that cannot understand a decision must not go on beside it.
 
-use crate::ReplicationRecord;
+use crate::{QuotaRecord, ReplicationRecord, quota};
 use alloc::{string::String, vec::Vec};
 use highwater_records::{
     BrokerId, LeaderEpoch, PartitionIndex, ProducerId, TopicId,
@@ -107,6 +107,8 @@ pub enum MetadataRecord {
     },
     /// Who is alive and who may lead.
     Replication(ReplicationRecord),
+    /// A client quota.
+    Quota(QuotaRecord),
 }
 
 /// Whose configuration a key belongs to.
@@ -255,6 +257,7 @@ impl MetadataRecord {
                 out.extend_from_slice(&next.0.to_be_bytes());
             }
             MetadataRecord::Replication(record) => record.encode(out),
+            MetadataRecord::Quota(record) => record.encode(out),
         }
     }
 
@@ -312,6 +315,7 @@ impl MetadataRecord {
                 broker: broker_id(&mut reader)?,
                 next: producer_id(&mut reader)?,
             },
+            quota::QUOTA_SET => MetadataRecord::Quota(QuotaRecord::decode(&mut reader)?),
             kind if ReplicationRecord::has_kind(kind) => {
                 MetadataRecord::Replication(ReplicationRecord::decode(kind, &mut reader)?)
             }
@@ -337,7 +341,7 @@ pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-fn put_optional_text(out: &mut Vec<u8>, text: Option<&str>) {
+pub(crate) fn put_optional_text(out: &mut Vec<u8>, text: Option<&str>) {
     out.push(u8::from(text.is_some()));
     if let Some(text) = text {
         put_text(out, text);

@@ -42,6 +42,7 @@ impl Node {
     pub(crate) async fn reconfigure(&self) {
         let image = self.image();
         self.live.follow(&image);
+        self.quotas.follow(&image);
         for partition in self.partitions.all_open() {
             let Some(topic) = image.topic(partition.id.topic_id) else { continue };
             self.partitions.reconfigure(&partition, topic).await;

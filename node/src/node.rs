@@ -19,6 +19,7 @@ use crate::{
     metrics::NodeCounters,
     partitions::Partitions,
     producer_ids::ProducerIds,
+    quotas::Quotas,
     sessions::SessionCache,
     tasks::Tasks,
 };
@@ -65,6 +66,7 @@ pub struct Node {
     pub(crate) tier: Option<Arc<Tier>>,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) sessions: SessionCache,
+    pub(crate) quotas: Quotas,
     pub(crate) counters: NodeCounters,
     pub(crate) stopping: Arc<Notify>,
     pub(crate) stopped: AtomicBool,

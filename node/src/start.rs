@@ -22,6 +22,7 @@ use crate::{
     metrics::NodeCounters,
     partitions::Partitions,
     producer_ids::ProducerIds,
+    quotas::Quotas,
     sessions::SessionCache,
     tasks::Tasks,
 };
@@ -121,11 +122,13 @@ impl Started {
             tier,
             producer_ids: ProducerIds::default(),
             sessions: SessionCache::new(fetch_sessions_max),
+            quotas: Quotas::default(),
             counters: NodeCounters::default(),
             stopping: Arc::new(Notify::new()),
             stopped: AtomicBool::new(false),
             tasks,
         });
+        node.quotas.follow(&node.image());
         node.tasks.spawn(&node.env, Lane::Commit, node.committer.clone().run());
         node.tasks.spawn(&node.env, Lane::Background, node.clone().upkeep());
         node.tasks.spawn(&node.env, Lane::Background, node.clone().read_heads());

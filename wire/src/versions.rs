@@ -90,6 +90,10 @@ apis! {
         "all there are";
     incremental_alter_configs::IncrementalAlterConfigsRequest 0-1,
         "all there are";
+    describe_client_quotas::DescribeClientQuotasRequest 0-1,
+        "all there are";
+    alter_client_quotas::AlterClientQuotasRequest 0-1,
+        "all there are";
     describe_cluster::DescribeClusterRequest 0-2,
         "all there are";
     describe_producers::DescribeProducersRequest 0-0,

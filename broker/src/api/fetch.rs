@@ -1,6 +1,6 @@
 //! Fetch: batches from an offset on.
 
-use super::{Decoded, Refused, reply};
+use super::{Decoded, Refused, reply, throttle::milliseconds};
 use crate::server::{Reply, Step};
 use bytes::Bytes;
 use highwater_engine::AbortedTransaction;
@@ -115,6 +115,7 @@ fn respond(
         }
     };
     response.session_id = fetched.id;
+    response.throttle_time_ms = milliseconds(fetched.pause);
     let mut last = None;
     for (topic, index, answer) in fetched.partitions {
         if last.as_ref() != Some(&topic) {

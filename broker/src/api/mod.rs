@@ -3,12 +3,14 @@
 //! Which APIs and versions there are says [`highwater_wire::versions`]; what a request means, the node. Here is
 //! only what the protocol adds: sentinels, error codes, and how a connection ends that sends what it should not.
 
+mod alter_client_quotas;
 mod alter_configs;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
 mod delete_records;
 mod delete_topics;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_log_dirs;
@@ -23,19 +25,21 @@ mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
+mod throttle;
 
 use crate::server::{Handler, Peer, Reply, Step};
 use bytes::Bytes;
 use highwater_node::{
-    Node,
+    Measured, Node,
     request::{Caller, PartitionError},
 };
 use highwater_wire::{
     DecodeError, ErrorCode, Message, Request, RequestHeader, RequestStart, encode_response,
     messages::{
-        alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest,
-        create_partitions::CreatePartitionsRequest, create_topics::CreateTopicsRequest,
-        delete_records::DeleteRecordsRequest, delete_topics::DeleteTopicsRequest,
+        alter_client_quotas::AlterClientQuotasRequest, alter_configs::AlterConfigsRequest,
+        api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest,
+        create_topics::CreateTopicsRequest, delete_records::DeleteRecordsRequest,
+        delete_topics::DeleteTopicsRequest, describe_client_quotas::DescribeClientQuotasRequest,
         describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
         describe_log_dirs::DescribeLogDirsRequest, describe_producers::DescribeProducersRequest,
         describe_topic_partitions::DescribeTopicPartitionsRequest, fetch::FetchRequest,
@@ -46,7 +50,8 @@ use highwater_wire::{
     },
     versions,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+use throttle::Pause;
 
 /// Answers the requests of all connections from one node.
 pub struct Api {
@@ -57,6 +62,8 @@ pub struct Api {
 #[derive(Debug)]
 pub struct Session {
     address: String,
+    /// Set while its client is held up for using more than its quota.
+    pause: Pause,
 }
 
 impl Api {
@@ -78,8 +85,27 @@ impl Api {
         let header = RequestHeader::decode(api.request, &frame)?;
         let caller =
             Caller { client_id: header.client_id.unwrap_or_default(), address: session.address.clone() };
+        session.pause.over(&self.node).await;
+        let began = self.node.now();
+        let produced = if start.api_key == ProduceRequest::KEY { frame.len() } else { 0 };
+        let asked = caller.clone();
         let call =
             Call { node: self.node.clone(), caller, start, body_position: header.body_position, frame };
+        let step = self.dispatch(start, call).await?;
+        let pause = self.used(&asked, produced, self.node.now().since(began));
+        Ok(session.pause.tell(&self.node, start.api_key, start.api_version, pause, step))
+    }
+
+    /// Counts what a request used of its client's quotas, and answers for how long that holds the client up.
+    fn used(&self, caller: &Caller, produced: usize, took: Duration) -> Duration {
+        let busy = self.node.count_usage(caller, Measured::Busy, took.as_secs_f64() * 100.0);
+        match produced {
+            0 => busy,
+            bytes => busy.max(self.node.count_usage(caller, Measured::Produced, bytes as f64)),
+        }
+    }
+
+    async fn dispatch(&self, start: RequestStart, call: Call) -> Result<Step, Refused> {
         Ok(match start.api_key {
             ProduceRequest::KEY => produce::answer(call.decode()?).await,
             FetchRequest::KEY => fetch::answer(call.decode()?)?,
@@ -99,6 +125,8 @@ impl Api {
             IncrementalAlterConfigsRequest::KEY => {
                 Step::Now(incremental_alter_configs::answer(call.decode()?).await)
             }
+            DescribeClientQuotasRequest::KEY => Step::Now(describe_client_quotas::answer(call.decode()?)),
+            AlterClientQuotasRequest::KEY => Step::Now(alter_client_quotas::answer(call.decode()?).await),
             DescribeLogDirsRequest::KEY => Step::Now(describe_log_dirs::answer(call.decode()?).await),
             CreatePartitionsRequest::KEY => Step::Now(create_partitions::answer(call.decode()?).await),
             DescribeProducersRequest::KEY => Step::Now(describe_producers::answer(call.decode()?).await),
@@ -116,7 +144,7 @@ impl Handler for Api {
     type Session = Session;
 
     fn connected(&self, peer: &Peer) -> Session {
-        Session { address: peer.remote.to_string() }
+        Session { address: peer.remote.to_string(), pause: Pause::default() }
     }
 
     async fn handle(&self, session: &mut Session, frame: Bytes) -> Step {

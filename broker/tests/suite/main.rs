@@ -9,6 +9,7 @@ mod every_version;
 mod hostile;
 mod in_process;
 mod process;
+mod quotas;
 mod running;
 mod serve;
 mod sessions;

@@ -13,6 +13,7 @@ mod growth;
 mod partition;
 mod placement;
 mod producer;
+mod quotas;
 mod topic;
 
 pub use broker::{
@@ -32,4 +33,5 @@ pub use partition::{
     preferred_leaders, reassign_partition,
 };
 pub use producer::{PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock, ProducerIdsExhausted, allocate_producer_ids};
+pub use quotas::{AlterQuotasError, alter_quotas};
 pub use topic::{UnknownTopic, delete_topic, purge_topic};

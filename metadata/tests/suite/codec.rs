@@ -2,7 +2,7 @@
 
 use highwater_metadata::{
     BrokerState, ConfigResource, Endpoint, Entry, EntryError, EntryId, FeatureRange, MetadataRecord,
-    RecordError, ReplicationRecord,
+    QuotaEntity, QuotaName, QuotaRecord, QuotaValue, RecordError, ReplicationRecord,
 };
 use highwater_records::{BrokerEpoch, BrokerId, LeaderEpoch, PartitionIndex, ProducerId, TopicId};
 use proptest::{collection::vec, option, prelude::*};
@@ -118,6 +118,7 @@ fn record() -> impl Strategy<Value = MetadataRecord> {
             }
         ),
         replication().prop_map(MetadataRecord::Replication),
+        quota().prop_map(MetadataRecord::Quota),
         topic().prop_map(|id| MetadataRecord::TopicDeleted { id }),
         topic().prop_map(|id| MetadataRecord::TopicPurged { id }),
         (resource, text(), option::of(text())).prop_map(|(resource, key, value)| MetadataRecord::ConfigSet {
@@ -132,6 +133,20 @@ fn record() -> impl Strategy<Value = MetadataRecord> {
             next: ProducerId(next)
         }),
     ]
+}
+
+fn quota() -> impl Strategy<Value = QuotaRecord> {
+    let component = || {
+        option::of(option::of(text()))
+            .prop_map(|component| component.map(|name| name.map_or(QuotaName::Default, QuotaName::Named)))
+    };
+    (component(), component(), component(), text(), option::of(1..u32::MAX)).prop_map(
+        |(user, client_id, ip, key, value)| QuotaRecord {
+            entity: QuotaEntity { user, client_id, ip },
+            key,
+            value: value.and_then(|value| QuotaValue::new(f64::from(value) / 3.0)),
+        },
+    )
 }
 
 fn entry() -> impl Strategy<Value = Entry> {

@@ -7,3 +7,4 @@ mod controller;
 mod creation;
 mod growth;
 mod image;
+mod quotas;

@@ -89,7 +89,11 @@ impl Cluster {
         state.fates.push_back((entry.id, fate));
         drop(state);
         self.applied.notify_waiters();
-        if entry.records.iter().any(|record| matches!(record, MetadataRecord::ConfigSet { .. })) {
+        if entry
+            .records
+            .iter()
+            .any(|record| matches!(record, MetadataRecord::ConfigSet { .. } | MetadataRecord::Quota(_)))
+        {
             self.configs.notify_one();
         }
         fate

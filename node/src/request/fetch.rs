@@ -66,6 +66,8 @@ pub struct SessionFetched {
     pub id: i32,
     /// Topic, partition and answer, in the order in which they were read.
     pub partitions: Vec<(TopicRef, i32, FetchedPartition)>,
+    /// For how long the client is held up because it read more than its quota; nothing is told then.
+    pub pause: Duration,
 }
 
 /// Why a session does not go on. The client begins again.

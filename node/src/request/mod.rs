@@ -6,6 +6,7 @@ mod fetch;
 mod list_offsets;
 mod partitions;
 mod produce;
+mod quotas;
 mod topics;
 
 pub use fetch::{
@@ -20,6 +21,7 @@ pub use partitions::{
 pub use produce::{
     EndTransaction, InitProducerIdError, Produce, ProduceError, ProducePartition, Produced, RecordError,
 };
+pub use quotas::AlterQuotasError;
 pub use topics::{
     AlterConfigsError, ConfigEntry, CreateTopic, CreateTopicError, CreatedTopic, DeleteTopicError,
     DeletedTopic, DescribeConfigsError, EnsureTopicError,

@@ -6,14 +6,15 @@ mod session;
 
 pub(crate) use cache::SessionCache;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
 use crate::{
-    Node,
+    Measured, Node,
     request::{
-        Caller, Fetch, FetchPartition, FetchSession, FetchSessionError, FetchedPartition, SessionFetched,
+        Caller, Fetch, FetchPartition, FetchSession, FetchSessionError, Fetched, FetchedPartition,
+        SessionFetched,
     },
 };
 use session::Session;
@@ -48,8 +49,20 @@ impl Node {
         let uses_ids = session.uses_ids;
         let (context, partitions) = self.enter(session, std::mem::take(&mut request.partitions))?;
         request.partitions = partitions.clone();
+        request.max_bytes = request.max_bytes.min(self.fetch_bytes_within_quota(caller));
         let answers = self.fetch(caller, request).await;
-        self.leave(context, uses_ids, partitions.into_iter().zip(answers).collect())
+        let bytes: usize = answers.iter().map(|answer| answer.result.as_ref().map_or(0, Fetched::len)).sum();
+        let pause = self.count_usage(caller, Measured::Fetched, bytes as f64);
+        if pause.is_zero() {
+            return self.leave(context, uses_ids, partitions.into_iter().zip(answers).collect());
+        }
+        // What was read is not sent, so it does not count; the client comes again after the pause.
+        self.count_usage(caller, Measured::Fetched, -(bytes as f64));
+        let id = match context {
+            Context::Without | Context::New => 0,
+            Context::Of { id, .. } => id,
+        };
+        Ok(SessionFetched { id, partitions: Vec::new(), pause })
     }
 
     /// What is to be read.
@@ -112,6 +125,6 @@ impl Node {
         };
         let partitions =
             partitions.into_iter().map(|(asked, answer)| (asked.topic, asked.partition, answer)).collect();
-        Ok(SessionFetched { id, partitions })
+        Ok(SessionFetched { id, partitions, pause: Duration::ZERO })
     }
 }
