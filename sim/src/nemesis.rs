@@ -207,8 +207,10 @@ impl Nemesis {
                 self.lasting.push((for_a_while, kind));
             }
             FaultKind::ClockJump => {
-                // Less than a producer's timestamps may differ from the broker's clock.
-                let jump = self.random.between(0, 2_400_000) as i64 - 1_200_000;
+                // However many jumps lie between a producer's timestamp and the broker's check of it, they differ by less
+                // than the hour that `message.timestamp.after.max.ms` allows.
+                let skew = self.random.between(0, 2_400_000) as i64 - 1_200_000;
+                let jump = skew - self.wall_ms;
                 world.executor.jump_wall(jump);
                 self.wall_ms += jump;
                 self.wall_ms_max = self.wall_ms_max.max(self.wall_ms);
