@@ -8,6 +8,7 @@ mod cluster;
 mod combine;
 mod commit;
 mod configs;
+mod coordinator;
 mod delete_records;
 mod describe;
 mod detached;
@@ -35,6 +36,7 @@ mod tasks;
 mod topics;
 mod upkeep;
 
+pub use coordinator::{CoordinatorKey, PendingGroup};
 pub use metrics::{Counter, MetricsSnapshot, PartitionMetrics, TopicMetrics};
 pub use node::{Endpoint, Node, NodeParts};
 pub use produce::PendingProduce;

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use highwater_coordinator::GroupShard;
 use highwater_engine::{LogDir, disk::Disk};
 use highwater_env::Env;
 use highwater_metadata::{Image, config::BrokerConfig};
@@ -15,6 +16,7 @@ use tokio::sync::Notify;
 use crate::{
     cluster::{Cluster, LocalMetadataLog},
     commit::Committer,
+    coordinator::Host,
     live_config::LiveConfig,
     metrics::NodeCounters,
     partitions::Partitions,
@@ -64,6 +66,7 @@ pub struct Node {
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) committer: Arc<Committer>,
     pub(crate) tier: Option<Arc<Tier>>,
+    pub(crate) groups: Arc<Host<GroupShard>>,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) sessions: SessionCache,
     pub(crate) quotas: Quotas,

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     Node,
+    coordinator::is_internal,
     first_of::{First, first_of},
     partition::{AppendOutcome, Partition, check_batch},
     partitions::FindError,
@@ -56,6 +57,9 @@ impl Node {
         transactional: bool,
     ) -> Result<Pending, ProduceError> {
         let partition = self.partitions.find(&request.topic, request.partition).await.map_err(find_error)?;
+        if is_internal(&partition.name.topic) {
+            return Err(ProduceError::InternalTopic);
+        }
         let batch = check_batch(request.records, &partition.config(), transactional)?;
         let now = TimestampMs(self.env.wall_ms());
         let appended = partition.with(move |state| state.append(batch, acks, now)).await;

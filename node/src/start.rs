@@ -17,6 +17,7 @@ use crate::{
     Endpoint, Node, NodeParts,
     cluster::{Cluster, LocalMetadataLog},
     commit::Committer,
+    coordinator::{Ground, Host, OFFSETS, group_shard},
     first_of::{First, first_of},
     live_config::LiveConfig,
     metrics::NodeCounters,
@@ -108,8 +109,19 @@ impl Started {
             tier.clone(),
             report.clean,
         );
+        let partitions = Arc::new(partitions);
+        let committer = Arc::new(Committer::new(env.clone()));
+        let ground = Ground {
+            env: env.clone(),
+            broker,
+            cluster: cluster.clone(),
+            partitions: partitions.clone(),
+            committer: committer.clone(),
+        };
+        let settings = config.groups.clone();
+        let groups = Host::new(ground, OFFSETS, move |_| group_shard(&settings), |_, never| match never {});
         let node = Arc::new(Node {
-            committer: Arc::new(Committer::new(env.clone())),
+            committer,
             env,
             config,
             live,
@@ -118,8 +130,9 @@ impl Started {
             metadata,
             disk,
             directory,
-            partitions: Arc::new(partitions),
+            partitions,
             tier,
+            groups,
             producer_ids: ProducerIds::default(),
             sessions: SessionCache::new(fetch_sessions_max),
             quotas: Quotas::default(),
@@ -133,6 +146,7 @@ impl Started {
         node.tasks.spawn(&node.env, Lane::Background, node.clone().upkeep());
         node.tasks.spawn(&node.env, Lane::Background, node.clone().read_heads());
         node.tasks.spawn(&node.env, Lane::Control, node.clone().follow_configs());
+        node.tasks.spawn(&node.env, Lane::Control, node.groups.clone().follow());
         Ok(node)
     }
 }

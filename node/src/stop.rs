@@ -27,6 +27,7 @@ impl Node {
             return Ok(());
         }
         self.stopping.notify_waiters();
+        self.groups.close().await;
         let partitions = self.partitions.close();
         for partition in &partitions {
             self.committer.ask(partition);
@@ -68,6 +69,7 @@ impl Node {
             return;
         }
         self.stopping.notify_waiters();
+        self.groups.close().await;
         for partition in self.partitions.close() {
             drop(partition.close().await);
         }

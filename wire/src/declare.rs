@@ -45,12 +45,12 @@ macro_rules! declare {
     () => {};
     (
         $(#[$meta:meta])*
-        request $name:ident -> $response:ident = $key:literal, [$($versions:tt)+], flexible [$($flexible:tt)+]
+        request $name:ident -> $response:ident = $key:literal, [$($versions:tt)+], flexible [$($flexible:tt)*]
         { $($fields:tt)* }
         $($rest:tt)*
     ) => {
         declare_struct! { $(#[$meta])* $name { $($fields)* } }
-        declare_message! { $name = $key, [$($versions)+], [$($flexible)+] }
+        declare_message! { $name = $key, [$($versions)+], [$($flexible)*] }
         impl $crate::Request for $name {
             type Response = $response;
         }
@@ -58,12 +58,12 @@ macro_rules! declare {
     };
     (
         $(#[$meta:meta])*
-        response $name:ident = $key:literal, [$($versions:tt)+], flexible [$($flexible:tt)+]
+        response $name:ident = $key:literal, [$($versions:tt)+], flexible [$($flexible:tt)*]
         { $($fields:tt)* }
         $($rest:tt)*
     ) => {
         declare_struct! { $(#[$meta])* $name { $($fields)* } }
-        declare_message! { $name = $key, [$($versions)+], [$($flexible)+] }
+        declare_message! { $name = $key, [$($versions)+], [$($flexible)*] }
         declare! { $($rest)* }
     };
     ($(#[$meta:meta])* struct $name:ident { $($fields:tt)* } $($rest:tt)*) => {
@@ -74,13 +74,13 @@ macro_rules! declare {
 }
 
 macro_rules! declare_message {
-    ($name:ident = $key:literal, [$($versions:tt)+], [$($flexible:tt)+]) => {
+    ($name:ident = $key:literal, [$($versions:tt)+], [$($flexible:tt)*]) => {
         impl $crate::Message for $name {
             const DECLARATION: &'static $crate::declaration::Declaration = &$crate::declaration::Declaration {
                 name: stringify!($name),
                 api_key: $key,
                 versions: versions!($($versions)+),
-                flexible: versions!($($flexible)+),
+                flexible: versions!($($flexible)*),
                 kind: <$name as $crate::Value>::KIND,
             };
         }

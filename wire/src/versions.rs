@@ -65,9 +65,24 @@ apis! {
         "version 0 answers lists of segment starts, gone in Kafka 4; 11 has the earliest offset not yet tiered";
     metadata::MetadataRequest 0-13,
         "clients that know nothing yet may use any; 13 has an error for the whole request";
+    offset_commit::OffsetCommitRequest 2-10,
+        "versions below 2 are gone in Kafka 4; 10 names topics by id";
+    offset_fetch::OffsetFetchRequest 1-10,
+        "version 0 is gone in Kafka 4; 10 names topics by id";
     find_coordinator::FindCoordinatorRequest 0-6,
-        "answered with an error that says what is missing: librdkafka asks as soon as it has a group id, and \
-         treats a missing API as a broken broker";
+        "all there are; transactions and share groups are answered with an error that says what is missing";
+    join_group::JoinGroupRequest 0-9,
+        "all there are";
+    heartbeat::HeartbeatRequest 0-4,
+        "all there are";
+    leave_group::LeaveGroupRequest 0-5,
+        "all there are";
+    sync_group::SyncGroupRequest 0-5,
+        "all there are";
+    describe_groups::DescribeGroupsRequest 0-6,
+        "all there are";
+    list_groups::ListGroupsRequest 0-5,
+        "all there are";
     api_versions::ApiVersionsRequest 0-4,
         "all there are";
     create_topics::CreateTopicsRequest 2-7,
@@ -88,7 +103,11 @@ apis! {
         "version 0 is gone in Kafka 4; 5 tells of directories that take no new logs";
     create_partitions::CreatePartitionsRequest 0-3,
         "all there are";
+    delete_groups::DeleteGroupsRequest 0-2,
+        "all there are";
     incremental_alter_configs::IncrementalAlterConfigsRequest 0-1,
+        "all there are";
+    offset_delete::OffsetDeleteRequest 0-0,
         "all there are";
     describe_client_quotas::DescribeClientQuotasRequest 0-1,
         "all there are";

@@ -1,46 +1,76 @@
-//! FindCoordinator: there are no coordinators yet, and the answer says so.
+//! FindCoordinator: which broker coordinates a group. The first question creates `__consumer_offsets`.
 
-use super::{Decoded, reply};
+use super::{Decoded, group_codes::code, reply};
 use crate::server::Reply;
+use highwater_coordinator::GroupError;
+use highwater_node::{CoordinatorKey, Endpoint};
+use highwater_records::BrokerId;
 use highwater_wire::{
     ErrorCode,
     messages::find_coordinator::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse},
 };
 
-pub(super) fn answer(call: Decoded<FindCoordinatorRequest>) -> Reply {
-    reply(call.start, &respond(call.start.api_version, call.request))
+const GROUP: i8 = 0;
+
+pub(super) async fn answer(call: Decoded<FindCoordinatorRequest>) -> Reply {
+    let Decoded { node, caller, start, request } = call;
+    let asked = if start.api_version < 4 { vec![request.key] } else { request.coordinator_keys };
+    let coordinators = if request.key_type == GROUP {
+        let keys: Vec<_> = asked.iter().cloned().map(CoordinatorKey::Group).collect();
+        let found = node.find_coordinators(&caller, &keys).await;
+        asked.into_iter().zip(found).map(|(key, found)| coordinator(key, found)).collect()
+    } else {
+        asked.into_iter().map(|key| refused(key, request.key_type)).collect()
+    };
+    reply(start, &respond(start.api_version, coordinators))
 }
 
-fn respond(version: i16, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
-    let what = match request.key_type {
-        0 => "consumer groups: assign partitions by hand and leave group.id unset",
+fn respond(version: i16, mut coordinators: Vec<Coordinator>) -> FindCoordinatorResponse {
+    if version >= 4 {
+        return FindCoordinatorResponse { coordinators, ..FindCoordinatorResponse::default() };
+    }
+    let only = coordinators.pop().unwrap_or_default();
+    FindCoordinatorResponse {
+        error_code: only.error_code,
+        error_message: only.error_message,
+        node_id: only.node_id,
+        host: only.host,
+        port: only.port,
+        ..FindCoordinatorResponse::default()
+    }
+}
+
+fn coordinator(key: String, found: Result<(BrokerId, Endpoint), GroupError>) -> Coordinator {
+    match found {
+        Ok((broker, endpoint)) => Coordinator {
+            key,
+            node_id: broker.0.cast_signed(),
+            host: endpoint.host,
+            port: i32::from(endpoint.port),
+            error_message: Some(String::new()),
+            ..Coordinator::default()
+        },
+        Err(error) => nobody(key, code(error), error.to_string()),
+    }
+}
+
+fn refused(key: String, key_type: i8) -> Coordinator {
+    let what = match key_type {
         1 => "transactions: leave transactional.id unset",
         _ => "share groups",
     };
-    let message = Some(format!("this broker does not serve {what}"));
-    let error_code = ErrorCode::UnsupportedVersion.code();
-    // Whoever reads a node despite the error must not find a broker there: -1.
-    if version < 4 {
-        let (node_id, port) = (-1, -1);
-        return FindCoordinatorResponse {
-            error_code,
-            error_message: message,
-            node_id,
-            port,
-            ..FindCoordinatorResponse::default()
-        };
-    }
-    let refused = |key| Coordinator {
+    nobody(key, ErrorCode::UnsupportedVersion, format!("this broker does not serve {what}"))
+}
+
+/// Whoever reads a node despite the error must not find a broker there: -1.
+fn nobody(key: String, error: ErrorCode, message: String) -> Coordinator {
+    Coordinator {
         key,
         node_id: -1,
         port: -1,
-        error_code,
-        error_message: message.clone(),
+        error_code: error.code(),
+        error_message: Some(message),
         ..Coordinator::default()
-    };
-    FindCoordinatorResponse {
-        coordinators: request.coordinator_keys.into_iter().map(refused).collect(),
-        ..FindCoordinatorResponse::default()
     }
 }
 
@@ -50,17 +80,20 @@ mod tests {
 
     #[test]
     fn one_key_or_many_are_told_the_same() {
-        let one = respond(3, FindCoordinatorRequest { key: "g".into(), ..FindCoordinatorRequest::default() });
+        let one = respond(3, vec![refused("t".into(), 1)]);
         assert_eq!((one.error_code, one.node_id, one.port), (35, -1, -1));
-        assert!(one.error_message.unwrap().contains("group.id"));
-        let coordinator_keys = vec!["a".to_owned(), "b".to_owned()];
-        let many = respond(
-            4,
-            FindCoordinatorRequest { key_type: 1, coordinator_keys, ..FindCoordinatorRequest::default() },
-        );
-        let keys: Vec<_> =
-            many.coordinators.iter().map(|found| (found.key.as_str(), found.error_code)).collect();
-        assert_eq!(keys, [("a", 35), ("b", 35)]);
-        assert!(many.coordinators[0].error_message.as_ref().unwrap().contains("transactional.id"));
+        assert!(one.error_message.unwrap().contains("transactional.id"));
+        let endpoint = Endpoint { host: "here".into(), port: 9092 };
+        let found = vec![
+            coordinator("a".into(), Ok((BrokerId(3), endpoint))),
+            coordinator("b".into(), Err(GroupError::NotAvailable)),
+        ];
+        let many = respond(4, found);
+        let keys: Vec<_> = many
+            .coordinators
+            .iter()
+            .map(|found| (found.key.as_str(), found.error_code, found.node_id, found.port))
+            .collect();
+        assert_eq!(keys, [("a", 0, 3, 9092), ("b", 15, -1, -1)]);
     }
 }

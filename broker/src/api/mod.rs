@@ -8,23 +8,34 @@ mod alter_configs;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
 mod fetch;
 mod find_coordinator;
+mod group_codes;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
 mod list_config_resources;
+mod list_groups;
 mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod sync_group;
 mod throttle;
 
 use crate::server::{Handler, Peer, Reply, Step};
@@ -38,15 +49,20 @@ use highwater_wire::{
     messages::{
         alter_client_quotas::AlterClientQuotasRequest, alter_configs::AlterConfigsRequest,
         api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest,
-        create_topics::CreateTopicsRequest, delete_records::DeleteRecordsRequest,
-        delete_topics::DeleteTopicsRequest, describe_client_quotas::DescribeClientQuotasRequest,
-        describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
+        create_topics::CreateTopicsRequest, delete_groups::DeleteGroupsRequest,
+        delete_records::DeleteRecordsRequest, delete_topics::DeleteTopicsRequest,
+        describe_client_quotas::DescribeClientQuotasRequest, describe_cluster::DescribeClusterRequest,
+        describe_configs::DescribeConfigsRequest, describe_groups::DescribeGroupsRequest,
         describe_log_dirs::DescribeLogDirsRequest, describe_producers::DescribeProducersRequest,
         describe_topic_partitions::DescribeTopicPartitionsRequest, fetch::FetchRequest,
-        find_coordinator::FindCoordinatorRequest, incremental_alter_configs::IncrementalAlterConfigsRequest,
-        init_producer_id::InitProducerIdRequest, list_config_resources::ListConfigResourcesRequest,
-        list_offsets::ListOffsetsRequest, metadata::MetadataRequest,
+        find_coordinator::FindCoordinatorRequest, heartbeat::HeartbeatRequest,
+        incremental_alter_configs::IncrementalAlterConfigsRequest, init_producer_id::InitProducerIdRequest,
+        join_group::JoinGroupRequest, leave_group::LeaveGroupRequest,
+        list_config_resources::ListConfigResourcesRequest, list_groups::ListGroupsRequest,
+        list_offsets::ListOffsetsRequest, metadata::MetadataRequest, offset_commit::OffsetCommitRequest,
+        offset_delete::OffsetDeleteRequest, offset_fetch::OffsetFetchRequest,
         offset_for_leader_epoch::OffsetForLeaderEpochRequest, produce::ProduceRequest,
+        sync_group::SyncGroupRequest,
     },
     versions,
 };
@@ -111,7 +127,7 @@ impl Api {
             FetchRequest::KEY => fetch::answer(call.decode()?)?,
             ListOffsetsRequest::KEY => Step::Now(list_offsets::answer(call.decode()?).await?),
             MetadataRequest::KEY => Step::Now(metadata::answer(call.decode()?).await),
-            FindCoordinatorRequest::KEY => Step::Now(find_coordinator::answer(call.decode()?)),
+            FindCoordinatorRequest::KEY => Step::Now(find_coordinator::answer(call.decode()?).await),
             ApiVersionsRequest::KEY => Step::Now(api_versions::answer(call.decode()?)),
             CreateTopicsRequest::KEY => Step::Now(create_topics::answer(call.decode()?).await),
             DeleteTopicsRequest::KEY => Step::Now(delete_topics::answer(call.decode()?).await),
@@ -135,6 +151,16 @@ impl Api {
                 Step::Now(describe_topic_partitions::answer(call.decode()?))
             }
             DescribeClusterRequest::KEY => Step::Now(describe_cluster::answer(call.decode()?)),
+            JoinGroupRequest::KEY => join_group::answer(call.decode()?),
+            SyncGroupRequest::KEY => sync_group::answer(call.decode()?),
+            HeartbeatRequest::KEY => heartbeat::answer(call.decode()?),
+            LeaveGroupRequest::KEY => leave_group::answer(call.decode()?),
+            OffsetCommitRequest::KEY => offset_commit::answer(call.decode()?),
+            OffsetFetchRequest::KEY => offset_fetch::answer(call.decode()?),
+            ListGroupsRequest::KEY => Step::Now(list_groups::answer(call.decode()?).await),
+            DescribeGroupsRequest::KEY => describe_groups::answer(call.decode()?),
+            DeleteGroupsRequest::KEY => delete_groups::answer(call.decode()?),
+            OffsetDeleteRequest::KEY => offset_delete::answer(call.decode()?),
             unanswered => return Err(Refused::UnknownApi(unanswered)),
         })
     }
@@ -241,6 +267,8 @@ mod operations {
     /// All that a topic knows.
     pub(super) const TOPIC: i32 =
         READ | WRITE | CREATE | DELETE | ALTER | DESCRIBE | DESCRIBE_CONFIGS | ALTER_CONFIGS;
+    /// All that a group knows.
+    pub(super) const GROUP: i32 = READ | DELETE | DESCRIBE | DESCRIBE_CONFIGS | ALTER_CONFIGS;
     /// All that a cluster knows.
     pub(super) const CLUSTER: i32 =
         CREATE | ALTER | DESCRIBE | CLUSTER_ACTION | DESCRIBE_CONFIGS | ALTER_CONFIGS | IDEMPOTENT_WRITE;

@@ -164,6 +164,7 @@ impl From<ProduceError> for Failure {
             ProduceError::UnknownTopicOrPartition => ErrorCode::UnknownTopicOrPartition,
             ProduceError::UnknownTopicId => ErrorCode::UnknownTopicId,
             ProduceError::NotLeader => ErrorCode::NotLeaderOrFollower,
+            ProduceError::InternalTopic => ErrorCode::InvalidTopicException,
             ProduceError::MessageTooLarge(_) => ErrorCode::MessageTooLarge,
             ProduceError::Corrupt(_) => ErrorCode::CorruptMessage,
             ProduceError::InvalidRecord { records, .. } => {

@@ -183,14 +183,21 @@ async fn producers_get_ids_and_groups_get_the_truth() {
         assert_eq!((refused.producer_id, refused.producer_epoch), (-1, -1));
     }
     for version in served::<FindCoordinatorRequest>() {
-        let request = FindCoordinatorRequest {
+        let group = FindCoordinatorRequest {
             key: "g".into(),
             coordinator_keys: vec!["g".into()],
             ..FindCoordinatorRequest::default()
         };
-        let answer = ask(&mut raw, version, &request).await;
+        let answer = ask(&mut raw, version, &group).await;
+        let port = answer.coordinators.first().map_or(answer.port, |found| found.port);
         let told = answer.coordinators.first().map_or(answer.error_code, |found| found.error_code);
-        assert_eq!(told, ErrorCode::UnsupportedVersion.code());
+        assert_eq!((told, port), (0, i32::from(running.address().port())), "version {version}");
+        if version >= 1 {
+            let transaction = FindCoordinatorRequest { key_type: 1, ..group };
+            let answer = ask(&mut raw, version, &transaction).await;
+            let told = answer.coordinators.first().map_or(answer.error_code, |found| found.error_code);
+            assert_eq!(told, ErrorCode::UnsupportedVersion.code());
+        }
     }
     for version in served::<DescribeClusterRequest>() {
         let answer = ask(&mut raw, version, &DescribeClusterRequest::default()).await;

@@ -6,6 +6,7 @@ mod bombs;
 mod configs;
 mod demo;
 mod every_version;
+mod groups;
 mod hostile;
 mod in_process;
 mod process;

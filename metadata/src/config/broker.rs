@@ -63,8 +63,52 @@ pub struct BrokerConfig {
     pub connection_idle_max_ms: Option<u64>,
     /// `max.connections`.
     pub connections_max: u32,
+    /// What the group coordinator is configured with.
+    pub groups: GroupSettings,
     /// What was given.
     pub settings: Settings,
+}
+
+/// What the group coordinator is configured with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupSettings {
+    /// `group.min.session.timeout.ms`.
+    pub session_timeout_min_ms: u64,
+    /// `group.max.session.timeout.ms`.
+    pub session_timeout_max_ms: u64,
+    /// `group.initial.rebalance.delay.ms`.
+    pub initial_rebalance_delay_ms: u64,
+    /// `group.max.size`.
+    pub size_max: u32,
+    /// `offset.metadata.max.bytes`.
+    pub offset_metadata_bytes_max: u32,
+    /// `offsets.retention.minutes`, in minutes.
+    pub offsets_retention_minutes: u32,
+    /// `offsets.retention.check.interval.ms`.
+    pub offsets_retention_check_ms: u64,
+    /// `offsets.topic.num.partitions`.
+    pub topic_partitions: u32,
+    /// `offsets.topic.replication.factor`.
+    pub topic_replicas: u32,
+    /// `offsets.topic.segment.bytes`.
+    pub topic_segment_bytes: u32,
+}
+
+impl GroupSettings {
+    fn new(from: &Reader<'_>) -> Result<GroupSettings, ConfigError> {
+        Ok(GroupSettings {
+            session_timeout_min_ms: from.u64("group.min.session.timeout.ms")?,
+            session_timeout_max_ms: from.u64("group.max.session.timeout.ms")?,
+            initial_rebalance_delay_ms: from.u64("group.initial.rebalance.delay.ms")?,
+            size_max: from.u32("group.max.size")?,
+            offset_metadata_bytes_max: from.u32("offset.metadata.max.bytes")?,
+            offsets_retention_minutes: from.u32("offsets.retention.minutes")?,
+            offsets_retention_check_ms: from.u64("offsets.retention.check.interval.ms")?,
+            topic_partitions: from.u32("offsets.topic.num.partitions")?,
+            topic_replicas: from.u32("offsets.topic.replication.factor")?,
+            topic_segment_bytes: from.u32("offsets.topic.segment.bytes")?,
+        })
+    }
 }
 
 /// Where the bucket is.
@@ -131,6 +175,7 @@ impl BrokerConfig {
             request_bytes_max: from.u32("socket.request.max.bytes")?,
             connection_idle_max_ms: from.number("connections.max.idle.ms")?.try_into().ok(),
             connections_max: from.u32("max.connections")?,
+            groups: GroupSettings::new(&from)?,
             settings,
         })
     }

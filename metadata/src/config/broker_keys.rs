@@ -2,7 +2,7 @@
 
 use super::{
     definition::{
-        Check::Rule,
+        Check::{Range, Rule},
         Definition,
         Importance::{High, Low},
         Kind::{Boolean, Int, List, Long, Text},
@@ -46,6 +46,18 @@ pub const BROKER_KEYS: &[Definition] = &[
     key("fetch.max.bytes", Int, "57671680")
         .at_least(1024)
         .doc("The most bytes that one fetch is answered with, apart from a first batch that is larger alone."),
+    key("group.initial.rebalance.delay.ms", Int, "3000")
+        .at_least(0)
+        .doc("How long the first member of an empty group waits for others, so that they share one rebalance."),
+    key("group.max.session.timeout.ms", Int, "1800000")
+        .at_least(1)
+        .doc("The longest time that a member of a group may ask to be silent for."),
+    key("group.max.size", Int, "2147483647")
+        .at_least(1)
+        .doc("Most members of a group."),
+    key("group.min.session.timeout.ms", Int, "6000")
+        .at_least(1)
+        .doc("The shortest time that a member of a group may ask to be silent for."),
     key("listener.security.protocol.map", List, "PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL")
         .checked(Rule(listener::check_map))
         .rank(Low)
@@ -87,6 +99,30 @@ pub const BROKER_KEYS: &[Definition] = &[
     key("num.partitions", Int, "1")
         .at_least(1)
         .doc("Partitions of a topic that is created without saying how many."),
+    key("offset.metadata.max.bytes", Int, "4096")
+        .at_least(0)
+        .rank(High)
+        .doc("The most bytes of metadata that a client may store with an offset."),
+    key("offsets.retention.check.interval.ms", Long, "600000")
+        .at_least(1)
+        .rank(High)
+        .doc("How often old offsets and empty groups are looked for."),
+    key("offsets.retention.minutes", Int, "10080")
+        .at_least(1)
+        .rank(High)
+        .doc("How long committed offsets are kept: from when their group became empty, or for topics that no member reads from their commit on."),
+    key("offsets.topic.num.partitions", Int, "50")
+        .checked(Range(1, 10_000))
+        .rank(High)
+        .doc("Partitions of the topic that keeps groups and offsets. Counts when it is created, which the first group does."),
+    key("offsets.topic.replication.factor", Int, "3")
+        .at_least(1)
+        .rank(High)
+        .doc("Replicas of the topic that keeps groups and offsets, or as many as there are brokers if those are fewer."),
+    key("offsets.topic.segment.bytes", Int, "104857600")
+        .at_least(1)
+        .rank(High)
+        .doc("Segment size of the topic that keeps groups and offsets, so that replays stay short once it is compacted."),
     key("producer.id.expiration.ms", Int, "86400000")
         .at_least(1)
         .dynamic()

@@ -141,6 +141,18 @@ impl Cluster {
         }
     }
 
+    /// Waits until anything after `seen` is applied.
+    pub(crate) async fn wait_after(&self, seen: Option<EntryId>) {
+        loop {
+            let mut applied = std::pin::pin!(self.applied.notified());
+            applied.as_mut().enable();
+            if self.state.lock().last > seen {
+                return;
+            }
+            applied.await;
+        }
+    }
+
     /// Decides on the current image, proposes, and waits until the decision is in force. A decision that came too
     /// late, because the image changed meanwhile, is made again.
     ///

@@ -81,6 +81,9 @@ pub enum ProduceError {
     /// Another broker leads, or leadership was lost while waiting: refresh metadata and retry.
     #[error("not the leader")]
     NotLeader,
+    /// Coordinators alone write this topic.
+    #[error("clients cannot append to an internal topic")]
+    InternalTopic,
     /// A batch is larger than `max.message.bytes`.
     #[error("{0}")]
     MessageTooLarge(String),

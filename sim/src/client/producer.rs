@@ -158,6 +158,7 @@ fn is_final(error: &ProduceError) -> bool {
         | ProduceError::InvalidTxnState(_)
         | ProduceError::CoordinatorFenced(_)
         | ProduceError::TransactionsUnsupported
+        | ProduceError::InternalTopic
         | ProduceError::NotEnoughReplicas => true,
         ProduceError::NotLeader
         | ProduceError::OutOfOrderSequence(_)

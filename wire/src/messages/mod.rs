@@ -11,23 +11,33 @@ pub mod alter_configs;
 pub mod api_versions;
 pub mod create_partitions;
 pub mod create_topics;
+pub mod delete_groups;
 pub mod delete_records;
 pub mod delete_topics;
 pub mod describe_client_quotas;
 pub mod describe_cluster;
 pub mod describe_configs;
+pub mod describe_groups;
 pub mod describe_log_dirs;
 pub mod describe_producers;
 pub mod describe_topic_partitions;
 pub mod fetch;
 pub mod find_coordinator;
+pub mod heartbeat;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;
+pub mod join_group;
+pub mod leave_group;
 pub mod list_config_resources;
+pub mod list_groups;
 pub mod list_offsets;
 pub mod metadata;
+pub mod offset_commit;
+pub mod offset_delete;
+pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+pub mod sync_group;
 
 /// Calls another macro with the types of all messages, each as a path below [`messages`](crate::messages).
 #[doc(hidden)]
@@ -40,6 +50,16 @@ macro_rules! for_each_message {
             list_offsets::ListOffsetsRequest, list_offsets::ListOffsetsResponse,
             metadata::MetadataRequest, metadata::MetadataResponse,
             find_coordinator::FindCoordinatorRequest, find_coordinator::FindCoordinatorResponse,
+            join_group::JoinGroupRequest, join_group::JoinGroupResponse,
+            sync_group::SyncGroupRequest, sync_group::SyncGroupResponse,
+            heartbeat::HeartbeatRequest, heartbeat::HeartbeatResponse,
+            leave_group::LeaveGroupRequest, leave_group::LeaveGroupResponse,
+            offset_commit::OffsetCommitRequest, offset_commit::OffsetCommitResponse,
+            offset_fetch::OffsetFetchRequest, offset_fetch::OffsetFetchResponse,
+            list_groups::ListGroupsRequest, list_groups::ListGroupsResponse,
+            describe_groups::DescribeGroupsRequest, describe_groups::DescribeGroupsResponse,
+            delete_groups::DeleteGroupsRequest, delete_groups::DeleteGroupsResponse,
+            offset_delete::OffsetDeleteRequest, offset_delete::OffsetDeleteResponse,
             api_versions::ApiVersionsRequest, api_versions::ApiVersionsResponse,
             create_topics::CreateTopicsRequest, create_topics::CreateTopicsResponse,
             delete_topics::DeleteTopicsRequest, delete_topics::DeleteTopicsResponse,

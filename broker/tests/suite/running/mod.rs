@@ -31,8 +31,15 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) async fn start() -> Running {
+        Running::start_with(&[]).await
+    }
+
+    pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Running {
         let directory = tempfile::tempdir().unwrap();
-        let options = BrokerOptions::in_directory(directory.path()).unwrap();
+        let mut options = BrokerOptions::in_directory(directory.path()).unwrap();
+        for (key, value) in settings {
+            options.set(key, value).unwrap();
+        }
         Running { broker: Broker::start(options).await.unwrap(), _directory: directory }
     }
 

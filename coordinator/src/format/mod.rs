@@ -1,0 +1,13 @@
+//! Kafka's record formats of `__consumer_offsets`, one file each: layout, encode, decode.
+//!
+//! `docs/format/consumer-offsets.md` has the whole of it.
+
+mod fields;
+mod group_metadata;
+mod key;
+mod offset_commit;
+
+pub use fields::FormatError;
+pub use group_metadata::{GroupMetadata, MemberMetadata};
+pub use key::Key;
+pub use offset_commit::OffsetCommit;

@@ -1,0 +1,32 @@
+/// What the group coordinator is configured with. Names and defaults are Kafka's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupConfig {
+    /// `group.min.session.timeout.ms`, inclusive.
+    pub session_timeout_min_ms: u64,
+    /// `group.max.session.timeout.ms`, inclusive.
+    pub session_timeout_max_ms: u64,
+    /// `group.initial.rebalance.delay.ms`: how long the first member of an empty group waits for others.
+    pub initial_rebalance_delay_ms: u64,
+    /// `group.max.size`: most members of a group, inclusive.
+    pub size_max: usize,
+    /// `offset.metadata.max.bytes`, inclusive.
+    pub offset_metadata_bytes_max: usize,
+    /// `offsets.retention.minutes`, in milliseconds.
+    pub offsets_retention_ms: i64,
+    /// `offsets.retention.check.interval.ms`.
+    pub offsets_retention_check_ms: u64,
+}
+
+impl Default for GroupConfig {
+    fn default() -> GroupConfig {
+        GroupConfig {
+            session_timeout_min_ms: 6_000,
+            session_timeout_max_ms: 1_800_000,
+            initial_rebalance_delay_ms: 3_000,
+            size_max: i32::MAX as usize,
+            offset_metadata_bytes_max: 4_096,
+            offsets_retention_ms: 7 * 24 * 60 * 60 * 1_000,
+            offsets_retention_check_ms: 600_000,
+        }
+    }
+}

@@ -1,0 +1,407 @@
+use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
+use highwater_records::TopicId;
+
+use crate::{
+    GroupConfig, GroupError,
+    classic::ClassicGroup,
+    deadlines::Deadlines,
+    format::{FormatError, GroupMetadata, Key, OffsetCommit},
+    group::{Context, Group, Timer},
+    group_request::{
+        CommitOffsets, DeleteOffsets, DescribedGroup, FetchOffsets, FetchedOffset, FetchedTopic, GroupKind,
+        GroupReply, GroupRequest, JoinGroup, JoinRefused, LeaveGroup, Left, ListedGroup,
+    },
+    offsets::{Offsets, tombstone},
+    shard::{Logged, Marker, Moment, NewRecord, ReplyTo, Shard, Step},
+};
+
+/// One partition of `__consumer_offsets`: groups and their offsets.
+#[derive(Debug)]
+pub struct GroupShard {
+    pub(crate) config: GroupConfig,
+    pub(crate) groups: BTreeMap<Arc<str>, Group>,
+    pub(crate) offsets: Offsets,
+    pub(crate) deadlines: Deadlines<Timer>,
+}
+
+impl GroupShard {
+    /// A shard before its replay.
+    pub fn new(config: GroupConfig) -> GroupShard {
+        GroupShard {
+            config,
+            groups: BTreeMap::new(),
+            offsets: Offsets::default(),
+            deadlines: Deadlines::default(),
+        }
+    }
+
+    /// How many groups there are.
+    pub fn group_count(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// How many offsets are committed.
+    pub fn offset_count(&self) -> usize {
+        self.offsets.count()
+    }
+
+    fn id_of(&self, group: &str) -> Option<Arc<str>> {
+        self.groups.get_key_value(group).map(|(id, _)| id.clone())
+    }
+
+    /// The group, made as an empty one if there is none.
+    fn ensure(&mut self, group: &str, at: &Moment<'_>) -> Arc<str> {
+        if let Some(id) = self.id_of(group) {
+            return id;
+        }
+        let id: Arc<str> = group.into();
+        self.groups.insert(id.clone(), Group::Classic(ClassicGroup::new(id.clone(), at.wall.0)));
+        id
+    }
+
+    /// The group with what it needs to take a step.
+    fn with<R>(
+        &mut self,
+        group: &str,
+        at: &Moment<'_>,
+        step: &mut Step<GroupShard>,
+        act: impl FnOnce(&mut Group, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let group = self.groups.get_mut(group)?;
+        let mut context = Context { config: &self.config, at, deadlines: &mut self.deadlines, step };
+        Some(act(group, &mut context))
+    }
+
+    fn join(&mut self, at: &Moment<'_>, request: JoinGroup, reply_to: ReplyTo, step: &mut Step<GroupShard>) {
+        let bounds = self.config.session_timeout_min_ms..=self.config.session_timeout_max_ms;
+        let is_new = !self.groups.contains_key(&*request.group);
+        let refused = if request.group.is_empty() {
+            Some(GroupError::InvalidGroupId)
+        } else if !bounds.contains(&request.session_timeout_ms) {
+            Some(GroupError::InvalidSessionTimeout)
+        } else if is_new && !request.member.is_empty() {
+            Some(GroupError::UnknownMember)
+        } else {
+            None
+        };
+        if let Some(error) = refused {
+            let refused = JoinRefused { error, member: request.member };
+            return step.replies.push((reply_to, GroupReply::Join(Err(refused))));
+        }
+        let id = self.ensure(&request.group, at);
+        self.with(&id, at, step, |group, context| match group {
+            Group::Classic(group) => {
+                group.join(request, reply_to, context);
+                if is_new && context.step.records.is_empty() {
+                    // So that the group is there after a replay, as in Kafka.
+                    context.step.record(ClassicGroup::new(id.clone(), at.wall.0).record());
+                }
+            }
+        });
+    }
+
+    fn leave(
+        &mut self,
+        at: &Moment<'_>,
+        request: LeaveGroup,
+        step: &mut Step<GroupShard>,
+    ) -> Result<Vec<Left>, GroupError> {
+        check_id(&request.group)?;
+        self.with(&request.group, at, step, |group, context| match group {
+            Group::Classic(group) => group.leave(request.members, context),
+        })
+        .ok_or(GroupError::UnknownMember)
+    }
+
+    fn commit(
+        &mut self,
+        at: &Moment<'_>,
+        request: CommitOffsets,
+        step: &mut Step<GroupShard>,
+    ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
+        let id = match self.id_of(&request.group) {
+            Some(id) => id,
+            None if request.generation < 0 => self.ensure(&request.group, at),
+            None if request.knows_group_not_found => return Err(GroupError::GroupIdNotFound),
+            None => return Err(GroupError::IllegalGeneration),
+        };
+        let (member, instance) = (&*request.member, request.instance.as_deref());
+        let (generation, is_transactional) = (request.generation, request.transaction.is_some());
+        self.with(&id, at, step, |group, context| match group {
+            Group::Classic(group) => {
+                group.check_commit(member, instance, generation, is_transactional)?;
+                if !is_transactional {
+                    group.committed(member, context);
+                }
+                Ok(())
+            }
+        })
+        .unwrap_or(Err(GroupError::UnknownMember))?;
+        let mut answers = Vec::new();
+        for topic in request.topics {
+            let facts = at.topics.named(&topic.name);
+            let topic_id =
+                if topic.id.is_zero() { facts.map_or(TopicId::ZERO, |facts| facts.id) } else { topic.id };
+            for partition in topic.partitions {
+                if facts.is_none() {
+                    answers.push(Err(GroupError::UnknownTopicOrPartition));
+                    continue;
+                }
+                if partition.metadata.len() > self.config.offset_metadata_bytes_max {
+                    answers.push(Err(GroupError::OffsetMetadataTooLarge));
+                    continue;
+                }
+                let value = OffsetCommit {
+                    offset: partition.offset,
+                    leader_epoch: partition.leader_epoch,
+                    metadata: partition.metadata,
+                    commit_timestamp: at.wall.0,
+                    expire_timestamp: request.retention_ms.map_or(-1, |keep| at.wall.0.saturating_add(keep)),
+                    topic_id,
+                };
+                step.records.push(NewRecord {
+                    key: Key::offset(&id, &topic.name, partition.partition),
+                    value: Some(value.encode()),
+                    transaction: request.transaction,
+                });
+                let producer = request.transaction.map(|transaction| transaction.producer);
+                self.offsets.put(&id, &topic.name, partition.partition, value, producer);
+                answers.push(Ok(()));
+            }
+        }
+        Ok(answers)
+    }
+
+    fn fetch(&self, request: &FetchOffsets) -> Result<Vec<FetchedTopic>, GroupError> {
+        let group = &*request.group;
+        let one = |topic: &str, partition: i32| FetchedOffset {
+            partition,
+            committed: if request.require_stable && self.offsets.is_pending(group, topic, partition) {
+                Err(GroupError::UnstableOffsetCommit)
+            } else {
+                Ok(self.offsets.committed(group, topic, partition))
+            },
+        };
+        let topics = match &request.topics {
+            Some(topics) => topics
+                .iter()
+                .map(|(topic, partitions)| FetchedTopic {
+                    name: topic.clone(),
+                    partitions: partitions.iter().map(|partition| one(topic, *partition)).collect(),
+                })
+                .collect(),
+            None => self
+                .offsets
+                .of_group(group)
+                .map(|(topic, partitions)| FetchedTopic {
+                    name: String::from(&**topic),
+                    partitions: partitions.keys().map(|partition| one(topic, *partition)).collect(),
+                })
+                .collect(),
+        };
+        Ok(topics)
+    }
+
+    fn list(&self) -> Vec<ListedGroup> {
+        let listed = self.groups.iter().map(|(id, group)| match group {
+            Group::Classic(group) => ListedGroup {
+                group: String::from(&**id),
+                protocol_type: group.protocol_type().into(),
+                state: group.state().name(),
+                kind: GroupKind::Classic,
+            },
+        });
+        listed.collect()
+    }
+
+    fn describe(&self, group: &str) -> Result<DescribedGroup, GroupError> {
+        match self.groups.get(group) {
+            Some(Group::Classic(group)) => Ok(group.describe()),
+            None => Err(GroupError::GroupIdNotFound),
+        }
+    }
+
+    fn delete(&mut self, group: &str, step: &mut Step<GroupShard>) -> Result<(), GroupError> {
+        check_id(group)?;
+        let found = self.groups.get(group).ok_or(GroupError::GroupIdNotFound)?;
+        found.check_delete()?;
+        for (topic, partition) in self.offsets.keys(group) {
+            step.record(tombstone(group, &topic, partition));
+            self.offsets.remove(group, &topic, partition);
+        }
+        step.record((Key::group(group), None));
+        self.groups.remove(group);
+        self.deadlines.cancel(&Timer::Join(group.into()));
+        self.deadlines.cancel(&Timer::Sync(group.into()));
+        Ok(())
+    }
+
+    fn delete_offsets(
+        &mut self,
+        request: &DeleteOffsets,
+        step: &mut Step<GroupShard>,
+    ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
+        check_id(&request.group)?;
+        let group = self.groups.get(&*request.group).ok_or(GroupError::GroupIdNotFound)?;
+        group.check_offset_delete()?;
+        let mut answers = Vec::new();
+        for (topic, partitions) in &request.topics {
+            let stays = !group.is_empty() && group.is_subscribed_to(topic);
+            for partition in partitions {
+                if stays {
+                    answers.push(Err(GroupError::SubscribedToTopic));
+                    continue;
+                }
+                answers.push(Ok(()));
+                if self.offsets.committed(&request.group, topic, *partition).is_some()
+                    || self.offsets.is_pending(&request.group, topic, *partition)
+                {
+                    step.record(tombstone(&request.group, topic, *partition));
+                    self.offsets.remove(&request.group, topic, *partition);
+                }
+            }
+        }
+        Ok(answers)
+    }
+
+    fn replay_group(&mut self, group: String, value: Option<&[u8]>) -> Result<(), FormatError> {
+        let Some(value) = value else {
+            self.groups.remove(&*group);
+            return Ok(());
+        };
+        let id: Arc<str> = self.id_of(&group).unwrap_or_else(|| group.into());
+        let restored = ClassicGroup::restore(id.clone(), GroupMetadata::decode(value)?);
+        self.groups.insert(id, Group::Classic(restored));
+        Ok(())
+    }
+}
+
+impl Shard for GroupShard {
+    type Request = GroupRequest;
+    type Reply = GroupReply;
+    type Effect = core::convert::Infallible;
+
+    fn replay(&mut self, record: &Logged<'_>) -> Result<(), FormatError> {
+        let Some(key) = record.key else { return Ok(()) };
+        match Key::decode(key)? {
+            Key::Offset { group, topic, partition } => match record.value {
+                None => self.offsets.remove(&group, &topic, partition),
+                Some(value) => {
+                    let value = OffsetCommit::decode(value)?;
+                    let id = match self.id_of(&group) {
+                        Some(id) => id,
+                        None => {
+                            // Somebody who stores offsets and is no member.
+                            let id: Arc<str> = group.into();
+                            let simple = ClassicGroup::new(id.clone(), value.commit_timestamp);
+                            self.groups.insert(id.clone(), Group::Classic(simple));
+                            id
+                        }
+                    };
+                    let producer = record.transaction.map(|transaction| transaction.producer);
+                    self.offsets.put(&id, &topic, partition, value, producer);
+                }
+            },
+            Key::Group { group } => self.replay_group(group, record.value)?,
+            Key::Unknown { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn marker(&mut self, marker: Marker) {
+        self.offsets.marker(marker);
+    }
+
+    fn loaded(&mut self, at: &Moment<'_>, step: &mut Step<GroupShard>) {
+        let ids: Vec<Arc<str>> = self.groups.keys().cloned().collect();
+        for id in ids {
+            self.with(&id, at, step, |group, context| match group {
+                Group::Classic(group) => group.loaded(context),
+            });
+        }
+        self.forget_deleted_topics(at, step);
+        let check = at.elapsed_ms.saturating_add(self.config.offsets_retention_check_ms);
+        self.deadlines.set(Timer::Expiry, check);
+    }
+
+    fn handle(
+        &mut self,
+        at: &Moment<'_>,
+        request: GroupRequest,
+        reply_to: ReplyTo,
+        step: &mut Step<GroupShard>,
+    ) {
+        let reply = match request {
+            GroupRequest::Join(request) => return self.join(at, request, reply_to, step),
+            GroupRequest::Sync(request) => {
+                let group = request.group.clone();
+                let found = check_id(&group).and_then(|()| {
+                    self.with(&group, at, step, |group, context| match group {
+                        Group::Classic(group) => group.sync(request, reply_to, context),
+                    })
+                    .ok_or(GroupError::UnknownMember)
+                });
+                match found {
+                    Ok(()) => return,
+                    Err(error) => GroupReply::Sync(Err(error)),
+                }
+            }
+            GroupRequest::Heartbeat(beat) => {
+                let found = check_id(&beat.group).and_then(|()| {
+                    let (member, instance) = (&*beat.member, beat.instance.as_deref());
+                    self.with(&beat.group, at, step, |group, context| match group {
+                        Group::Classic(group) => group.heartbeat(member, instance, beat.generation, context),
+                    })
+                    .unwrap_or(Err(GroupError::UnknownMember))
+                });
+                // It promises nothing that is stored, and must not wait for a slow disk.
+                return step.early.push((reply_to, GroupReply::Heartbeat(found)));
+            }
+            GroupRequest::Leave(request) => GroupReply::Leave(self.leave(at, request, step)),
+            GroupRequest::Commit(request) => GroupReply::Commit(self.commit(at, request, step)),
+            GroupRequest::Fetch(request) => GroupReply::Fetch(self.fetch(&request)),
+            GroupRequest::List => GroupReply::List(self.list()),
+            GroupRequest::Describe(group) => GroupReply::Describe(self.describe(&group)),
+            GroupRequest::Delete(group) => GroupReply::Delete(self.delete(&group, step)),
+            GroupRequest::DeleteOffsets(request) => {
+                GroupReply::DeleteOffsets(self.delete_offsets(&request, step))
+            }
+        };
+        step.replies.push((reply_to, reply));
+    }
+
+    fn next_deadline(&self) -> Option<u64> {
+        self.deadlines.next()
+    }
+
+    fn on_deadline(&mut self, at: &Moment<'_>, step: &mut Step<GroupShard>) {
+        let Some(timer) = self.deadlines.take_due(at.elapsed_ms) else { return };
+        match timer {
+            Timer::Expiry => self.expire(at, step),
+            Timer::Session(group, member) => {
+                self.with(&group, at, step, |group, context| match group {
+                    Group::Classic(group) => group.session_expired(&member, context),
+                });
+            }
+            Timer::Join(group) => {
+                self.with(&group, at, step, |group, context| match group {
+                    Group::Classic(group) => group.join_time_over(context),
+                });
+            }
+            Timer::Sync(group) => {
+                self.with(&group, at, step, |group, context| match group {
+                    Group::Classic(group) => group.sync_time_over(context),
+                });
+            }
+        }
+    }
+
+    fn topics_changed(&mut self, at: &Moment<'_>, step: &mut Step<GroupShard>) {
+        self.forget_deleted_topics(at, step);
+    }
+}
+
+/// A group has a name.
+fn check_id(group: &str) -> Result<(), GroupError> {
+    if group.is_empty() { Err(GroupError::InvalidGroupId) } else { Ok(()) }
+}

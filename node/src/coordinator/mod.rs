@@ -1,0 +1,18 @@
+//! Coordinators at work: shards of `coordinator` on the partitions of their topics.
+//!
+//! [`Host`] is the same for every kind of shard: it replays a partition, runs requests through the shard one after the
+//! other, appends what they say, and releases replies once that counts (design decision 10).
+
+mod batches;
+mod follow;
+mod groups;
+mod host;
+mod load;
+mod running;
+mod topic;
+mod topics_view;
+
+pub(crate) use groups::group_shard;
+pub use groups::{CoordinatorKey, PendingGroup};
+pub(crate) use host::{Ground, Host, Unavailable};
+pub(crate) use topic::{OFFSETS, is_internal};

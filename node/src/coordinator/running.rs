@@ -1,0 +1,411 @@
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use highwater_coordinator::{Marker, Moment, ReplyTo, Shard, Step};
+use highwater_env::{EnvExt, Instant, Lane};
+use highwater_records::{
+    LeaderEpoch, Offset, TimestampMs, TopicIdPartition,
+    batch::{CheckPolicy, CheckedBatch, EndTxnMarker},
+};
+use highwater_replication::Acks;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+
+use super::{
+    batches::batches,
+    host::{EffectOf, Ground, Unavailable},
+    load::replay,
+    topics_view::TopicsView,
+};
+use crate::{
+    first_of::{First, first_of},
+    partition::Partition,
+    request::ProduceError,
+};
+
+/// A shard that is being loaded or serves, for as long as this broker leads its partition in this epoch.
+pub(super) struct Running<S: Shard> {
+    pub(super) id: TopicIdPartition,
+    pub(super) epoch: LeaderEpoch,
+    queue: Mutex<Queue<S>>,
+    wake: Notify,
+}
+
+struct Queue<S: Shard> {
+    phase: Phase,
+    commands: VecDeque<Command<S>>,
+    topics_changed: bool,
+    lost: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Loading,
+    Serving,
+    Ended,
+}
+
+pub(super) enum Command<S: Shard> {
+    /// A request.
+    Ask(S::Request, oneshot::Sender<S::Reply>),
+    /// The end of a transaction, to be appended.
+    Mark(Marker, u32, oneshot::Sender<()>),
+}
+
+/// How many commands are handled before their records are appended, together.
+const COMMANDS_MAX: usize = 256;
+
+/// How many deadlines are handled before requests get their turn again.
+const DEADLINES_MAX: usize = 256;
+
+/// How large a batch of several records may be. A larger record has one of its own.
+const BATCH_BYTES: usize = 512 << 10;
+
+/// Why a shard ended.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("another broker leads, or this one in another epoch")]
+    Lost,
+    #[error("its partition cannot be replayed: {0}")]
+    Load(String),
+    #[error("its records could not be appended: {0}")]
+    Append(ProduceError),
+}
+
+impl<S: Shard> Running<S> {
+    pub(super) fn new(id: TopicIdPartition, epoch: LeaderEpoch) -> Running<S> {
+        let queue =
+            Queue { phase: Phase::Loading, commands: VecDeque::new(), topics_changed: false, lost: false };
+        Running { id, epoch, queue: Mutex::new(queue), wake: Notify::new() }
+    }
+
+    /// Whether nothing more will come of it.
+    pub(super) fn has_ended(&self) -> bool {
+        self.queue.lock().phase == Phase::Ended
+    }
+
+    /// Puts a command into the queue.
+    pub(super) fn push(&self, command: Command<S>) -> Result<(), Unavailable> {
+        let mut queue = self.queue.lock();
+        match queue.phase {
+            _ if queue.lost => Err(Unavailable::NotCoordinator),
+            Phase::Ended => Err(Unavailable::NotCoordinator),
+            Phase::Loading => Err(Unavailable::Loading),
+            Phase::Serving => {
+                queue.commands.push_back(command);
+                drop(queue);
+                self.wake.notify_one();
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends the shard: whoever waits is told to look for the coordinator again.
+    pub(super) fn lose(&self) {
+        self.queue.lock().lost = true;
+        self.wake.notify_one();
+    }
+
+    /// Says that the cluster's topics changed.
+    pub(super) fn topics_changed(&self) {
+        self.queue.lock().topics_changed = true;
+        self.wake.notify_one();
+    }
+
+    /// Loads and serves until the end.
+    pub(super) async fn run(self: Arc<Self>, ground: Ground, shard: S, effect: EffectOf<S>) {
+        let end = match self.load(&ground, shard).await {
+            Ok((shard, partition)) => self.serve(ground, shard, partition, effect).await,
+            Err(end) => end,
+        };
+        let mut queue = self.queue.lock();
+        queue.phase = Phase::Ended;
+        queue.commands.clear();
+        drop(queue);
+        match end {
+            End::Lost => tracing::debug!(partition = %self.id, "coordinator shard ended: {end}"),
+            End::Load(_) | End::Append(_) => {
+                tracing::error!(partition = %self.id, "coordinator shard ended: {end}");
+            }
+        }
+    }
+
+    async fn load(&self, ground: &Ground, mut shard: S) -> Result<(S, Arc<Partition>), End> {
+        let image = ground.cluster.image();
+        let topic = image.topic(self.id.topic_id).ok_or(End::Lost)?;
+        let partition = ground
+            .partitions
+            .get(&image, topic, self.id.partition)
+            .await
+            .map_err(|error| End::Load(error.to_string()))?;
+        let view = partition.with(|state| state.view()).await.map_err(|_| End::Lost)?;
+        if view.leader_epoch != self.epoch {
+            return Err(End::Lost);
+        }
+        let started = ground.env.now();
+        let shard = ground
+            .env
+            .run_blocking(Lane::ColdRead, move || replay(&view.reader, &mut shard).map(|()| shard))
+            .await
+            .map_err(|error| End::Load(error.to_string()))?
+            .map_err(End::Load)?;
+        let took = ground.env.now().since(started);
+        tracing::debug!(partition = %partition.name, ?took, "coordinator shard loaded");
+        Ok((shard, partition))
+    }
+
+    async fn serve(&self, ground: Ground, shard: S, partition: Arc<Partition>, effect: EffectOf<S>) -> End {
+        let mut turn = Turn {
+            ground,
+            partition,
+            epoch: self.epoch,
+            index: self.id.partition.0,
+            shard,
+            effect,
+            senders: BTreeMap::new(),
+            next_ticket: 0,
+            waiting: VecDeque::new(),
+        };
+        let mut step = Step::default();
+        turn.take_step(|shard, at| shard.loaded(at, &mut step));
+        if let Err(end) = turn.append(step, Vec::new()).await {
+            return end;
+        }
+        self.queue.lock().phase = Phase::Serving;
+        loop {
+            match self.round(&mut turn).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    if let Err(end) = turn.wait(&self.wake).await {
+                        return end;
+                    }
+                }
+                Err(end) => return end,
+            }
+        }
+    }
+
+    /// Handles what there is; `false` if there was nothing.
+    async fn round(&self, turn: &mut Turn<S>) -> Result<bool, End> {
+        let (commands, topics_changed) = {
+            let mut queue = self.queue.lock();
+            if queue.lost {
+                return Err(End::Lost);
+            }
+            let count = queue.commands.len().min(COMMANDS_MAX);
+            let commands: Vec<_> = queue.commands.drain(..count).collect();
+            (commands, std::mem::take(&mut queue.topics_changed))
+        };
+        let mut busy = topics_changed || !commands.is_empty();
+        let mut step = Step::default();
+        let mut marks = Vec::new();
+        for command in commands {
+            match command {
+                Command::Ask(request, sender) => {
+                    let reply_to = turn.ticket(sender);
+                    turn.take_step(|shard, at| shard.handle(at, request, reply_to, &mut step));
+                }
+                Command::Mark(marker, coordinator_epoch, sender) => {
+                    // What came before it stands before it in the log.
+                    turn.append(std::mem::take(&mut step), std::mem::take(&mut marks)).await?;
+                    turn.mark(marker, coordinator_epoch).await?;
+                    marks.push(sender);
+                }
+            }
+        }
+        if topics_changed {
+            turn.take_step(|shard, at| shard.topics_changed(at, &mut step));
+        }
+        for _ in 0..DEADLINES_MAX {
+            let now = turn.elapsed_ms();
+            if turn.shard.next_deadline().is_none_or(|due| due > now) {
+                break;
+            }
+            turn.take_step(|shard, at| shard.on_deadline(at, &mut step));
+            busy = true;
+        }
+        turn.append(step, marks).await?;
+        turn.release()?;
+        Ok(busy)
+    }
+}
+
+/// A shard at work.
+struct Turn<S: Shard> {
+    ground: Ground,
+    partition: Arc<Partition>,
+    epoch: LeaderEpoch,
+    index: u32,
+    shard: S,
+    effect: EffectOf<S>,
+    senders: BTreeMap<ReplyTo, oneshot::Sender<S::Reply>>,
+    next_ticket: u64,
+    /// In the order of the log.
+    waiting: VecDeque<Waiting<S>>,
+}
+
+/// What is released once records count.
+struct Waiting<S: Shard> {
+    /// Nothing for what counts already, or as soon as what stands before it in the queue does.
+    ack: Option<oneshot::Receiver<Result<(), ProduceError>>>,
+    replies: Vec<(ReplyTo, S::Reply)>,
+    effects: Vec<S::Effect>,
+    marks: Vec<oneshot::Sender<()>>,
+}
+
+impl<S: Shard> Turn<S> {
+    fn elapsed_ms(&self) -> u64 {
+        self.ground.env.now().as_nanos() / 1_000_000
+    }
+
+    fn ticket(&mut self, sender: oneshot::Sender<S::Reply>) -> ReplyTo {
+        let reply_to = ReplyTo(self.next_ticket);
+        self.next_ticket += 1;
+        self.senders.insert(reply_to, sender);
+        reply_to
+    }
+
+    fn take_step(&mut self, act: impl FnOnce(&mut S, &Moment<'_>)) {
+        let image = self.ground.cluster.image();
+        let env = &self.ground.env;
+        let at = Moment {
+            elapsed_ms: self.elapsed_ms(),
+            wall: TimestampMs(env.wall_ms()),
+            random: (u128::from(env.random()) << 64) | u128::from(env.random()),
+            topics: &TopicsView(&image),
+        };
+        act(&mut self.shard, &at);
+    }
+
+    /// Appends the records of a step and lets its replies wait for them.
+    async fn append(&mut self, step: Step<S>, marks: Vec<oneshot::Sender<()>>) -> Result<(), End> {
+        let Step { records, replies, early, effects } = step;
+        for (reply_to, reply) in early {
+            self.reply(reply_to, reply);
+        }
+        let now = TimestampMs(self.ground.env.wall_ms());
+        let bytes_max = BATCH_BYTES.min(self.partition.config().max_message_bytes as usize);
+        let batches = batches(&records, now, bytes_max)
+            .map_err(|error| End::Append(ProduceError::Storage(error.to_string())))?;
+        let mut ack = None;
+        for batch in batches {
+            ack = self.append_batch(batch, now).await?;
+        }
+        if ack.is_some() || !replies.is_empty() || !effects.is_empty() || !marks.is_empty() {
+            self.waiting.push_back(Waiting { ack, replies, effects, marks });
+        }
+        Ok(())
+    }
+
+    async fn append_batch(
+        &mut self,
+        batch: CheckedBatch,
+        now: TimestampMs,
+    ) -> Result<Option<oneshot::Receiver<Result<(), ProduceError>>>, End> {
+        let epoch = self.epoch;
+        let appended = self
+            .partition
+            .with(move |state| {
+                // The state was replayed from this epoch's beginning; in another one it may have missed records.
+                if state.leader.leader_epoch() == epoch {
+                    state.append(batch, Acks::All, now)
+                } else {
+                    Err(ProduceError::NotLeader)
+                }
+            })
+            .await
+            .map_err(|_| End::Lost)?;
+        let outcome = match appended {
+            Ok(outcome) => outcome,
+            Err(ProduceError::NotLeader) => return Err(End::Lost),
+            Err(error) => return Err(End::Append(error)),
+        };
+        if outcome.wants_commit {
+            self.ground.committer.ask(&self.partition);
+        }
+        if let Some(appended) = outcome.appended {
+            self.partition.counters.bytes_in.add(appended.bytes);
+            self.partition.counters.records_in.add(appended.records);
+        }
+        Ok(outcome.waiting)
+    }
+
+    /// Appends the end of a transaction and applies it.
+    async fn mark(&mut self, marker: Marker, coordinator_epoch: u32) -> Result<(), End> {
+        let now = TimestampMs(self.ground.env.wall_ms());
+        let Marker { transaction, committed } = marker;
+        let refused = |error: String| End::Append(ProduceError::Storage(error));
+        let bytes = EndTxnMarker { committed, coordinator_epoch }
+            .to_batch(transaction.producer, transaction.epoch, now, Offset::ZERO, None)
+            .map_err(|error| refused(error.to_string()))?;
+        let batch = CheckedBatch::check(bytes, &CheckPolicy::internal())
+            .map_err(|error| refused(error.to_string()))?;
+        let ack = self.append_batch(batch, now).await?;
+        self.shard.marker(marker);
+        let none = Waiting { ack, replies: Vec::new(), effects: Vec::new(), marks: Vec::new() };
+        self.waiting.push_back(none);
+        Ok(())
+    }
+
+    fn reply(&mut self, reply_to: ReplyTo, reply: S::Reply) {
+        if let Some(sender) = self.senders.remove(&reply_to) {
+            // Nobody listens where a connection has ended.
+            let _ = sender.send(reply);
+        }
+    }
+
+    /// Releases what counts now, in the order of the log.
+    fn release(&mut self) -> Result<(), End> {
+        while let Some(front) = self.waiting.front_mut() {
+            if let Some(ack) = &mut front.ack {
+                match ack.try_recv() {
+                    Ok(answer) => answer.map_err(End::Append)?,
+                    Err(oneshot::error::TryRecvError::Empty) => return Ok(()),
+                    Err(oneshot::error::TryRecvError::Closed) => return Err(End::Lost),
+                }
+                front.ack = None;
+            }
+            let Some(ready) = self.waiting.pop_front() else { return Ok(()) };
+            for (reply_to, reply) in ready.replies {
+                self.reply(reply_to, reply);
+            }
+            for effect in ready.effects {
+                (self.effect)(self.index, effect);
+            }
+            for mark in ready.marks {
+                let _ = mark.send(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until there is something to do.
+    async fn wait(&mut self, wake: &Notify) -> Result<(), End> {
+        let due = self.shard.next_deadline().map(|due| Instant::from_nanos(due.saturating_mul(1_000_000)));
+        let env = self.ground.env.clone();
+        let timer = async move {
+            match due {
+                Some(due) => env.sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        let called = first_of(wake.notified(), timer);
+        let Some(ack) = self.waiting.front_mut().and_then(|front| front.ack.as_mut()) else {
+            called.await;
+            return Ok(());
+        };
+        match first_of(ack, called).await {
+            First::Left(Ok(Ok(()))) => {
+                if let Some(front) = self.waiting.front_mut() {
+                    front.ack = None;
+                }
+                self.release()
+            }
+            First::Left(Ok(Err(ProduceError::NotLeader)) | Err(_)) => Err(End::Lost),
+            First::Left(Ok(Err(error))) => Err(End::Append(error)),
+            First::Right(_) => Ok(()),
+        }
+    }
+}

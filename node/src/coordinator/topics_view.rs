@@ -1,0 +1,26 @@
+use highwater_coordinator::{TopicFacts, Topics};
+use highwater_metadata::{Image, Topic};
+use highwater_records::TopicId;
+
+/// The cluster's topics as shards see them.
+pub(super) struct TopicsView<'a>(pub(super) &'a Image);
+
+fn facts(topic: &Topic) -> TopicFacts {
+    TopicFacts { id: topic.id, partitions: u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX) }
+}
+
+impl Topics for TopicsView<'_> {
+    fn named(&self, name: &str) -> Option<TopicFacts> {
+        self.0.topic_named(name).map(|topic| facts(topic))
+    }
+
+    fn name_of(&self, id: TopicId) -> Option<String> {
+        self.0.topic(id).map(|topic| topic.name.clone())
+    }
+
+    fn for_each_name(&self, each: &mut dyn FnMut(&str)) {
+        for topic in self.0.topics() {
+            each(&topic.name);
+        }
+    }
+}
