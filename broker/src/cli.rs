@@ -1,8 +1,10 @@
-//! The command line: `highwater serve` and `highwater demo`.
+//! The command line: `highwater serve`, `highwater demo` and `highwater log`.
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
+
+use crate::tools::{self, LogArguments};
 
 /// What the program was asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub enum Command {
     Serve(ServeArguments),
     /// Show the whole way of a record on this machine.
     Demo(DemoArguments),
+    /// Look at a data directory that nobody has open, or put it right.
+    Log(LogArguments),
 }
 
 /// Arguments of `highwater serve`.
@@ -55,6 +59,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             metrics: of.get_one("metrics").copied(),
         }),
         "demo" => Command::Demo(DemoArguments { input: of.get_one("input").cloned() }),
+        "log" => Command::Log(tools::parse(of)),
         other => unreachable!("{other} is not a command of ours, and clap refuses those"),
     };
     Ok(Invocation { command, log_level: log_level(of) })
@@ -83,6 +88,7 @@ fn definition() -> clap::Command {
         )
         .subcommand(serve())
         .subcommand(demo())
+        .subcommand(tools::command())
 }
 
 fn serve() -> clap::Command {
@@ -127,6 +133,7 @@ mod tests {
     use clap::error::ErrorKind;
 
     use super::*;
+    use crate::tools::LogAction;
 
     fn parse_words(words: &str) -> Result<Invocation, ErrorKind> {
         parse(words.split(' ').map(OsString::from)).map_err(|error| error.kind())
@@ -160,6 +167,17 @@ mod tests {
     }
 
     #[test]
+    fn log_takes_an_action_and_a_path() {
+        let verify = LogArguments { action: LogAction::Verify, path: "d".into(), json: true, deep: true };
+        assert_eq!(
+            parse_words("highwater log verify --deep d --json").unwrap().command,
+            Command::Log(verify)
+        );
+        let settle = LogArguments { action: LogAction::Settle, path: "d".into(), json: false, deep: false };
+        assert_eq!(parse_words("highwater log settle d").unwrap().command, Command::Log(settle));
+    }
+
+    #[test]
     fn mistakes_are_usage_errors() {
         for (words, kind) in [
             ("highwater", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
@@ -167,6 +185,9 @@ mod tests {
             ("highwater serve --metric 127.0.0.1:9", ErrorKind::UnknownArgument),
             ("highwater serve --metrics here", ErrorKind::ValueValidation),
             ("highwater serve a b", ErrorKind::UnknownArgument),
+            ("highwater log", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+            ("highwater log repair", ErrorKind::MissingRequiredArgument),
+            ("highwater log repair --deep d", ErrorKind::UnknownArgument),
             ("highwater serve --log-level loud", ErrorKind::InvalidValue),
             ("highwater --help", ErrorKind::DisplayHelp),
             ("highwater --version", ErrorKind::DisplayVersion),

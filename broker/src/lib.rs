@@ -16,5 +16,6 @@ pub mod properties;
 pub mod serve;
 pub mod server;
 pub mod signals;
+pub mod tools;
 
 pub use broker::{Broker, BrokerOptions, StartError, StopError};

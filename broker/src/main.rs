@@ -1,11 +1,11 @@
 //! The `highwater` program. Exits with 0 after a clean stop, 1 after a failure, 2 if the arguments or the
-//! configuration are wrong.
+//! configuration are wrong, 3 if `highwater log` found something that is not sound.
 
 use std::process::ExitCode;
 
 use highwater_broker::{
     cli::{self, Command},
-    demo, logging, serve,
+    demo, logging, serve, tools,
 };
 
 fn main() -> ExitCode {
@@ -17,13 +17,21 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    if let Err(error) = logging::start(invocation.log_level.as_deref()) {
+    // What recovery has to say is part of what a tool shows.
+    let quiet =
+        matches!(invocation.command, Command::Log(_)) && std::env::var_os(logging::VARIABLE).is_none();
+    let level = invocation.log_level.as_deref().or(quiet.then_some("off"));
+    if let Err(error) = logging::start(level) {
         eprintln!("highwater: {error}");
         return ExitCode::from(2);
     }
     match invocation.command {
         Command::Serve(arguments) => match serve::run(&arguments) {
             Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error, error.exit_code()),
+        },
+        Command::Log(arguments) => match tools::run(&arguments) {
+            Ok(code) => ExitCode::from(code),
             Err(error) => failed(&error, error.exit_code()),
         },
         Command::Demo(arguments) => match demo::run(&arguments) {

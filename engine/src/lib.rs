@@ -71,6 +71,7 @@ pub mod disk;
 pub mod embed;
 mod epochs;
 mod index;
+pub mod inspect;
 mod log;
 mod name;
 mod positions;

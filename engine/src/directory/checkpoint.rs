@@ -133,7 +133,7 @@ fn encode(offsets: &Offsets) -> String {
     text::encode(offsets.iter().map(line))
 }
 
-fn decode(bytes: &[u8]) -> Result<Offsets, Damaged> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Offsets, Damaged> {
     let mut offsets = Offsets::new();
     for line in text::decode(bytes)? {
         let (name, offset) =

@@ -26,6 +26,8 @@ pub(crate) struct EntryState {
     /// Whether files may have been written that are not synced: the [`Log`](crate::Log) was not closed.
     pub(crate) dirty: bool,
     pub(crate) deleted: bool,
+    /// Everything is to be read when the log is opened, and what lies below this was promised.
+    pub(crate) reread: Option<Offset>,
     /// As last written, or as read from a checkpoint that can be trusted.
     pub(crate) recovery_point: Option<Offset>,
     /// What the next recovery checkpoint will say. `None` if nothing may be promised.

@@ -5,36 +5,36 @@ use highwater_records::{BrokerId, TopicId};
 
 use crate::text::{Damaged, plain_number};
 
-pub(super) const META_PROPERTIES: &str = "meta.properties";
-pub(super) const PARTITION_METADATA: &str = "partition.metadata";
-pub(super) const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
+pub(crate) const META_PROPERTIES: &str = "meta.properties";
+pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
+pub(crate) const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 
 /// What Kafka writes when it does not know its broker epoch.
-pub(super) const CLEAN_SHUTDOWN_TEXT: &str = r#"{"version":0,"brokerEpoch":-1}"#;
+pub(crate) const CLEAN_SHUTDOWN_TEXT: &str = r#"{"version":0,"brokerEpoch":-1}"#;
 
 /// The content of `meta.properties`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Meta {
-    pub(super) cluster_id: String,
-    pub(super) node_id: BrokerId,
-    pub(super) directory_id: TopicId,
+pub(crate) struct Meta {
+    pub(crate) cluster_id: String,
+    pub(crate) node_id: BrokerId,
+    pub(crate) directory_id: TopicId,
 }
 
 /// A `meta.properties` that does not open the door.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum BadMeta {
+pub(crate) enum BadMeta {
     Version(String),
     Damaged(Damaged),
 }
 
 impl Meta {
-    pub(super) fn encode(&self) -> String {
+    pub(crate) fn encode(&self) -> String {
         let Meta { cluster_id, node_id, directory_id } = self;
         format!("version=1\ncluster.id={cluster_id}\nnode.id={node_id}\ndirectory.id={directory_id}\n")
     }
 
     /// Reads Java's properties as far as Kafka and we write them: no escapes, no continued lines.
-    pub(super) fn decode(bytes: &[u8]) -> Result<Meta, BadMeta> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Meta, BadMeta> {
         let damaged = |what| BadMeta::Damaged(Damaged(what));
         let text = std::str::from_utf8(bytes).map_err(|_| damaged("not text"))?;
         let value = |key: &str| {
@@ -54,11 +54,11 @@ impl Meta {
     }
 }
 
-pub(super) fn encode_partition_metadata(topic_id: TopicId) -> String {
+pub(crate) fn encode_partition_metadata(topic_id: TopicId) -> String {
     format!("version: 0\ntopic_id: {topic_id}\n")
 }
 
-pub(super) fn decode_partition_metadata(bytes: &[u8]) -> Result<TopicId, Damaged> {
+pub(crate) fn decode_partition_metadata(bytes: &[u8]) -> Result<TopicId, Damaged> {
     let text = std::str::from_utf8(bytes).map_err(|_| Damaged("not text"))?;
     let mut lines = text.lines();
     if lines.next() != Some("version: 0") {

@@ -1,8 +1,8 @@
 //! The directory of many: one lock, one set of checkpoints, any number of logs, each opened when it is needed.
 
-mod checkpoint;
+pub(crate) mod checkpoint;
 mod entry;
-mod meta;
+pub(crate) mod meta;
 mod open;
 mod remove;
 
@@ -188,6 +188,14 @@ impl LogDir {
         let entry =
             self.logs.lock().get(name).cloned().ok_or_else(|| OpenLogError::NotFound(name.clone()))?;
         Log::open(self.clone(), entry, config, now)
+    }
+
+    /// Has a log's every batch read when it is opened next, and everything below `end` (exclusive) count as promised,
+    /// whatever the checkpoints say.
+    pub(crate) fn reread(&self, name: &LogName, end: highwater_records::Offset) {
+        if let Some(entry) = self.logs.lock().get(name) {
+            entry.state.lock().reread = Some(end);
+        }
     }
 
     /// Writes the three checkpoint files if anything changed since they were last written, and removes files whose

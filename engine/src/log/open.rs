@@ -61,11 +61,12 @@ fn recover(
     let clean = !state.dirty && (dir.clean_at_open() || state.settled);
     let mut report = RecoveryReport { clean, ..RecoveryReport::default() };
     let mut leftovers = finish_leftovers(&**disk, directory, &mut report)?;
-    let (known, walk_all) = known_quarantine(dir, entry, &mut report)?;
+    let (known, unknown_quarantine) = known_quarantine(dir, entry, &mut report)?;
+    let walk_all = unknown_quarantine || state.reread.is_some();
     let situation = Situation {
         disk,
         directory,
-        bound: state.recovery_point,
+        bound: state.recovery_point.max(state.reread),
         last_stop_clean: clean,
         log_start: state.log_start.unwrap_or(Offset::ZERO),
         head_is_here: state.log_start.is_some() && leftovers.deleted.is_empty() && !config.tiered,

@@ -25,7 +25,11 @@ pub enum ReadError {
     #[error("the log changed under its reader")]
     Changed,
     /// Report, and answer with a storage error: these bytes are damaged. What lies around them can be read.
-    #[error("segment {segment} is damaged at byte {position}: {reason}")]
+    #[error(
+        "{:020}.log is damaged at byte {position}: {reason}; once nobody has it open, `highwater log repair` on its directory \
+         tells its range from the rest",
+        segment.get()
+    )]
     Corrupt {
         /// Base offset of the segment.
         segment: Offset,

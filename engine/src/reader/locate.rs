@@ -33,13 +33,14 @@ impl Picture {
         let mut walk = Walk::new(&*file, facts.size, SMALL_WINDOW);
         let (mut position, mut expected) = self.start_of_search(segment, facts, &mut walk, offset)?;
         loop {
+            if let Some(damage) = self.damage_at(segment, position) {
+                // Its header may read all the same, and lead astray.
+                (position, expected) = (damage.positions.end, Some(damage.offsets.end));
+                continue;
+            }
             let header = match walk.at(position, Depth::Headers)? {
                 Step::Batch(header) => header,
                 Step::Bad(error) => {
-                    if let Some(damage) = self.damage_at(segment, position) {
-                        (position, expected) = (damage.positions.end, Some(damage.offsets.end));
-                        continue;
-                    }
                     return Err(self.corrupt(segment, position, error.to_string()));
                 }
                 Step::End => {
@@ -48,10 +49,6 @@ impl Picture {
             };
             let dense = expected.is_none_or(|expected| header.base_offset == expected);
             if !dense || header.base_offset > offset {
-                if let Some(damage) = self.damage_at(segment, position) {
-                    (position, expected) = (damage.positions.end, Some(damage.offsets.end));
-                    continue;
-                }
                 let reason = format!("a batch begins at offset {}, out of its turn", header.base_offset);
                 return Err(self.corrupt(segment, position, reason));
             }
