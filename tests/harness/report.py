@@ -42,6 +42,12 @@ class Report:
         print(f"SKIPPED {self.title}: {column}: {row}: {why}", flush=True)
         self._note(row, column, SKIPPED)
 
+    def told(self, row, column, result, why, started):
+        """Notes what somebody else found: `result` is one of this module's words, `why` is said of a failure."""
+        self._note(row, column, result, started)
+        if result == FAILED:
+            print(f"         {why[:400]}", flush=True)
+
     def _note(self, row, column, result, started=None):
         if row not in self.rows:
             self.rows.append(row)
