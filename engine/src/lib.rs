@@ -72,6 +72,7 @@ pub mod embed;
 mod epochs;
 mod index;
 pub mod inspect;
+mod journal;
 mod log;
 mod name;
 mod positions;
@@ -92,6 +93,7 @@ pub use directory::{
 };
 pub use epochs::{EpochStart, LeaderEpochs};
 pub use index::{AbortedTransaction, decode_transaction_index, find_aborted};
+pub use journal::JournalOptions;
 pub use log::{
     AppendError, AppendIfError, Appended, ChangeError, CommitDone, CommitError, CommitJob, CreateLogError,
     Deleted, Log, OpenLogError, OpenTransaction, SealedSegment, SegmentParts, StartReason,

@@ -1,8 +1,8 @@
-//! Group commit: one task per data directory that syncs what synced topics have appended.
+//! Group commit: one task per data directory that makes durable what synced topics have appended.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use highwater_engine::{CommitDone, CommitJob};
+use highwater_engine::{CommitDone, CommitJob, LogDir};
 use highwater_env::{Env, EnvExt, Lane};
 use highwater_records::TopicIdPartition;
 use parking_lot::Mutex;
@@ -13,8 +13,11 @@ use crate::partition::Partition;
 /// Partitions that wait for a sync. While one group is being synced the next one gathers.
 pub(crate) struct Committer {
     env: Arc<dyn Env>,
+    directory: Arc<LogDir>,
     asked: Mutex<Asked>,
     wake: Notify,
+    /// Tells that the journal is half full.
+    pub(crate) pressed: Notify,
 }
 
 #[derive(Default)]
@@ -27,8 +30,9 @@ struct Asked {
 const PARALLEL_SYNCS: usize = 4;
 
 impl Committer {
-    pub(crate) fn new(env: Arc<dyn Env>) -> Committer {
-        Committer { env, asked: Mutex::default(), wake: Notify::new() }
+    pub(crate) fn new(env: Arc<dyn Env>, directory: Arc<LogDir>) -> Committer {
+        let (wake, pressed) = (Notify::new(), Notify::new());
+        Committer { env, directory, asked: Mutex::default(), wake, pressed }
     }
 
     /// Asks for a sync of what the partition has appended so far.
@@ -53,7 +57,10 @@ impl Committer {
                 (std::mem::take(&mut asked.partitions), asked.stopped)
             };
             if !group.is_empty() {
-                self.commit(group.into_values().collect()).await;
+                self.commit(group.into_values().collect(), false).await;
+                if self.directory.wants_settling() {
+                    self.pressed.notify_one();
+                }
             } else if stopped {
                 return;
             } else {
@@ -62,14 +69,17 @@ impl Committer {
         }
     }
 
-    /// Syncs one group: what is pending is taken under each partition's lock, synced under none.
-    pub(crate) async fn commit(&self, group: Vec<Arc<Partition>>) {
+    /// Makes one group durable: what is pending is taken under each partition's lock, synced under none. With
+    /// `sync_files` the journal is of no use to it.
+    pub(crate) async fn commit(&self, group: Vec<Arc<Partition>>, sync_files: bool) {
         let mut shares: [Vec<(Arc<Partition>, CommitJob)>; PARALLEL_SYNCS] = Default::default();
         let mut next = 0;
         for partition in group {
             // Nothing is taken while another commit of this partition runs: whoever finishes that one asks again.
-            if let Ok(Some(job)) = partition.with(|state| state.begin_commit()).await {
-                shares[next % PARALLEL_SYNCS].push((partition, job));
+            if let Ok(Some(job)) = partition.with(move |state| state.begin_commit(sync_files)).await {
+                // What goes through the journal shares its writes.
+                let share = if job.is_journaled() { 0 } else { next % PARALLEL_SYNCS };
+                shares[share].push((partition, job));
                 next += 1;
             }
         }
@@ -94,5 +104,6 @@ impl Committer {
 }
 
 fn run_all(share: Vec<(Arc<Partition>, CommitJob)>) -> Vec<(Arc<Partition>, CommitDone)> {
-    share.into_iter().map(|(partition, job)| (partition, job.run())).collect()
+    let (partitions, jobs): (Vec<_>, Vec<_>) = share.into_iter().unzip();
+    partitions.into_iter().zip(CommitJob::run_all(jobs)).collect()
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use highwater_engine::{DirOptions, LogDir, OpenReport, disk::Disk};
+use highwater_engine::{DirOptions, JournalOptions, LogDir, OpenReport, disk::Disk};
 use highwater_env::{Env, EnvExt, Lane};
 use highwater_metadata::{Broker, Endpoint as ListenerEndpoint, config::BrokerConfig, decide};
 use highwater_records::{BrokerId, TimestampMs, TopicId};
@@ -110,7 +110,7 @@ impl Started {
             report.clean,
         );
         let partitions = Arc::new(partitions);
-        let committer = Arc::new(Committer::new(env.clone()));
+        let committer = Arc::new(Committer::new(env.clone(), directory.clone()));
         let ground = Ground {
             env: env.clone(),
             broker,
@@ -143,6 +143,7 @@ impl Started {
         });
         node.quotas.follow(&node.image());
         node.tasks.spawn(&node.env, Lane::Commit, node.committer.clone().run());
+        node.tasks.spawn(&node.env, Lane::Background, node.clone().settle_when_asked());
         node.tasks.spawn(&node.env, Lane::Background, node.clone().upkeep());
         node.tasks.spawn(&node.env, Lane::Background, node.clone().read_heads());
         node.tasks.spawn(&node.env, Lane::Control, node.clone().follow_configs());
@@ -190,8 +191,9 @@ async fn open_directory(
         node_id: broker,
         new_directory_id: TopicId::from_random(env.random(), env.random()),
     };
+    let journal = JournalOptions { max_bytes: config.journal_bytes };
     let (disk, now) = (disk.clone(), TimestampMs(env.wall_ms()));
-    env.run_blocking(Lane::Control, move || LogDir::open(disk, Path::new(&path), options, now))
+    env.run_blocking(Lane::Control, move || LogDir::open_with(disk, Path::new(&path), options, journal, now))
         .await
         .map_err(|error| StartError::Directory(error.to_string()))?
         .map_err(|error| StartError::Directory(error.to_string()))

@@ -1,8 +1,11 @@
 //! What a directory knows of each of its logs, open or not.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, AtomicU64},
+};
 
-use highwater_records::{Offset, TopicId};
+use highwater_records::{Offset, TopicId, TopicIdPartition};
 use parking_lot::Mutex;
 
 use crate::name::LogName;
@@ -14,6 +17,27 @@ pub(crate) struct LogEntry {
     pub(crate) topic_id: TopicId,
     pub(crate) path: PathBuf,
     pub(crate) state: Mutex<EntryState>,
+    /// How often the log was truncated, begun anew or deleted. Changed under a lock of the journal.
+    pub(crate) truncations: AtomicU64,
+    /// Whether the journal of this run may have something of it.
+    pub(crate) journaled: AtomicBool,
+}
+
+impl LogEntry {
+    pub(crate) fn new(name: LogName, topic_id: TopicId, path: PathBuf, state: EntryState) -> LogEntry {
+        LogEntry {
+            name,
+            topic_id,
+            path,
+            state: Mutex::new(state),
+            truncations: AtomicU64::new(0),
+            journaled: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn id(&self) -> TopicIdPartition {
+        TopicIdPartition { topic_id: self.topic_id, partition: self.name.partition }
+    }
 }
 
 /// What the checkpoints say of a log, or will say.

@@ -1,9 +1,14 @@
 //! Whose directory it is (`meta.properties`), whose log it is (`partition.metadata`), and whether the last stop was
 //! clean (`.kafka_cleanshutdown`).
 
+use std::{fmt, io, path::PathBuf, sync::Arc};
+
 use highwater_records::{BrokerId, TopicId};
 
-use crate::text::{Damaged, plain_number};
+use crate::{
+    disk::{Disk, replace_file},
+    text::{Damaged, plain_number},
+};
 
 pub(crate) const META_PROPERTIES: &str = "meta.properties";
 pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
@@ -18,6 +23,8 @@ pub(crate) struct Meta {
     pub(crate) cluster_id: String,
     pub(crate) node_id: BrokerId,
     pub(crate) directory_id: TopicId,
+    /// Whether there is a journal.
+    pub(crate) journal: bool,
 }
 
 /// A `meta.properties` that does not open the door.
@@ -28,9 +35,13 @@ pub(crate) enum BadMeta {
 }
 
 impl Meta {
+    /// Kafka reads version 1. It refuses version 2: there is a journal, at which it would not look.
     pub(crate) fn encode(&self) -> String {
-        let Meta { cluster_id, node_id, directory_id } = self;
-        format!("version=1\ncluster.id={cluster_id}\nnode.id={node_id}\ndirectory.id={directory_id}\n")
+        let Meta { cluster_id, node_id, directory_id, journal } = self;
+        let version = if *journal { 2 } else { 1 };
+        format!(
+            "version={version}\ncluster.id={cluster_id}\nnode.id={node_id}\ndirectory.id={directory_id}\n"
+        )
     }
 
     /// Reads Java's properties as far as Kafka and we write them: no escapes, no continued lines.
@@ -43,14 +54,35 @@ impl Meta {
             lines.find(|(name, _)| *name == key).map(|(_, value)| value)
         };
         let version = value("version").ok_or(damaged("it has no version"))?;
-        if version != "1" {
+        if version != "1" && version != "2" {
             return Err(BadMeta::Version(version.to_owned()));
         }
         let cluster_id = value("cluster.id").ok_or(damaged("it has no cluster.id"))?.to_owned();
         let node_id = value("node.id").and_then(plain_number).ok_or(damaged("it has no node.id"))?;
         let directory_id =
             value("directory.id").and_then(|id| id.parse().ok()).ok_or(damaged("it has no directory.id"))?;
-        Ok(Meta { cluster_id, node_id: BrokerId(node_id), directory_id })
+        Ok(Meta { cluster_id, node_id: BrokerId(node_id), directory_id, journal: version == "2" })
+    }
+}
+
+/// Says in `meta.properties` whether there is a journal.
+pub(crate) struct Claim {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) root: PathBuf,
+    pub(super) meta: Meta,
+}
+
+impl Claim {
+    /// Durable when it returns. Before the journal's first file is there; after its last one is gone.
+    pub(crate) fn set_journal(&self, journal: bool) -> io::Result<()> {
+        let text = Meta { journal, ..self.meta.clone() }.encode();
+        replace_file(&*self.disk, &self.root, META_PROPERTIES, text.as_bytes())
+    }
+}
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claim").field("root", &self.root).finish_non_exhaustive()
     }
 }
 
@@ -78,9 +110,11 @@ mod tests {
     #[test]
     fn round_trips() {
         let id = TopicId::from_random(1, 2);
-        let meta =
-            Meta { cluster_id: "MkU3OEVBNTcwNTJENDM2Qk".to_owned(), node_id: BrokerId(4), directory_id: id };
-        assert_eq!(Meta::decode(meta.encode().as_bytes()), Ok(meta));
+        for journal in [false, true] {
+            let cluster_id = "MkU3OEVBNTcwNTJENDM2Qk".to_owned();
+            let meta = Meta { cluster_id, node_id: BrokerId(4), directory_id: id, journal };
+            assert_eq!(Meta::decode(meta.encode().as_bytes()), Ok(meta));
+        }
         assert_eq!(decode_partition_metadata(encode_partition_metadata(id).as_bytes()), Ok(id));
     }
 
@@ -89,8 +123,8 @@ mod tests {
         let kafka = "#\n#Sat Nov 21 11:53:03 UTC 2026\ncluster.id=abc\ndirectory.id=AQIDBAUGBwgJCgsMDQ4PEA\n\
                      node.id=1\nversion=1\n";
         assert_eq!(Meta::decode(kafka.as_bytes()).unwrap().node_id, BrokerId(1));
-        let newer = kafka.replace("version=1", "version=2");
-        assert_eq!(Meta::decode(newer.as_bytes()), Err(BadMeta::Version("2".to_owned())));
+        let newer = kafka.replace("version=1", "version=3");
+        assert_eq!(Meta::decode(newer.as_bytes()), Err(BadMeta::Version("3".to_owned())));
         assert!(matches!(Meta::decode(b"version=1\n"), Err(BadMeta::Damaged(_))));
         assert!(decode_partition_metadata(b"version: 1\ntopic_id: AQIDBAUGBwgJCgsMDQ4PEA\n").is_err());
     }

@@ -18,12 +18,14 @@ use parking_lot::{Mutex, RwLock};
 
 use checkpoint::{Checkpoint, Checkpoints, Offsets};
 pub(crate) use entry::{EntryState, LogEntry};
+pub(crate) use meta::Claim;
 pub use open::{OpenDirError, OpenReport};
 pub use remove::DeleteLogError;
 
 use crate::{
     config::LogConfig,
     disk::{Disk, DiskLock, replace_file},
+    journal::{Journal, JournalError},
     log::{CreateLogError, Log, OpenLogError},
     name::LogName,
     recovery::RecoveryReport,
@@ -40,6 +42,7 @@ pub struct LogDir {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) path: PathBuf,
     health: Arc<Health>,
+    pub(crate) journal: Arc<Journal>,
     clean_at_open: bool,
     logs: Mutex<BTreeMap<LogName, Arc<LogEntry>>>,
     /// Taken while the files are written: they have one writer.
@@ -107,6 +110,15 @@ pub enum CheckpointError {
     StillOpen(Vec<LogName>),
 }
 
+impl From<JournalError> for CheckpointError {
+    fn from(error: JournalError) -> CheckpointError {
+        match error {
+            JournalError::Offline(offline) => CheckpointError::Offline(offline),
+            JournalError::Disk(error) => CheckpointError::Disk(error),
+        }
+    }
+}
+
 fn names(names: &[LogName]) -> String {
     names.iter().map(LogName::to_string).collect::<Vec<_>>().join(", ")
 }
@@ -152,7 +164,7 @@ impl LogDir {
         }
         if self.checkpoints.lock().know(&name) {
             // Of a deleted log that had this name: its recovery point must not bind this one.
-            self.write_checkpoints()?;
+            self.write_checkpoint_files()?;
         }
         let path = self.path.join(name.to_string());
         let disk = &*self.disk;
@@ -163,7 +175,7 @@ impl LogDir {
         let zero = Some(highwater_records::Offset::ZERO);
         // A rest of an unfinished creation holds no records, so nothing below its start can be missing.
         let state = EntryState { log_start: zero, high_watermark: zero, ..EntryState::default() };
-        let entry = Arc::new(LogEntry { name: name.clone(), topic_id, path, state: Mutex::new(state) });
+        let entry = Arc::new(LogEntry::new(name.clone(), topic_id, path, state));
         match self.logs.lock().entry(name) {
             std::collections::btree_map::Entry::Occupied(taken) => {
                 return Err(CreateLogError::Exists(taken.key().clone()));
@@ -198,12 +210,42 @@ impl LogDir {
         }
     }
 
-    /// Writes the three checkpoint files if anything changed since they were last written, and removes files whose
-    /// deletion has become final by that. Durable when it returns; takes no log's lock.
+    /// Settles every log ([`LogDir::settle`]), writes the three checkpoint files if anything changed since they were
+    /// last written, and removes files whose deletion has become final by that. Durable when it returns; takes no log's
+    /// lock.
     ///
     /// # Errors
     /// When offline, or the disk's.
     pub fn write_checkpoints(&self) -> Result<(), CheckpointError> {
+        self.settle()?;
+        self.write_checkpoint_files()
+    }
+
+    /// Syncs the files of every synced log that has something in the journal and maybe nowhere else, so that the
+    /// journal's room is free for others and retention may delete what it covered. Blocks, and takes no log's lock.
+    ///
+    /// # Errors
+    /// When offline, or the disk's.
+    pub fn settle(&self) -> Result<(), CheckpointError> {
+        Ok(self.journal.settle_all()?)
+    }
+
+    /// Whether so much of the journal is in use that somebody should call [`LogDir::settle_older`]. A commit that finds
+    /// the journal full does it itself, and takes that much longer.
+    pub fn wants_settling(&self) -> bool {
+        self.journal.wants_settling()
+    }
+
+    /// Like [`LogDir::settle`], for the logs that keep the older half of the journal in use.
+    ///
+    /// # Errors
+    /// When offline, or the disk's.
+    pub fn settle_older(&self) -> Result<(), CheckpointError> {
+        self.journal.settle_older()?;
+        Ok(())
+    }
+
+    pub(crate) fn write_checkpoint_files(&self) -> Result<(), CheckpointError> {
         self.check()?;
         let mut checkpoints = self.checkpoints.lock();
         let doomed = std::mem::take(&mut *self.doomed.lock());
@@ -250,7 +292,7 @@ impl LogDir {
         Ok(())
     }
 
-    /// Ends the use of the directory in order: checkpoints, then the mark of a clean stop. The lock is released when
+    /// Ends the use of the directory in order: checkpoints, an empty journal, then the mark of a clean stop. The lock is released when
     /// the last handle is dropped.
     ///
     /// # Errors
@@ -266,6 +308,7 @@ impl LogDir {
             return Err(CheckpointError::StillOpen(open));
         }
         self.write_checkpoints()?;
+        self.journal.retire()?;
         let settled = |state: &EntryState| !state.dirty && (self.clean_at_open || state.settled);
         let clean = states.iter().all(|(_, state)| settled(state));
         if clean {

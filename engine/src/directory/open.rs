@@ -11,13 +11,14 @@ use highwater_records::{BrokerId, TimestampMs, TopicId};
 use parking_lot::Mutex;
 
 use super::{
-    DirOptions, EntryState, Health, LogDir, LogEntry,
+    Claim, DirOptions, EntryState, Health, LogDir, LogEntry,
     checkpoint::{Checkpoint, Checkpoints, Reading},
     meta::{self, BadMeta, Meta},
     remove::remove_log_directory,
 };
 use crate::{
     disk::{Disk, read_file, replace_file},
+    journal::{Journal, JournalOptions, Replayed, is_extent, replay},
     name::LogName,
 };
 
@@ -30,8 +31,11 @@ pub struct OpenReport {
     pub logs: Vec<LogName>,
     /// Directories with the name of a log that hold records but no readable `partition.metadata`; left alone.
     pub unidentified: Vec<LogName>,
-    /// Checkpoint files that were not as they were written. They bound nothing, so recovery reads more.
+    /// Checkpoint files that were not as they were written. They bound nothing, so recovery reads more. And what was
+    /// missing of the journal.
     pub distrusted: Vec<String>,
+    /// Batches that the journal had and that were written to their segments again, and their bytes.
+    pub replayed: (u64, u64),
 }
 
 /// Why a directory cannot be opened; each needs a person.
@@ -66,7 +70,7 @@ pub enum OpenDirError {
         expected: BrokerId,
     },
     /// Something newer wrote it. Nothing was changed.
-    #[error("{directory}/meta.properties has version {found}; this program reads version 1")]
+    #[error("{directory}/meta.properties has version {found}; this program reads versions 1 and 2")]
     Version {
         /// The directory.
         directory: PathBuf,
@@ -103,7 +107,7 @@ impl LogDir {
             .map_err(|error| OpenDirError::Disk { directory: directory.clone(), error })?;
         match bytes.map(|bytes| Meta::decode(&bytes)) {
             None => Ok(None),
-            Some(Ok(Meta { cluster_id, node_id, directory_id })) => {
+            Some(Ok(Meta { cluster_id, node_id, directory_id, .. })) => {
                 Ok(Some(DirOptions { cluster_id, node_id, new_directory_id: directory_id }))
             }
             Some(Err(BadMeta::Version(found))) => Err(OpenDirError::Version { directory, found }),
@@ -113,14 +117,29 @@ impl LogDir {
         }
     }
 
-    /// Opens a directory of logs, creating it if there is none, and takes its lock. Logs are opened later, one by one.
+    /// [`LogDir::open_with`] with the default journal.
     ///
     /// # Errors
-    /// When it is in use, belongs to somebody else or to a newer program, or cannot be read. Nothing is changed then.
+    /// As there.
     pub fn open(
         disk: Arc<dyn Disk>,
         path: &Path,
         options: DirOptions,
+        now: TimestampMs,
+    ) -> Result<(Arc<LogDir>, OpenReport), OpenDirError> {
+        LogDir::open_with(disk, path, options, JournalOptions::default(), now)
+    }
+
+    /// Opens a directory of logs, creating it if there is none, and takes its lock. Whatever the journal of its last
+    /// use holds is written to the logs and synced; apart from that logs are opened later, one by one.
+    ///
+    /// # Errors
+    /// When it is in use, belongs to somebody else or to a newer program, or cannot be read. Nothing is changed then.
+    pub fn open_with(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        options: DirOptions,
+        journal: JournalOptions,
         _now: TimestampMs,
     ) -> Result<(Arc<LogDir>, OpenReport), OpenDirError> {
         let failed = |error| OpenDirError::Disk { directory: path.to_owned(), error };
@@ -133,11 +152,13 @@ impl LogDir {
         if !listed.iter().any(|entry| entry.name == meta::META_PROPERTIES) {
             sync_ancestors(&*disk, path).map_err(failed)?;
         }
-        identify(&*disk, path, &options, listed.iter().any(|entry| entry.is_dir && is_log(&entry.name)))?;
+        let journal_id = options.new_directory_id;
+        let meta =
+            identify(&*disk, path, &options, listed.iter().any(|entry| entry.is_dir && is_log(&entry.name)))?;
 
         let mut report =
             OpenReport { clean: take_clean_mark(&*disk, path).map_err(failed)?, ..OpenReport::default() };
-        let (checkpoints, readings) = Checkpoints::read(&*disk, path).map_err(failed)?;
+        let (mut checkpoints, readings) = Checkpoints::read(&*disk, path).map_err(failed)?;
         report.distrusted = distrusted(&readings);
         let mut logs = BTreeMap::new();
         for entry in &listed {
@@ -149,8 +170,8 @@ impl LogDir {
             {
                 match read_topic_id(&*disk, &directory).map_err(failed)? {
                     Identity::Known(topic_id) => {
-                        let state = Mutex::new(state_of(&name, &readings));
-                        let entry = LogEntry { name: name.clone(), topic_id, path: directory, state };
+                        let state = state_of(&name, &readings);
+                        let entry = LogEntry::new(name.clone(), topic_id, directory, state);
                         logs.insert(name, Arc::new(entry));
                     }
                     Identity::Unknown => report.unidentified.push(name),
@@ -168,10 +189,25 @@ impl LogDir {
             tracing::error!(directory = %path.display(), log = %name, "records without a readable partition.metadata");
         }
         report.logs = logs.keys().cloned().collect();
+        let names: Vec<String> =
+            listed.into_iter().filter(|entry| !entry.is_dir).map(|entry| entry.name).collect();
+        let mut replayed = replay_journal(&disk, path, &names, &logs, &mut report).map_err(failed)?;
+        let health = Arc::new(Health::default());
+        let claim = Claim { disk: disk.clone(), root: path.to_owned(), meta };
+        if replayed.any() {
+            // What the logs were promised is known from the journal; it goes once the checkpoint says so.
+            write_recovery_points(&*disk, path, &mut checkpoints, &logs).map_err(failed)?;
+            replayed.empty(&*disk, path).map_err(failed)?;
+        }
+        if claim.meta.journal {
+            claim.set_journal(false).map_err(failed)?;
+        }
+        let journal = Journal::new(disk.clone(), path.to_owned(), journal, health.clone(), journal_id, claim);
         let directory = LogDir {
             disk,
             path: path.to_owned(),
-            health: Arc::new(Health::default()),
+            health,
+            journal: Arc::new(journal),
             clean_at_open: report.clean,
             logs: Mutex::new(logs),
             checkpoints: Mutex::new(checkpoints),
@@ -180,6 +216,49 @@ impl LogDir {
         };
         Ok((Arc::new(directory), report))
     }
+}
+
+fn replay_journal(
+    disk: &Arc<dyn Disk>,
+    path: &Path,
+    names: &[String],
+    logs: &BTreeMap<LogName, Arc<LogEntry>>,
+    report: &mut OpenReport,
+) -> io::Result<Replayed> {
+    if !names.iter().any(|name| is_extent(name)) {
+        return Ok(Replayed::default());
+    }
+    let by_id: BTreeMap<_, _> = logs.values().map(|entry| (entry.id(), entry)).collect();
+    let replayed = replay(disk, path, names, |log| Some(by_id.get(&log)?.path.clone()))?;
+    for (log, end) in &replayed.ends {
+        if let (Some(entry), Some(end)) = (by_id.get(log), end) {
+            let mut state = entry.state.lock();
+            // Both were promised: a checkpoint is lowered before a log is truncated.
+            state.recovery_point = state.recovery_point.max(Some(*end));
+            state.durable_end = state.recovery_point;
+        }
+    }
+    for note in &replayed.notes {
+        tracing::error!(directory = %path.display(), "{note}");
+    }
+    report.distrusted.extend(replayed.notes.iter().cloned());
+    report.replayed = (replayed.batches, replayed.bytes);
+    // Somebody else put the mark there, or took the checkpoints from another time.
+    report.clean &= !replayed.any();
+    Ok(replayed)
+}
+
+fn write_recovery_points(
+    disk: &dyn Disk,
+    path: &Path,
+    checkpoints: &mut Checkpoints,
+    logs: &BTreeMap<LogName, Arc<LogEntry>>,
+) -> io::Result<()> {
+    let offsets = logs
+        .values()
+        .filter_map(|entry| Some((entry.name.clone(), entry.state.lock().recovery_point?)))
+        .collect();
+    checkpoints.write(disk, path, Checkpoint::RecoveryPoint, &offsets)
 }
 
 /// Makes the path of a new directory durable, as far up as this program may look.
@@ -199,7 +278,12 @@ fn is_log(name: &str) -> bool {
 }
 
 /// Compares `meta.properties` with what is expected, and writes it into a new directory.
-fn identify(disk: &dyn Disk, path: &Path, options: &DirOptions, has_logs: bool) -> Result<(), OpenDirError> {
+fn identify(
+    disk: &dyn Disk,
+    path: &Path,
+    options: &DirOptions,
+    has_logs: bool,
+) -> Result<Meta, OpenDirError> {
     let directory = path.to_owned();
     let failed = |error| OpenDirError::Disk { directory: path.to_owned(), error };
     let Some(bytes) = read_file(disk, &path.join(meta::META_PROPERTIES)).map_err(failed)? else {
@@ -208,8 +292,9 @@ fn identify(disk: &dyn Disk, path: &Path, options: &DirOptions, has_logs: bool) 
             return Err(OpenDirError::Unidentified { directory, reason });
         }
         let DirOptions { cluster_id, node_id, new_directory_id } = options.clone();
-        let meta = Meta { cluster_id, node_id, directory_id: new_directory_id };
-        return replace_file(disk, path, meta::META_PROPERTIES, meta.encode().as_bytes()).map_err(failed);
+        let meta = Meta { cluster_id, node_id, directory_id: new_directory_id, journal: false };
+        replace_file(disk, path, meta::META_PROPERTIES, meta.encode().as_bytes()).map_err(failed)?;
+        return Ok(meta);
     };
     match Meta::decode(&bytes) {
         Err(BadMeta::Version(found)) => Err(OpenDirError::Version { directory, found }),
@@ -224,7 +309,7 @@ fn identify(disk: &dyn Disk, path: &Path, options: &DirOptions, has_logs: bool) 
         Ok(meta) if meta.node_id != options.node_id => {
             Err(OpenDirError::OtherBroker { directory, found: meta.node_id, expected: options.node_id })
         }
-        Ok(_) => Ok(()),
+        Ok(meta) => Ok(meta),
     }
 }
 

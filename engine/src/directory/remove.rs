@@ -3,7 +3,12 @@
 use std::{io, path::Path, path::PathBuf};
 
 use super::{LogDir, Offline};
-use crate::{disk::Disk, log::Log, name::LogName};
+use crate::{
+    disk::Disk,
+    journal::{Change, JournalError},
+    log::Log,
+    name::LogName,
+};
 
 /// What the name of a directory ends with whose log is deleted.
 pub(super) const DELETED_DIRECTORY: &str = "-delete";
@@ -23,6 +28,15 @@ pub enum DeleteLogError {
     /// The disk's error. Whether the log is gone is seen by [`LogDir::logs`].
     #[error("cannot delete the log: {0}")]
     Disk(#[from] io::Error),
+}
+
+impl From<JournalError> for DeleteLogError {
+    fn from(error: JournalError) -> DeleteLogError {
+        match error {
+            JournalError::Offline(offline) => DeleteLogError::Offline(offline),
+            JournalError::Disk(error) => DeleteLogError::Disk(error),
+        }
+    }
 }
 
 impl LogDir {
@@ -53,6 +67,8 @@ impl LogDir {
             // Nobody opens it from here on.
             state.deleted = true;
         }
+        // Nobody syncs files that go.
+        self.journal.forget(&entry);
         let hidden = self.path.join(deleted_name(name, entry.topic_id.as_bytes()));
         let renamed = self.disk.rename(&entry.path, &hidden);
         if let Err(error) = renamed {
@@ -64,6 +80,8 @@ impl LogDir {
         self.disk
             .sync_dir(&self.path)
             .map_err(|error| self.health().fail("a directory sync failed", &error))?;
+        // Before the same topic id may have a log here again.
+        self.journal.change(&entry, Change::Delete)?;
         Ok(remove_log_directory(&*self.disk, &self.path, &hidden)?)
     }
 }

@@ -36,7 +36,7 @@ fn somebody_elses_directory_is_refused_and_left_alone() {
     let after: Vec<_> =
         disk.files().into_iter().map(|file| (file.clone(), disk.contents(&file).unwrap())).collect();
     assert_eq!(before, after);
-    disk.overwrite(Path::new("/data/meta.properties"), b"version=2\ncluster.id=cluster\nnode.id=1\n")
+    disk.overwrite(Path::new("/data/meta.properties"), b"version=3\ncluster.id=cluster\nnode.id=1\n")
         .unwrap();
     assert!(matches!(open(options()), OpenDirError::Version { .. }));
     disk.vandalize(Path::new("/data/meta.properties")).unwrap();

@@ -82,7 +82,15 @@ pub enum Open {
     Create,
     /// For reading and writing; refused if the name exists.
     CreateNew,
+    /// An existing file, for reading and writing past the page cache where the file system allows it. What was written
+    /// is durable when the write returns, as if [`DiskFile::sync_data`] had followed; a write that fails is a sync that
+    /// failed. Positions, lengths and the memory of every access begin and end at multiples of [`BLOCK`]; a write is
+    /// one slice.
+    Through,
 }
+
+/// What accesses to a file opened with [`Open::Through`] are multiples of, in bytes.
+pub const BLOCK: usize = 4096;
 
 /// A name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

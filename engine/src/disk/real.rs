@@ -11,7 +11,7 @@ use std::{
     io::{self, IoSlice},
     os::{
         fd::{AsFd, BorrowedFd},
-        unix::fs::{FileExt, MetadataExt},
+        unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     },
     path::Path,
     sync::Arc,
@@ -20,10 +20,12 @@ use std::{
 
 use parking_lot::Mutex;
 use rustix::{
-    fs::{FlockOperation, fcntl_lock},
+    fs::{FlockOperation, OFlags, fcntl_lock},
     io::{Errno, ReadWriteFlags},
 };
 
+#[cfg(test)]
+use super::BLOCK;
 use super::{DirEntry, Disk, DiskFile, DiskLock, Open, Space};
 
 /// The real file system.
@@ -34,9 +36,12 @@ impl Disk for RealDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = OpenOptions::new();
         options.read(true);
+        if how == Open::Through {
+            return open_through(path);
+        }
         match how {
             Open::Read => {}
-            Open::Write => {
+            Open::Write | Open::Through => {
                 options.write(true);
             }
             Open::Create => {
@@ -91,6 +96,19 @@ impl Disk for RealDisk {
         let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
         Ok(Some(Space { total: bytes(found.f_blocks), usable: bytes(found.f_bavail) }))
     }
+}
+
+/// Past the page cache, unless the file system has nothing else.
+fn open_through(path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+    let open = |flags: OFlags| {
+        let bits = flags.bits().cast_signed();
+        OpenOptions::new().read(true).write(true).custom_flags(bits).open(path)
+    };
+    let file = match open(OFlags::DIRECT | OFlags::DSYNC) {
+        Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => open(OFlags::DSYNC)?,
+        opened => opened?,
+    };
+    Ok(Arc::new(RealFile { file }))
 }
 
 #[derive(Debug)]
@@ -223,6 +241,27 @@ mod tests {
         assert_eq!(RealDisk.lock(&path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         drop(first);
         RealDisk.lock(&path).unwrap();
+    }
+
+    #[test]
+    fn writing_through_reaches_every_reader() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("f");
+        let file = RealDisk.open(&path, Open::CreateNew).unwrap();
+        file.set_len(3 * BLOCK as u64).unwrap();
+        let through = RealDisk.open(&path, Open::Through).unwrap();
+        let memory = vec![b'x'; 2 * BLOCK];
+        let start = memory.as_ptr().align_offset(BLOCK);
+        let aligned = &memory[start..start + BLOCK];
+        through.write_at(&[IoSlice::new(aligned)], BLOCK as u64).unwrap();
+        let mut bytes = vec![0; 3 * BLOCK];
+        assert_eq!(file.read_at(&mut bytes, 0).unwrap(), bytes.len());
+        assert_eq!(&bytes[BLOCK..2 * BLOCK], aligned);
+        assert!(bytes[..BLOCK].iter().chain(&bytes[2 * BLOCK..]).all(|byte| *byte == 0));
+        assert_eq!(
+            RealDisk.open(Path::new("/no/such"), Open::Through).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
     }
 
     #[test]

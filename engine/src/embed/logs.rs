@@ -210,6 +210,8 @@ impl Logs {
         let dir = self.dir().ok_or(UpkeepError::Closed)?;
         let now = self.options.host.now();
         let logs: Vec<SharedLog> = self.open.lock().values().cloned().collect();
+        // Only what lies in its own files may be deleted.
+        dir.settle()?;
         let mut done = Maintained::default();
         for shared in logs {
             let mut slot = shared.shared.log.lock();

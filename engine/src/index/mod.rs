@@ -155,6 +155,11 @@ impl<E: IndexEntry> Index<E> {
         }
     }
 
+    /// Whether it lies in its file.
+    pub(crate) fn is_sealed(&self) -> bool {
+        matches!(&*self.state.read(), State::File { .. })
+    }
+
     /// Gives the descriptor of a sealed index up.
     pub(crate) fn close(&self) {
         if let State::File { file, .. } = &*self.state.read() {

@@ -9,6 +9,7 @@ use highwater_records::{
 
 use super::{AppendError, AppendIfError, Log};
 use crate::{
+    journal::JournaledBatch,
     producer::{MarkerEpoch, SequenceError, Verdict, marker_of},
     segment::BatchHeader,
 };
@@ -215,6 +216,7 @@ impl Log {
         let mut facts = active.facts();
         let entries = facts.add(active.base, placed, self.config.index_interval_bytes);
         facts.first_append.get_or_insert(now);
+        let (segment, position) = (active.base, active.facts().size);
         let prefix = batch.patched_prefix(placed.base_offset, epoch);
         let slices = [IoSlice::new(&prefix), IoSlice::new(&batch.bytes()[prefix.len()..])];
         if let Err(error) = active.append(&slices, placed, facts) {
@@ -224,6 +226,11 @@ impl Log {
         }
         active.push(entries);
         self.pending.touch(&active);
+        if self.journals() {
+            let (base, next, bytes) = (placed.base_offset, placed.next_offset, batch.bytes().clone());
+            let journaled = JournaledBatch { segment, position, base, next, prefix, bytes };
+            self.pending.batches.push(journaled, self.dir.journal.direct_bytes());
+        }
         if self.latest_epoch() != Some(epoch) {
             Arc::make_mut(&mut self.epochs).assign(epoch, placed.base_offset);
             self.epochs_dirty = true;

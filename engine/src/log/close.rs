@@ -1,5 +1,7 @@
 //! A clean stop of one log.
 
+use std::sync::atomic::Ordering;
+
 use highwater_records::TimestampMs;
 
 use super::{ChangeError, Log};
@@ -22,7 +24,9 @@ impl Log {
         files.extend(self.active().save_indexes(&self.dir.disk, &directory)?.files());
         let health = self.dir.health().clone();
         let offline = |error| health.fail("a sync failed", &error);
-        for segment in self.pending.segments() {
+        let truncations = self.entry.truncations.load(Ordering::Acquire);
+        let journaled = self.dir.journal.unsettled(self.entry.id());
+        for segment in self.pending.segments.iter().chain(&journaled) {
             segment.sync().map_err(offline)?;
         }
         self.active().sync().map_err(offline)?;
@@ -34,6 +38,10 @@ impl Log {
             replace_file(&*self.dir.disk, &directory, epochs::FILE_NAME, text.as_bytes())?;
         }
         self.dir.disk.sync_dir(&directory).map_err(offline)?;
+        let floor = self.dir.journal.submit_floor(&self.entry, truncations, end);
+        if let Some(place) = floor {
+            self.dir.journal.wait(place)?;
+        }
         self.pending.clear();
         self.positions.durable_end = end;
         self.follow_own_watermark();

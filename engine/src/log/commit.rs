@@ -1,66 +1,24 @@
-//! Making appends durable: taken under the caller's lock, synced without it, noted under it again.
+//! Making appends durable: taken under the caller's lock, written without it, noted under it again.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+};
 
 use highwater_records::Offset;
 
 use super::Log;
 use crate::{
-    directory::{Health, Offline},
+    directory::{Health, LogEntry, Offline},
     disk::{Disk, DiskFile, write_file},
     epochs::{self, LeaderEpochs},
+    journal::{self, Journal, JournalError, JournaledBatch, Place},
     name::TEMPORARY,
     segment::Segment,
 };
 
-/// What is not durable yet.
-#[derive(Debug, Default)]
-pub(super) struct Pending {
-    /// Segments that have bytes since they were last synced, oldest first.
-    segments: Vec<Arc<Segment>>,
-    /// Producer snapshots that were written.
-    snapshots: Vec<Arc<dyn DiskFile>>,
-    /// Names created since the directory was last synced.
-    names: u64,
-    /// The lowest point that the log was truncated to while a commit was under way.
-    truncated_to: Option<Offset>,
-}
-
-impl Pending {
-    pub(super) fn touch(&mut self, segment: &Arc<Segment>) {
-        if self.segments.last().is_none_or(|last| !Arc::ptr_eq(last, segment)) {
-            self.segments.push(segment.clone());
-        }
-    }
-
-    /// A new segment, and the snapshot that belongs to it.
-    pub(super) fn created(&mut self, snapshot: Vec<Arc<dyn DiskFile>>) {
-        self.snapshots.extend(snapshot);
-        self.names += 1;
-    }
-
-    pub(super) fn truncated(&mut self, to: Offset) {
-        self.truncated_to = Some(self.truncated_to.map_or(to, |before| before.min(to)));
-        self.segments.retain(|segment| segment.base < to);
-    }
-
-    /// Forgets deleted segments.
-    pub(super) fn deleted_below(&mut self, first: Offset) {
-        self.segments.retain(|segment| segment.base >= first);
-    }
-
-    pub(super) fn segments(&self) -> &[Arc<Segment>] {
-        &self.segments
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.segments.clear();
-        self.snapshots.clear();
-        self.names = 0;
-    }
-}
-
-/// A commit that was begun: syncs everything appended before it was taken. Dropping it without
+/// A commit that was begun: makes everything durable that was appended before it was taken. Dropping it without
 /// [`Log::finish_commit`] loses nothing: the next one takes it all again.
 #[derive(Debug)]
 #[must_use = "nothing is durable until it has run"]
@@ -68,11 +26,28 @@ pub struct CommitJob {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
     health: Arc<Health>,
+    journal: Arc<Journal>,
+    entry: Arc<LogEntry>,
+    /// How often the log had been truncated.
+    truncations: u64,
     segments: Vec<Arc<Segment>>,
     snapshots: Vec<Arc<dyn DiskFile>>,
     names: u64,
-    epochs: Option<Arc<LeaderEpochs>>,
+    way: Way,
     plan: Plan,
+}
+
+/// How it becomes durable.
+#[derive(Debug)]
+enum Way {
+    /// These batches, all of the commit, go into the journal.
+    Journal(Vec<JournaledBatch>),
+    /// The files are synced.
+    Files {
+        epochs: Option<Arc<LeaderEpochs>>,
+        /// Segments that earlier commits left to the journal.
+        unsettled: Vec<Arc<Segment>>,
+    },
 }
 
 /// A commit that has run; its log must hear of it.
@@ -84,6 +59,9 @@ pub struct CommitDone {
     snapshots: usize,
     names: u64,
     epochs: Option<Arc<LeaderEpochs>>,
+    in_files: bool,
+    /// The log was truncated before it was written: nothing was done.
+    void: bool,
     result: Result<(), CommitError>,
 }
 
@@ -103,10 +81,19 @@ pub enum CommitError {
     /// Report: a sync failed, so nobody knows what is on the media. A restart is needed.
     #[error(transparent)]
     Offline(#[from] Offline),
-    /// Commit again later: the disk refused a small file that belongs to the commit, for example because it is full. No
-    /// sync failed.
+    /// Commit again later: the disk refused a small file that belongs to the commit, or the journal's next file, for
+    /// example because it is full. No sync failed.
     #[error("cannot commit: {0}")]
     Disk(String),
+}
+
+impl From<JournalError> for CommitError {
+    fn from(error: JournalError) -> CommitError {
+        match error {
+            JournalError::Offline(offline) => CommitError::Offline(offline),
+            JournalError::Disk(error) => CommitError::Disk(error.to_string()),
+        }
+    }
 }
 
 /// What went wrong, by what it means for the directory.
@@ -116,59 +103,180 @@ enum Failed {
 }
 
 impl CommitJob {
-    /// Syncs. Blocks for as long as the disk takes; hold no lock. A sync that fails takes the whole directory offline.
+    /// Makes it durable. Blocks for as long as the disk takes; hold no lock. A sync that fails takes the whole directory
+    /// offline.
     pub fn run(self) -> CommitDone {
-        let CommitJob { disk, directory, health, segments, snapshots, names, epochs, plan } = self;
-        let sync = || -> Result<(), Failed> {
-            for segment in &segments {
-                segment.sync().map_err(Failed::Sync)?;
-            }
-            for snapshot in &snapshots {
-                snapshot.sync_data().map_err(Failed::Sync)?;
-            }
-            if let Some(epochs) = &epochs {
-                let temporary = directory.join(format!("{}{TEMPORARY}", epochs::FILE_NAME));
-                let file =
-                    write_file(&*disk, &temporary, epochs.encode().as_bytes()).map_err(Failed::Change)?;
-                file.sync_data().map_err(Failed::Sync)?;
-                disk.rename(&temporary, &directory.join(epochs::FILE_NAME)).map_err(Failed::Change)?;
-            }
-            if epochs.is_some() || names > 0 {
-                disk.sync_dir(&directory).map_err(Failed::Sync)?;
-            }
-            Ok(())
+        self.start().finish()
+    }
+
+    /// Runs several, of any logs, in the order given: what goes through a directory's journal shares its writes.
+    pub fn run_all(jobs: Vec<CommitJob>) -> Vec<CommitDone> {
+        let started: Vec<Started> = jobs.into_iter().map(CommitJob::start).collect();
+        started.into_iter().map(Started::finish).collect()
+    }
+
+    /// Whether it goes through the journal, so that it is best run together with others.
+    pub fn is_journaled(&self) -> bool {
+        matches!(self.way, Way::Journal(_))
+    }
+
+    /// All but the wait for the journal.
+    fn start(self) -> Started {
+        let CommitJob {
+            disk,
+            directory,
+            health,
+            journal,
+            entry,
+            truncations,
+            segments,
+            snapshots,
+            names,
+            way,
+            plan,
+        } = self;
+        let mut done = CommitDone {
+            plan,
+            segments,
+            snapshots: snapshots.len(),
+            names,
+            epochs: None,
+            in_files: false,
+            void: false,
+            result: health.check().map_err(CommitError::Offline),
         };
-        let result = health.check().map_err(CommitError::Offline).and_then(|()| {
-            sync().map_err(|failed| match failed {
-                Failed::Sync(error) => CommitError::Offline(health.fail("a sync failed", &error)),
-                Failed::Change(error) => CommitError::Disk(error.to_string()),
-            })
-        });
-        CommitDone { plan, segments, snapshots: snapshots.len(), names, epochs, result }
+        let mut place = None;
+        if done.result.is_ok() {
+            match way {
+                Way::Journal(batches) => {
+                    let segments = done.segments.clone();
+                    let appended = journal::Appended { batches, segments, snapshots, names };
+                    place = journal.submit_batches(&entry, truncations, appended);
+                    done.void = place.is_none();
+                }
+                Way::Files { epochs, unsettled } => {
+                    done.in_files = true;
+                    let files =
+                        Files { disk, directory, segments: &done.segments, unsettled, snapshots, names };
+                    done.result = files.sync(epochs.as_deref()).map_err(|failed| match failed {
+                        Failed::Sync(error) => CommitError::Offline(health.fail("a sync failed", &error)),
+                        Failed::Change(error) => CommitError::Disk(error.to_string()),
+                    });
+                    done.epochs = epochs;
+                    if done.result.is_ok() {
+                        place = journal.submit_floor(&entry, truncations, done.plan.target);
+                    }
+                }
+            }
+        }
+        Started { done, journal, place }
+    }
+}
+
+/// A job whose files are synced, and whose place in the journal has to be waited for.
+struct Started {
+    done: CommitDone,
+    journal: Arc<Journal>,
+    place: Option<Place>,
+}
+
+impl Started {
+    fn finish(self) -> CommitDone {
+        let Started { mut done, journal, place } = self;
+        if let Some(place) = place
+            && let Err(error) = journal.wait(place)
+        {
+            done.result = Err(error.into());
+        }
+        done
+    }
+}
+
+/// What is synced where a commit does not go through the journal.
+struct Files<'a> {
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    segments: &'a [Arc<Segment>],
+    unsettled: Vec<Arc<Segment>>,
+    snapshots: Vec<Arc<dyn DiskFile>>,
+    names: u64,
+}
+
+impl Files<'_> {
+    fn sync(self, epochs: Option<&LeaderEpochs>) -> Result<(), Failed> {
+        for segment in self.segments.iter().chain(&self.unsettled) {
+            segment.sync().map_err(Failed::Sync)?;
+        }
+        for snapshot in &self.snapshots {
+            snapshot.sync_data().map_err(Failed::Sync)?;
+        }
+        if let Some(epochs) = epochs {
+            let temporary = self.directory.join(format!("{}{TEMPORARY}", epochs::FILE_NAME));
+            let file =
+                write_file(&*self.disk, &temporary, epochs.encode().as_bytes()).map_err(Failed::Change)?;
+            file.sync_data().map_err(Failed::Sync)?;
+            self.disk.rename(&temporary, &self.directory.join(epochs::FILE_NAME)).map_err(Failed::Change)?;
+        }
+        if epochs.is_some() || self.names > 0 || !self.unsettled.is_empty() {
+            self.disk.sync_dir(&self.directory).map_err(Failed::Sync)?;
+        }
+        Ok(())
     }
 }
 
 impl Log {
     /// Takes everything that is not durable yet, or `None` if there is nothing, a commit is under way already, or the
     /// directory is offline.
+    ///
+    /// Of a synced log it goes into the directory's journal, up to a size beyond which a sync of the files is cheaper;
+    /// of a replicated log the files are synced.
     pub fn begin_commit(&mut self) -> Option<CommitJob> {
+        let nothing = if self.journals() {
+            self.positions.durable_end == self.positions.log_end
+        } else {
+            self.pending.segments.is_empty() && self.pending.names == 0 && !self.epochs_dirty
+        };
+        if nothing { None } else { self.begin(false) }
+    }
+
+    /// Like [`Log::begin_commit`], but syncs the files of a synced log too: afterwards the log has nothing in the
+    /// journal that is not in its files.
+    pub fn begin_sync(&mut self) -> Option<CommitJob> {
+        let nothing = self.pending.segments.is_empty()
+            && self.pending.names == 0
+            && !self.epochs_dirty
+            && self.dir.journal.unsettled(self.entry.id()).is_empty();
+        if nothing { None } else { self.begin(true) }
+    }
+
+    fn begin(&mut self, in_files: bool) -> Option<CommitJob> {
         self.check().ok()?;
-        let nothing = self.pending.segments.is_empty() && self.pending.names == 0 && !self.epochs_dirty;
-        if nothing || self.committing.strong_count() > 0 {
+        if self.committing.strong_count() > 0 {
             return None;
         }
         let token = Arc::new(());
         self.committing = Arc::downgrade(&token);
         self.pending.truncated_to = None;
+        let batches = self.pending.batches.take(self.positions.durable_end);
+        let way = match batches {
+            Some(batches) if self.journals() && !in_files => Way::Journal(batches),
+            _ => Way::Files {
+                epochs: self.epochs_dirty.then(|| self.epochs.clone()),
+                unsettled: self.dir.journal.unsettled(self.entry.id()),
+            },
+        };
         let active = self.active();
         Some(CommitJob {
             disk: self.dir.disk.clone(),
             directory: self.path().to_owned(),
             health: self.dir.health().clone(),
+            journal: self.dir.journal.clone(),
+            entry: self.entry.clone(),
+            truncations: self.entry.truncations.load(Ordering::Acquire),
             segments: self.pending.segments.clone(),
             snapshots: self.pending.snapshots.clone(),
             names: self.pending.names,
-            epochs: self.epochs_dirty.then(|| self.epochs.clone()),
+            way,
             plan: Plan {
                 target: self.positions.log_end,
                 active: (active.base, active.facts().size),
@@ -188,18 +296,23 @@ impl Log {
     /// [`CommitError::Offline`] if a sync failed: the durable end has not moved and never will.
     /// [`CommitError::Disk`] if the disk refused for now: everything is still pending.
     pub fn finish_commit(&mut self, done: CommitDone) -> Result<Offset, CommitError> {
-        let CommitDone { plan, segments, snapshots, names, epochs, result } = done;
+        let CommitDone { plan, segments, snapshots, names, epochs, in_files, void, result } = done;
         result?;
+        if void {
+            // The truncation has taken care of what it left; the rest is for the next commit.
+            return Ok(self.positions.durable_end);
+        }
         let active = self.active().clone();
         let untouched = (active.base, active.facts().size) == plan.active;
         self.pending.segments.retain(|segment| {
-            let synced = segments.iter().any(|synced| Arc::ptr_eq(synced, segment));
+            let covered = segments.iter().any(|covered| Arc::ptr_eq(covered, segment));
             // What was active when the job was taken may have grown, or been sealed, since.
             let complete = segment.base != plan.active.0 || untouched;
-            if synced && complete && segment.base != active.base {
+            // What lies in the journal only stays open: a sync that fails must be heard of.
+            if covered && complete && in_files && segment.base != active.base {
                 segment.release();
             }
-            !(synced && complete)
+            !(covered && complete)
         });
         self.pending.names -= names.min(self.pending.names);
         self.pending.snapshots.drain(..snapshots.min(self.pending.snapshots.len()));

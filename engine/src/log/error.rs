@@ -9,6 +9,7 @@ use highwater_records::{
 
 use crate::{
     directory::{CheckpointError, Offline},
+    journal::JournalError,
     name::LogName,
     producer::TransactionError,
 };
@@ -200,6 +201,15 @@ pub enum CreateLogError {
     /// The disk's error. Creating again goes on where it broke off.
     #[error("cannot create the log: {0}")]
     Disk(#[from] io::Error),
+}
+
+impl From<JournalError> for ChangeError {
+    fn from(error: JournalError) -> ChangeError {
+        match error {
+            JournalError::Offline(offline) => ChangeError::Offline(offline),
+            JournalError::Disk(error) => ChangeError::Disk(error),
+        }
+    }
 }
 
 impl From<CheckpointError> for CreateLogError {

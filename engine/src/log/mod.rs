@@ -6,6 +6,7 @@ mod commit;
 mod epochs;
 mod error;
 mod open;
+mod pending;
 mod retain;
 mod roll;
 mod sealed;
@@ -70,7 +71,7 @@ pub struct Log {
     quarantine: Arc<Vec<Quarantined>>,
     /// Cut files and when they were cut.
     cuts: Vec<(String, i64)>,
-    pending: commit::Pending,
+    pending: pending::Pending,
     /// Held by the commit that is under way, if any.
     committing: Weak<()>,
     /// Grows when bytes that readers may be looking at change.
@@ -196,6 +197,11 @@ impl Log {
         state.durable_end = Some(positions.durable_end);
         state.log_start = Some(positions.log_start);
         state.high_watermark = Some(positions.high_watermark);
+    }
+
+    /// Whether its commits go through the directory's journal.
+    fn journals(&self) -> bool {
+        self.config.durability == Durability::Synced && self.dir.journal.enabled()
     }
 
     fn follow_own_watermark(&mut self) {

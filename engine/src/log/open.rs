@@ -8,7 +8,7 @@ use std::{
 
 use highwater_records::{Offset, TimestampMs};
 
-use super::{ChangeError, Log, OpenLogError, commit::Pending, epochs::load_epochs};
+use super::{ChangeError, Log, OpenLogError, epochs::load_epochs, pending::Pending};
 use crate::{
     config::LogConfig,
     directory::{EntryState, LogDir, LogEntry},

@@ -35,7 +35,8 @@ pub enum StartReason {
 
 impl Log {
     /// Deletes whole segments, oldest first, that are too old or too many by the configuration, or lie below the log
-    /// start; never beyond the high watermark. On a tiered log only the last of the three. The log start moves with
+    /// start; never beyond the high watermark, and of a synced log only what was settled
+    /// ([`LogDir::settle`](crate::LogDir::settle)). On a tiered log only the last of the three. The log start moves with
     /// it. Files are renamed now and removed by the next [`LogDir::write_checkpoints`](crate::LogDir::write_checkpoints).
     ///
     /// # Errors
@@ -46,6 +47,7 @@ impl Log {
         let (disk, directory) = (self.dir.disk.clone(), self.path().to_owned());
         remove_old_cuts(&*disk, &directory, &mut self.cuts, now, self.config.retention_ms)?;
 
+        let settled = self.settled_segments();
         let segments = self.segments.clone();
         let mut excess =
             self.config.retention_bytes.map_or(0, |limit| self.size_bytes().saturating_sub(limit));
@@ -57,7 +59,10 @@ impl Log {
             let too_many = excess >= facts.size && excess > 0 && !active;
             let too_old = self.is_too_old(segment, now)?;
             let by_policy = !self.config.tiered && facts.size > 0 && (too_many || too_old);
-            if !(below_start || by_policy) || facts.next_offset > self.positions.high_watermark {
+            if !(below_start || by_policy)
+                || facts.next_offset > self.positions.high_watermark
+                || at >= settled
+            {
                 break;
             }
             excess = excess.saturating_sub(facts.size);
@@ -105,7 +110,7 @@ impl Log {
     }
 
     /// Of a tiered log: drops local copies of whole sealed segments that end at or below `offset`, which the caller
-    /// knows to be in the bucket. The log start stays, the local start moves.
+    /// knows to be in the bucket, as far as they are settled ([`LogDir::settle`](crate::LogDir::settle)). The log start stays, the local start moves.
     ///
     /// # Errors
     /// The disk's; what was dropped until then is.
@@ -114,9 +119,18 @@ impl Log {
         let end = offset.min(self.positions.high_watermark);
         let sealed = self.segments.len() - 1;
         let count = self.segments[..sealed].partition_point(|segment| segment.facts().next_offset <= end);
+        let count = count.min(self.settled_segments());
         let deleted = self.delete_head(count)?;
         self.publish();
         Ok(deleted)
+    }
+
+    /// How many of the oldest segments may be deleted: a replay of the journal would bring back those that it covers.
+    fn settled_segments(&self) -> usize {
+        let first = self.dir.journal.unsettled(self.entry.id()).first().map(|segment| segment.base);
+        first.map_or(self.segments.len(), |first| {
+            self.segments.partition_point(|segment| segment.base < first)
+        })
     }
 
     fn is_too_old(&self, segment: &Segment, now: TimestampMs) -> io::Result<bool> {

@@ -11,6 +11,7 @@ use super::{ChangeError, Log};
 use crate::{
     disk::replace_file,
     epochs::{self, EpochStart, LeaderEpochs},
+    journal::Change,
     name::FileKind,
     producer::{ProducerStates, decode_kafka},
     recovery::{ProducerSource, not_found_is_none, remove_snapshot},
@@ -46,13 +47,16 @@ impl Log {
         if self.positions.durable_end > end {
             self.promise_only(end, Some(self.positions.log_start))?;
         }
+        // Nothing from here on may come back by a replay.
+        self.dir.journal.change(&self.entry, Change::TruncateTo(end))?;
         self.halfway(|log| {
             log.delete_tail(at + 1)?;
             log.generation.fetch_add(1, Ordering::AcqRel);
             boundary.log.get()?.set_len(facts.size)?;
             boundary.log.get()?.sync_data()?;
             log.replace_boundary(at, facts)?;
-            log.settle_at(end, now)
+            log.settle_at(end, now)?;
+            log.settle_below(end)
         })
     }
 
@@ -65,6 +69,7 @@ impl Log {
         let start = self.positions.log_start.min(offset);
         // Nothing is promised until the new start is written down, not even where the log begins.
         self.promise_only(start, None)?;
+        self.dir.journal.change(&self.entry, Change::Restart(offset))?;
         self.halfway(|log| {
             log.delete_tail(0)?;
             log.generation.fetch_add(1, Ordering::AcqRel);
@@ -88,7 +93,7 @@ impl Log {
             log.rest_behind_end = false;
             log.pending.truncated(Offset::ZERO);
             log.pending.clear();
-            Ok(offset)
+            log.settle_below(offset)
         })?;
         Ok(())
     }
@@ -135,7 +140,7 @@ impl Log {
             Ok(offset)
         })?;
         // The start is below the only segment; without its checkpoint it would be taken for the segment's.
-        Ok(self.dir.write_checkpoints()?)
+        Ok(self.dir.write_checkpoint_files()?)
     }
 
     /// Lowers the recovery point, durably, before anything below it goes: else recovery would miss it.
@@ -146,7 +151,7 @@ impl Log {
             state.recovery_point = state.recovery_point.map(|point| point.min(end));
             state.log_start = log_start;
         }
-        Ok(self.dir.write_checkpoints()?)
+        Ok(self.dir.write_checkpoint_files()?)
     }
 
     /// Runs a change that, once begun, must reach its end.
@@ -235,6 +240,31 @@ impl Log {
         segments.truncate(at);
         segments.push(Arc::new(active));
         Ok(())
+    }
+
+    /// Syncs what the log has, which ends at `end`, if the journal had something of it; then it needs nothing there.
+    fn settle_below(&mut self, end: Offset) -> io::Result<Offset> {
+        if !self.entry.journaled.load(Ordering::Acquire) {
+            return Ok(end);
+        }
+        let journaled = self.dir.journal.unsettled(self.entry.id());
+        let touched = |segment: &&Arc<Segment>| {
+            let is = |other: &Arc<Segment>| other.base == segment.base;
+            self.pending.segments.iter().any(is) || journaled.iter().any(is)
+        };
+        let health = self.dir.health();
+        let offline = |error| io::Error::other(health.fail("a sync failed", &error));
+        for segment in self.segments.iter().filter(touched) {
+            segment.sync().map_err(offline)?;
+        }
+        self.dir.disk.sync_dir(self.path()).map_err(offline)?;
+        let truncations = self.entry.truncations.load(Ordering::Acquire);
+        if let Some(place) = self.dir.journal.submit_floor(&self.entry, truncations, end) {
+            self.dir.journal.wait(place).map_err(io::Error::other)?;
+        }
+        self.pending.clear();
+        self.positions.durable_end = end;
+        Ok(end)
     }
 
     fn settle_at(&mut self, end: Offset, now: TimestampMs) -> io::Result<Offset> {

@@ -131,7 +131,8 @@ impl Chain<'_> {
     ) -> io::Result<Option<String>> {
         let situation = self.situation;
         let file = situation.disk.open(&situation.directory.join(FileKind::Log.at(base)), Open::Write)?;
-        let promised = next_base.is_some_and(|next| situation.bound.is_some_and(|bound| next <= bound));
+        // Its indexes were synced with the first commit of the segment after it, not before.
+        let promised = next_base.is_some_and(|next| situation.bound.is_some_and(|bound| next < bound));
         let may_trust = !walk_all && (situation.last_stop_clean || promised);
         if may_trust
             && let Some(segment) = open_trusted(situation, base, &*file, next_base.is_none())?

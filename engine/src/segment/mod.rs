@@ -226,6 +226,11 @@ impl Segment {
         Ok(Some([index, write_file(&**disk, &path(FileKind::TransactionSum), &sum)?]))
     }
 
+    /// Whether it grows no more.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.offset_index.is_sealed() && self.time_index.is_sealed()
+    }
+
     /// Closes the files of a sealed segment, which has been synced; they are opened again when they are read.
     pub(crate) fn release(&self) {
         self.log.close();

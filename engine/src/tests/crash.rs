@@ -127,7 +127,7 @@ fn check(disk: &MemoryDisk, promise: &Promise, context: &str) -> Option<Vec<(u64
 }
 
 /// What the disk has, for telling states apart.
-fn fingerprint(disk: &MemoryDisk) -> u64 {
+pub(super) fn fingerprint(disk: &MemoryDisk) -> u64 {
     let mut crc = 0;
     let mut length = 0u64;
     for file in disk.files() {
@@ -139,9 +139,15 @@ fn fingerprint(disk: &MemoryDisk) -> u64 {
     u64::from(crc) | length << 32
 }
 
+/// How many ways to lose what was not synced are tried for each crash. The long run has more: `.ci/full engine`.
+#[expect(clippy::disallowed_methods, reason = "how long a test runs is no configuration")]
+pub(super) fn seeds(usually: u64) -> u64 {
+    std::env::var("HIGHWATER_CRASH_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usually)
+}
+
 #[test]
 fn every_crash_leaves_what_was_promised() {
-    let seeds = 40;
+    let seeds = seeds(40);
     let mut states = 0u64;
     let mut distinct = BTreeSet::new();
     let mut changes = 0;

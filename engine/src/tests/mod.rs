@@ -4,6 +4,7 @@ mod crash;
 mod crash_transactions;
 mod failing;
 mod flips;
+mod journal;
 mod model;
 mod random;
 mod table;

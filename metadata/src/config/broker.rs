@@ -49,6 +49,8 @@ pub struct BrokerConfig {
     pub retention_check_interval_ms: u64,
     /// `log.flush.offset.checkpoint.interval.ms`.
     pub checkpoint_interval_ms: u64,
+    /// `highwater.journal.bytes`: the most that the journal of a data directory takes; 0 for no journal.
+    pub journal_bytes: u64,
     /// `remote.log.manager.task.interval.ms`.
     pub offload_interval_ms: u64,
     /// `producer.id.expiration.ms`.
@@ -168,6 +170,7 @@ impl BrokerConfig {
             history_retention_ms: from.u64("remote.history.retention.ms")?,
             retention_check_interval_ms: from.u64("log.retention.check.interval.ms")?,
             checkpoint_interval_ms: from.u64("log.flush.offset.checkpoint.interval.ms")?,
+            journal_bytes: from.u64("highwater.journal.bytes")?,
             offload_interval_ms: from.u64("remote.log.manager.task.interval.ms")?,
             producer_expiration_ms: from.u64("producer.id.expiration.ms")?,
             fetch_bytes_max: from.u32("fetch.max.bytes")?,

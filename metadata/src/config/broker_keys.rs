@@ -58,6 +58,9 @@ pub const BROKER_KEYS: &[Definition] = &[
     key("group.min.session.timeout.ms", Int, "6000")
         .at_least(1)
         .doc("The shortest time that a member of a group may ask to be silent for."),
+    key("highwater.journal.bytes", Long, "1073741824")
+        .at_least(0)
+        .doc("The most that the journal takes, which makes appends to topics with `highwater.durability=synced` durable; 0: each of their files is synced instead."),
     key("listener.security.protocol.map", List, "PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL")
         .checked(Rule(listener::check_map))
         .rank(Low)

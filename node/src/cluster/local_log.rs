@@ -4,7 +4,8 @@ use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
 use highwater_engine::{
-    CommitError, DirOptions, Log, LogConfig, LogDir, LogName, LogReader, Watermark, disk::Disk,
+    CommitError, DirOptions, JournalOptions, Log, LogConfig, LogDir, LogName, LogReader, Watermark,
+    disk::Disk,
 };
 use highwater_env::{Env, EnvExt, Lane};
 use highwater_metadata::{
@@ -72,8 +73,8 @@ impl LocalMetadataLog {
             node_id: broker,
             new_directory_id: TopicId::from_random(env.random(), env.random()),
         };
-        let (directory, _) =
-            LogDir::open(disk, path, options, now).map_err(|error| failed(error.to_string()))?;
+        let (directory, _) = LogDir::open_with(disk, path, options, JournalOptions::none(), now)
+            .map_err(|error| failed(error.to_string()))?;
         let config = LogConfig {
             durability: Durability::Synced,
             watermark: Watermark::Own,

@@ -106,9 +106,9 @@ impl State {
         self.view()
     }
 
-    /// Takes what is not synced yet.
-    pub(crate) fn begin_commit(&mut self) -> Option<CommitJob> {
-        self.log.begin_commit()
+    /// Takes what is not durable yet; with `sync_files` also what is durable in the journal alone.
+    pub(crate) fn begin_commit(&mut self, sync_files: bool) -> Option<CommitJob> {
+        if sync_files { self.log.begin_sync() } else { self.log.begin_commit() }
     }
 
     /// Counts what a commit has synced, and answers whether more has been appended meanwhile. After an error the

@@ -8,6 +8,7 @@ pub(crate) use offload::OffloadError;
 
 use std::{sync::Arc, time::Duration};
 
+use highwater_engine::{CheckpointError, LogDir};
 use highwater_env::{BoxFuture, EnvExt, Instant, Lane};
 
 use crate::{
@@ -59,6 +60,8 @@ impl Node {
                 due.offload = self.env.now().plus(offload_interval);
             }
             if now >= due.retention {
+                // Of synced topics only what lies in its own files may be deleted.
+                self.settle(LogDir::settle).await;
                 self.for_each_led(Duty::Retain).await;
                 self.purge_deleted_topics().await;
                 due.retention = self.env.now().plus(retention_interval);
@@ -111,6 +114,22 @@ impl Node {
             Ok(Ok(false)) => {}
             Ok(Err(error)) => tracing::warn!(partition = %partition.name, %error, "could not roll"),
             Err(error) => tracing::error!(partition = %partition.name, %error, "rolling died"),
+        }
+    }
+
+    /// Makes room in the journal whenever half of it is in use, until the node stops.
+    pub(crate) async fn settle_when_asked(self: Arc<Self>) {
+        while !first_of(self.stops(), self.committer.pressed.notified()).await.is_left() {
+            self.settle(LogDir::settle_older).await;
+        }
+    }
+
+    async fn settle(&self, how: fn(&LogDir) -> Result<(), CheckpointError>) {
+        let directory = self.directory.clone();
+        match self.env.run_blocking(Lane::Background, move || how(&directory)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the journal could not be settled"),
+            Err(error) => tracing::error!(%error, "settling the journal died"),
         }
     }
 

@@ -99,7 +99,7 @@ impl Node {
         let (committer, partition) = (self.committer.clone(), partition.clone());
         let (reply, done) = tokio::sync::oneshot::channel();
         self.tasks.spawn(&self.env, Lane::Commit, async move {
-            committer.commit(vec![partition]).await;
+            committer.commit(vec![partition], true).await;
             let _ = reply.send(());
         });
         let _ = done.await;

@@ -25,12 +25,8 @@ pub(super) fn recover(
     log_dir: &Path,
     tiered: &BTreeSet<TopicId>,
 ) -> Result<BTreeMap<TopicIdPartition, Recovered>, String> {
-    let cluster_id = cluster_id(disk, log_dir).ok_or("no meta.properties")?;
-    let options =
-        DirOptions { cluster_id, node_id: BrokerId(1), new_directory_id: TopicId::from_bytes([1; 16]) };
     let now = TimestampMs(0);
-    let (directory, _) =
-        LogDir::open(Arc::new(disk.clone()), log_dir, options, now).map_err(|error| error.to_string())?;
+    let directory = open(disk, log_dir)?;
     let mut recovered = BTreeMap::new();
     for (name, topic_id) in directory.logs() {
         let at = TopicIdPartition { topic_id, partition: name.partition };
@@ -50,6 +46,21 @@ pub(super) fn recover(
         recovered.insert(at, one);
     }
     Ok(recovered)
+}
+
+/// Writes what only the journal has into the logs, as an opening does before any log is opened.
+pub(super) fn replay(disk: &MemoryDisk, log_dir: &Path) {
+    // Without a directory there is nothing that could survive.
+    let _ = open(disk, log_dir);
+}
+
+fn open(disk: &MemoryDisk, log_dir: &Path) -> Result<Arc<LogDir>, String> {
+    let cluster_id = cluster_id(disk, log_dir).ok_or("no meta.properties")?;
+    let options =
+        DirOptions { cluster_id, node_id: BrokerId(1), new_directory_id: TopicId::from_bytes([1; 16]) };
+    LogDir::open(Arc::new(disk.clone()), log_dir, options, TimestampMs(0))
+        .map(|(directory, _)| directory)
+        .map_err(|error| error.to_string())
 }
 
 /// The cluster's id as `meta.properties` says it.

@@ -14,7 +14,7 @@ use super::{
     fault::{Operation, Pass, power_is_off},
     tree::NodeId,
 };
-use crate::disk::{DirEntry, Disk, DiskFile, DiskLock, Open};
+use crate::disk::{BLOCK, DirEntry, Disk, DiskFile, DiskLock, Open};
 
 impl Disk for MemoryDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
@@ -30,9 +30,9 @@ impl Disk for MemoryDisk {
             }
             (Err(error), _) => return Err(error),
         };
-        let writable = how != Open::Read;
+        let (writable, through) = (how != Open::Read, how == Open::Through);
         let incarnation = state.incarnation;
-        Ok(Arc::new(MemoryFile { state: self.state.clone(), node, incarnation, writable }))
+        Ok(Arc::new(MemoryFile { state: self.state.clone(), node, incarnation, writable, through }))
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -94,6 +94,8 @@ struct MemoryFile {
     node: NodeId,
     incarnation: u64,
     writable: bool,
+    /// Every write is followed by a sync.
+    through: bool,
 }
 
 impl MemoryFile {
@@ -124,6 +126,10 @@ impl DiskFile for MemoryFile {
     }
 
     fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {
+        let aligned = |len: u64| len.is_multiple_of(BLOCK as u64);
+        if self.through && !(slices.len() == 1 && aligned(slices[0].len() as u64) && aligned(position)) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         let mut state = self.state_to_write()?;
         let mut bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
         let pass = state.faults.pass(Operation::Write)?;
@@ -147,6 +153,10 @@ impl DiskFile for MemoryFile {
         match pass {
             Pass::Torn => Err(power_is_off()),
             Pass::Whole if full => Err(io::ErrorKind::StorageFull.into()),
+            Pass::Whole if self.through => {
+                drop(state);
+                self.sync_data()
+            }
             Pass::Whole => Ok(()),
         }
     }

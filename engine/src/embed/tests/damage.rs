@@ -16,7 +16,7 @@ fn filled(disk: &MemoryDisk) -> (Logs, SharedLog) {
 /// Flips a byte of the value of the record at `at`.
 fn flip_value(disk: &MemoryDisk, at: u64) {
     let needle = format!("{at:050}");
-    for file in disk.files() {
+    for file in disk.files().into_iter().filter(|file| file.extension().is_some_and(|kind| kind == "log")) {
         let mut bytes = disk.contents(&file).unwrap();
         if let Some(found) = bytes.windows(50).position(|window| window == needle.as_bytes()) {
             bytes[found + 3] ^= 1;

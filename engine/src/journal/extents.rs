@@ -1,0 +1,158 @@
+//! The files of a journal: made in advance, used again.
+
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::frame::BLOCK;
+use crate::disk::{Disk, DiskFile, Open};
+
+/// One file of a journal.
+#[derive(Debug)]
+pub(super) struct Extent {
+    number: u32,
+    pub(super) file: Arc<dyn DiskFile>,
+    /// Its place among all that were ever used.
+    pub(super) sequence: u64,
+}
+
+/// The files of a journal, by what they hold.
+#[derive(Debug)]
+pub(super) struct Extents {
+    disk: Arc<dyn Disk>,
+    root: PathBuf,
+    /// Bytes of each.
+    pub(super) bytes: u64,
+    max: u32,
+    /// Full ones, oldest first.
+    used: VecDeque<Extent>,
+    current: Option<Extent>,
+    free: Vec<Extent>,
+    /// How many there are, and the number of the next one.
+    made: u32,
+}
+
+/// No extent can be begun before others are free.
+#[derive(Debug)]
+pub(super) struct Full;
+
+impl Extents {
+    pub(super) fn new(disk: Arc<dyn Disk>, root: PathBuf, bytes: u64, max: u32) -> Extents {
+        Extents { disk, root, bytes, max, used: VecDeque::new(), current: None, free: Vec::new(), made: 0 }
+    }
+
+    pub(super) fn current(&self) -> Option<&Extent> {
+        self.current.as_ref()
+    }
+
+    /// The sequence of the extent that is being written; 0 before the first.
+    pub(super) fn sequence(&self) -> u64 {
+        self.current.as_ref().map_or(0, |current| current.sequence)
+    }
+
+    /// Whether more than half of the room is taken.
+    pub(super) fn half_full(&self) -> bool {
+        self.used.len() as u32 + 1 >= self.max.div_ceil(2)
+    }
+
+    /// Whether the next extent can be begun for batches.
+    pub(super) fn has_free(&self) -> bool {
+        self.free.len() as u32 + self.max.saturating_sub(self.made) > 1
+    }
+
+    /// Goes on to the next extent. One is kept back for floors.
+    ///
+    /// # Errors
+    /// The disk's, where one has to be made.
+    pub(super) fn advance(&mut self, floors_only: bool) -> io::Result<Result<(), Full>> {
+        let any = !self.free.is_empty() || self.made < self.max;
+        if !(self.has_free() || floors_only && any) {
+            return Ok(Err(Full));
+        }
+        let sequence = self.sequence() + 1;
+        let mut next = match self.free.pop() {
+            Some(extent) => extent,
+            None => self.make()?,
+        };
+        next.sequence = sequence;
+        self.used.extend(self.current.replace(next));
+        Ok(Ok(()))
+    }
+
+    /// Nothing below this sequence is needed any more.
+    pub(super) fn release_below(&mut self, oldest: u64) {
+        while self.used.front().is_some_and(|extent| extent.sequence < oldest) {
+            self.free.extend(self.used.pop_front());
+        }
+    }
+
+    /// Makes one extent ahead of need, if there is none.
+    pub(super) fn make_spare(&mut self) -> io::Result<()> {
+        if self.free.is_empty() && self.made < self.max {
+            let spare = self.make()?;
+            self.free.push(spare);
+        }
+        Ok(())
+    }
+
+    /// Removes the files: what may be needed least first, the one that is being written last.
+    pub(super) fn remove_all(&mut self) -> io::Result<()> {
+        for extent in self.free.drain(..).chain(self.used.drain(..)) {
+            self.disk.remove_file(&self.root.join(extent_name(extent.number)))?;
+        }
+        if let Some(current) = self.current.take() {
+            // Were an older one to outlive the newest, a replay would take it for the end.
+            self.disk.sync_dir(&self.root)?;
+            self.disk.remove_file(&self.root.join(extent_name(current.number)))?;
+        }
+        self.made = 0;
+        self.disk.sync_dir(&self.root)
+    }
+
+    fn make(&mut self) -> io::Result<Extent> {
+        let number = self.made + 1;
+        let path = self.root.join(extent_name(number));
+        if let Err(error) = write_zeros(&*self.disk, &path, self.bytes) {
+            // Half an extent is no use, and on a full disk the room is.
+            let _ = self.disk.remove_file(&path);
+            return Err(error);
+        }
+        self.disk.sync_dir(&self.root)?;
+        let file = self.disk.open(&path, Open::Through)?;
+        self.made = number;
+        Ok(Extent { number, file, sequence: 0 })
+    }
+}
+
+/// Written, not only reserved: a write into reserved space still changes metadata.
+fn write_zeros(disk: &dyn Disk, path: &Path, bytes: u64) -> io::Result<()> {
+    let file = disk.open(path, Open::Create)?;
+    file.set_len(0)?;
+    let zeros = vec![0; (1 << 20).min(bytes as usize)];
+    let mut position = 0;
+    while position < bytes {
+        let len = (bytes - position).min(zeros.len() as u64);
+        file.write_at(&[IoSlice::new(&zeros[..len as usize])], position)?;
+        position += len;
+    }
+    file.sync_all()
+}
+
+const PREFIX: &str = "highwater-";
+const SUFFIX: &str = ".journal";
+
+pub(super) fn extent_name(number: u32) -> String {
+    format!("{PREFIX}{number:06}{SUFFIX}")
+}
+
+/// Whether a file's name is that of an extent.
+pub(crate) fn is_extent(name: &str) -> bool {
+    name.strip_prefix(PREFIX)
+        .and_then(|rest| rest.strip_suffix(SUFFIX))
+        .is_some_and(|number| number.len() == 6 && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+const _: () = assert!(BLOCK == 4096, "the format page says so");

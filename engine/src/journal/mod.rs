@@ -1,0 +1,257 @@
+//! What makes appends to the synced logs of a directory durable with one write: `docs/format/journal.md`.
+
+mod entry;
+mod extents;
+mod frame;
+mod read;
+mod replay;
+mod settle;
+mod tracked;
+mod writer;
+
+use std::{
+    fmt, io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use highwater_records::{Offset, TopicId, TopicIdPartition};
+use parking_lot::Mutex;
+
+pub(crate) use entry::{Change, Entry, JournaledBatch};
+pub(crate) use extents::is_extent;
+pub(crate) use replay::{Replayed, replay};
+
+use crate::{
+    directory::{Claim, Health, LogEntry, Offline},
+    disk::{Disk, DiskFile},
+    segment::Segment,
+};
+use tracked::TrackedLogs;
+use writer::Writer;
+
+/// How large a directory's journal may become: what [`LogDir::open_with`](crate::LogDir::open_with) is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalOptions {
+    /// Bytes of all its files; at least [`JournalOptions::LEAST`], in whole extents. 0 for no journal:
+    /// then a commit syncs the files it touched.
+    pub max_bytes: u64,
+}
+
+impl JournalOptions {
+    /// The smallest journal there is.
+    pub const LEAST: u64 = 4 * SMALLEST_EXTENT;
+
+    /// No journal. Right for a directory of one log: its commits have nothing to share.
+    pub const fn none() -> JournalOptions {
+        JournalOptions { max_bytes: 0 }
+    }
+
+    fn extent_bytes(self) -> u64 {
+        (self.max_bytes / 64).next_power_of_two().clamp(SMALLEST_EXTENT, 16 << 20)
+    }
+
+    fn max_extents(self) -> u32 {
+        u32::try_from(self.max_bytes / self.extent_bytes()).unwrap_or(u32::MAX).max(4)
+    }
+}
+
+impl Default for JournalOptions {
+    /// 1 GiB.
+    fn default() -> JournalOptions {
+        JournalOptions { max_bytes: 1 << 30 }
+    }
+}
+
+const SMALLEST_EXTENT: u64 = 32 << 10;
+/// A commit with more than this of one log syncs its files instead: a second copy costs more than the sync.
+const DIRECT_BYTES: u64 = 128 << 10;
+
+/// Why something was not made durable by the journal.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JournalError {
+    /// A write failed.
+    #[error(transparent)]
+    Offline(#[from] Offline),
+    /// There is no room for it, on the disk or in the journal. Nothing was written.
+    #[error(transparent)]
+    Disk(#[from] io::Error),
+}
+
+/// A directory's journal. Begun when it is first needed.
+///
+/// Locks, in the order in which they are taken: `settling`, `writer`, `tracked`, `queue`.
+pub(crate) struct Journal {
+    options: JournalOptions,
+    disk: Arc<dyn Disk>,
+    health: Arc<Health>,
+    /// Whether more than half of the room is in use.
+    pressed: AtomicBool,
+    settling: Mutex<()>,
+    writer: Mutex<Writer>,
+    tracked: Mutex<TrackedLogs>,
+    queue: Mutex<Queue>,
+}
+
+/// Entries that wait to be written.
+#[derive(Debug, Default)]
+struct Queue {
+    /// Each becomes durable as a whole.
+    waiting: Vec<Vec<Entry>>,
+    /// How many were ever put in.
+    submitted: u64,
+}
+
+/// A place in the queue; durable once everything up to it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place(u64);
+
+impl Journal {
+    /// A journal that has nothing; `id` must be one that no other journal ever had.
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        root: PathBuf,
+        options: JournalOptions,
+        health: Arc<Health>,
+        id: TopicId,
+        claim: Claim,
+    ) -> Journal {
+        Journal {
+            options,
+            disk: disk.clone(),
+            pressed: AtomicBool::new(false),
+            writer: Mutex::new(Writer::new(disk, root, options, health.clone(), id, claim)),
+            health,
+            settling: Mutex::default(),
+            tracked: Mutex::default(),
+            queue: Mutex::default(),
+        }
+    }
+
+    /// Whether commits of synced logs use it.
+    pub(crate) fn enabled(&self) -> bool {
+        self.options.max_bytes > 0
+    }
+
+    /// The most bytes of batches of one log that one commit puts here.
+    pub(crate) fn direct_bytes(&self) -> u64 {
+        DIRECT_BYTES.min(self.options.extent_bytes() / 4)
+    }
+
+    /// Takes a log's batches, which lie in these segments. `None` if the log was truncated since `truncations` was
+    /// read: nothing of that is to be written any more.
+    pub(crate) fn submit_batches(
+        &self,
+        entry: &Arc<LogEntry>,
+        truncations: u64,
+        appended: Appended,
+    ) -> Option<Place> {
+        let mut logs = self.tracked.lock();
+        if entry.truncations.load(Ordering::Acquire) != truncations {
+            return None;
+        }
+        entry.journaled.store(true, Ordering::Release);
+        let tracked = logs.track(entry);
+        tracked.add(&appended.segments);
+        tracked.snapshots.extend(appended.snapshots);
+        tracked.names += appended.names;
+        let log = entry.id();
+        let entries = appended.batches.into_iter().map(|batch| Entry { log, change: Change::Batch(batch) });
+        Some(self.put(entries.collect()))
+    }
+
+    /// Notes that everything below `floor` is durable in the log's own files. `None` if the log was truncated since
+    /// `truncations` was read, or nothing of any log is here.
+    pub(crate) fn submit_floor(
+        &self,
+        entry: &Arc<LogEntry>,
+        truncations: u64,
+        floor: Offset,
+    ) -> Option<Place> {
+        let _logs = self.tracked.lock();
+        let begun = self.enabled() && entry.journaled.load(Ordering::Acquire);
+        (begun && entry.truncations.load(Ordering::Acquire) == truncations)
+            .then(|| self.put(vec![Entry { log: entry.id(), change: Change::Floor(floor) }]))
+    }
+
+    /// Makes a truncation or a new beginning durable, before any of it is done. What the log has submitted before is
+    /// written before it; what it began to commit before is not written after it.
+    ///
+    /// # Errors
+    /// [`JournalError`]; whether it counts is unknown then.
+    pub(crate) fn change(&self, entry: &Arc<LogEntry>, change: Change) -> Result<(), JournalError> {
+        let place = {
+            let mut logs = self.tracked.lock();
+            entry.truncations.fetch_add(1, Ordering::AcqRel);
+            if !entry.journaled.load(Ordering::Acquire) {
+                return Ok(());
+            }
+            if !matches!(change, Change::Delete) {
+                logs.track(entry);
+            }
+            self.put(vec![Entry { log: entry.id(), change }])
+        };
+        self.wait(place)
+    }
+
+    /// Forgets a log that is being deleted.
+    pub(crate) fn forget(&self, entry: &LogEntry) {
+        let mut logs = self.tracked.lock();
+        entry.truncations.fetch_add(1, Ordering::AcqRel);
+        logs.logs.remove(&entry.id());
+    }
+
+    /// Segments of a log with bytes that are durable here and maybe nowhere else, oldest first.
+    pub(crate) fn unsettled(&self, log: TopicIdPartition) -> Vec<Arc<Segment>> {
+        self.tracked.lock().logs.get(&log).map(|tracked| tracked.segments.clone()).unwrap_or_default()
+    }
+
+    fn put(&self, entries: Vec<Entry>) -> Place {
+        let mut queue = self.queue.lock();
+        queue.waiting.push(entries);
+        queue.submitted += 1;
+        Place(queue.submitted)
+    }
+
+    /// Waits until everything up to `place` is durable. Whoever comes first writes for everybody who waits.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub(crate) fn wait(&self, place: Place) -> Result<(), JournalError> {
+        loop {
+            let full = {
+                let mut writer = self.writer.lock();
+                if writer.written >= place {
+                    return Ok(());
+                }
+                self.health.check()?;
+                let full = writer.write(&self.queue, &self.tracked)?.is_err();
+                self.pressed.store(writer.extents.half_full(), Ordering::Release);
+                full
+            };
+            if full && !self.settle_older()? && !self.make_room()? {
+                return Err(io::Error::new(io::ErrorKind::StorageFull, "the journal is full").into());
+            }
+        }
+    }
+}
+
+/// What a commit brings.
+pub(crate) struct Appended {
+    pub(crate) batches: Vec<JournaledBatch>,
+    pub(crate) segments: Vec<Arc<Segment>>,
+    pub(crate) snapshots: Vec<Arc<dyn DiskFile>>,
+    pub(crate) names: u64,
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

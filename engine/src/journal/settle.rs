@@ -1,0 +1,104 @@
+//! Making room: segments are synced, floors say so, extents are free.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use super::{Journal, JournalError, tracked::ToSettle};
+use crate::{disk::Disk, segment::Segment};
+
+impl Journal {
+    /// Whether so much of it is in use that older logs should be settled.
+    pub(crate) fn wants_settling(&self) -> bool {
+        self.pressed.load(Ordering::Acquire)
+    }
+
+    /// Syncs every log that has something here and nowhere else.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub(crate) fn settle_all(&self) -> Result<(), JournalError> {
+        self.settle_up_to(|_, sequence| sequence)?;
+        Ok(())
+    }
+
+    /// Like [`Journal::settle_all`]. Returns whether there is a free extent afterwards.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub(super) fn make_room(&self) -> Result<bool, JournalError> {
+        self.settle_all()?;
+        Ok(self.writer.lock().extents.has_free())
+    }
+
+    /// Syncs the logs that keep the older half of it in use. Returns whether there is a free extent afterwards.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub(crate) fn settle_older(&self) -> Result<bool, JournalError> {
+        self.settle_up_to(|oldest, sequence| oldest + (sequence - oldest) / 2)?;
+        let mut writer = self.writer.lock();
+        writer.extents.make_spare()?;
+        self.pressed.store(writer.extents.half_full(), Ordering::Release);
+        Ok(writer.extents.has_free())
+    }
+
+    fn settle_up_to(&self, limit: impl FnOnce(u64, u64) -> u64) -> Result<(), JournalError> {
+        let _turn = self.settling.lock();
+        self.health.check()?;
+        let up_to = {
+            let writer = self.writer.lock();
+            limit(writer.oldest, writer.extents.sequence())
+        };
+        let work = self.tracked.lock().to_settle(up_to);
+        let mut sealed = Vec::new();
+        for one in &work {
+            sealed.push(self.sync(one)?);
+        }
+        self.writer.lock().write_floors(&work, &self.tracked)?;
+        let mut logs = self.tracked.lock();
+        for (one, sealed) in work.iter().zip(sealed) {
+            if one.entry.truncations.load(Ordering::Acquire) != one.truncations {
+                continue;
+            }
+            let still = logs.synced(one);
+            for segment in sealed {
+                if !still.iter().any(|unsynced| Arc::ptr_eq(unsynced, &segment)) {
+                    segment.release();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Syncs what one log has. Returns the segments that were sealed before, which nobody needs open.
+    fn sync(&self, one: &ToSettle) -> Result<Vec<Arc<Segment>>, JournalError> {
+        let sealed = one.segments.iter().filter(|segment| segment.is_sealed()).cloned().collect();
+        match sync_files(&*self.disk, one) {
+            Ok(()) => Ok(sealed),
+            // Truncated or deleted meanwhile: files are gone, and with them what was to be synced.
+            Err(_) if one.entry.truncations.load(Ordering::Acquire) != one.truncations => Ok(Vec::new()),
+            Err(error) => Err(self.health.fail("a sync failed", &error).into()),
+        }
+    }
+
+    /// Ends the journal: nothing is in it that is needed, and nothing is left of it on the disk.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub(crate) fn retire(&self) -> Result<(), JournalError> {
+        self.settle_all()?;
+        self.writer.lock().retire()
+    }
+}
+
+fn sync_files(disk: &dyn Disk, one: &ToSettle) -> std::io::Result<()> {
+    for segment in &one.segments {
+        segment.sync()?;
+    }
+    for snapshot in &one.snapshots {
+        snapshot.sync_data()?;
+    }
+    if one.names > 0 {
+        disk.sync_dir(&one.entry.path)?;
+    }
+    Ok(())
+}
