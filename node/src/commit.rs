@@ -1,9 +1,9 @@
 //! Group commit: one task per data directory that makes durable what synced topics have appended.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use highwater_engine::{CommitDone, CommitJob, LogDir};
-use highwater_env::{Env, EnvExt, Lane};
+use highwater_env::{Env, EnvExt, Instant, Lane};
 use highwater_records::TopicIdPartition;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -18,6 +18,8 @@ pub(crate) struct Committer {
     wake: Notify,
     /// Tells that the journal is half full.
     pub(crate) pressed: Notify,
+    /// When the syncs that are under way began, by number.
+    under_way: Mutex<BTreeMap<u64, Instant>>,
 }
 
 #[derive(Default)]
@@ -32,7 +34,8 @@ const PARALLEL_SYNCS: usize = 4;
 impl Committer {
     pub(crate) fn new(env: Arc<dyn Env>, directory: Arc<LogDir>) -> Committer {
         let (wake, pressed) = (Notify::new(), Notify::new());
-        Committer { env, directory, asked: Mutex::default(), wake, pressed }
+        let under_way = Mutex::default();
+        Committer { env, directory, asked: Mutex::default(), wake, pressed, under_way }
     }
 
     /// Asks for a sync of what the partition has appended so far.
@@ -41,6 +44,12 @@ impl Committer {
         if !asked.stopped && asked.partitions.insert(partition.id, partition.clone()).is_none() {
             self.wake.notify_one();
         }
+    }
+
+    /// How long the oldest sync has been under way.
+    pub(crate) fn oldest(&self) -> Duration {
+        let began = self.under_way.lock().values().next().copied();
+        began.map_or(Duration::ZERO, |began| self.env.now().since(began))
     }
 
     /// Ends [`Committer::run`] after what was asked so far.
@@ -83,6 +92,12 @@ impl Committer {
                 next += 1;
             }
         }
+        let number = {
+            let mut under_way = self.under_way.lock();
+            let number = under_way.keys().next_back().map_or(0, |last| last + 1);
+            under_way.insert(number, self.env.now());
+            number
+        };
         let running: Vec<_> = shares
             .into_iter()
             .filter(|share| !share.is_empty())
@@ -100,6 +115,7 @@ impl Committer {
                 Err(error) => tracing::error!(%error, "a group commit died; its producers will time out"),
             }
         }
+        self.under_way.lock().remove(&number);
     }
 }
 

@@ -113,7 +113,14 @@ impl Attempt<'_> {
         // Registered with the picture that is read, so that no move of the watermark falls between.
         let view = partition.with(move |state| state.view_and_wait(&signal)).await;
         let view = view.map_err(|_| FetchError::NotLeader)?;
+        if !view.leads {
+            return Err(FetchError::NotLeader);
+        }
         check_epoch(wanted.request.current_leader_epoch, view.leader_epoch)?;
+        // What a consumer is told must not go back when the leader changes (KIP-207).
+        if !view.watermark_known {
+            return Err(FetchError::NotAvailable);
+        }
         let mut fetched = Fetched {
             high_watermark: view.positions.high_watermark,
             last_stable: view.positions.last_stable,

@@ -30,8 +30,11 @@ impl Node {
     ) -> Result<Option<EpochEnd>, PartitionError> {
         let partition = self.partitions.find(&question.topic, question.partition).await?;
         let (epochs, ours, log_end) = partition
-            .with(|state| (state.log.epochs(), state.leader.leader_epoch(), state.log.positions().log_end))
+            .with(|state| {
+                state.leading().map(|ours| (state.log.epochs(), ours, state.log.positions().log_end))
+            })
             .await
+            .and_then(|led| led)
             .map_err(|_| PartitionError::NotLeader)?;
         match question.asked.current_leader_epoch {
             Some(theirs) if theirs < ours.as_i32() => Err(PartitionError::FencedLeaderEpoch { ours }),

@@ -30,6 +30,9 @@ impl Node {
     async fn list_offset(&self, request: ListOffset) -> Result<ListedOffset, ListOffsetsError> {
         let partition = self.partitions.find(&request.topic, request.partition).await.map_err(find_error)?;
         let view = partition.with(|state| state.view()).await.map_err(|_| ListOffsetsError::NotLeader)?;
+        if !view.leads {
+            return Err(ListOffsetsError::NotLeader);
+        }
         let ours = view.leader_epoch;
         match request.current_leader_epoch {
             Some(theirs) if theirs < ours.as_i32() => {
@@ -39,6 +42,10 @@ impl Node {
                 return Err(ListOffsetsError::UnknownLeaderEpoch { ours });
             }
             _ => {}
+        }
+        // What a consumer is told must not go back when the leader changes (KIP-207).
+        if !view.watermark_known && matches!(request.spec, OffsetSpec::Latest | OffsetSpec::At(_)) {
+            return Err(ListOffsetsError::NotAvailable);
         }
         let positions = &view.positions;
         let end = match request.isolation {

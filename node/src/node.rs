@@ -22,6 +22,7 @@ use crate::{
     partitions::Partitions,
     producer_ids::ProducerIds,
     quotas::Quotas,
+    replicate::Membership,
     sessions::SessionCache,
     tasks::Tasks,
 };
@@ -60,7 +61,10 @@ pub struct Node {
     pub(crate) live: Arc<LiveConfig>,
     pub(crate) broker: BrokerId,
     pub(crate) cluster: Arc<Cluster>,
-    pub(crate) metadata: Arc<LocalMetadataLog>,
+    /// The metadata log, if it is this node's own.
+    pub(crate) metadata: Option<Arc<LocalMetadataLog>>,
+    /// The cluster that this node is a member of; `None` for one that stands alone.
+    pub(crate) membership: Option<Arc<Membership>>,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) directory: Arc<LogDir>,
     pub(crate) partitions: Arc<Partitions>,

@@ -14,7 +14,6 @@ use highwater_metadata::{
 use highwater_records::{
     BrokerId, PartitionIndex, TimestampMs, TopicId, TopicIdPartition, batch::TimestampType,
 };
-use highwater_replication::{Leader, LeaderStart, LocalPositions, Moment};
 use highwater_tiering::Tier;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -23,7 +22,8 @@ use crate::{
     cluster::Cluster,
     live_config::LiveConfig,
     metrics::TopicCounters,
-    partition::{Partition, State},
+    partition::{Assigned, Assumed, Partition, State},
+    replicate::moment,
     request::TopicRef,
 };
 
@@ -123,6 +123,21 @@ impl Partitions {
         if let Some(open) = self.opened(id)? {
             return Ok(open);
         }
+        self.get_replica(image, topic, index).await
+    }
+
+    /// One partition of a topic that this broker has a replica of, opened if need be. Whatever its role is by then, it is
+    /// the one that the image of that moment gives it.
+    pub(crate) async fn get_replica(
+        &self,
+        image: &Image,
+        topic: &Arc<Topic>,
+        index: PartitionIndex,
+    ) -> Result<Arc<Partition>, FindError> {
+        let id = TopicIdPartition { topic_id: topic.id, partition: index };
+        if let Some(open) = self.opened(id)? {
+            return Ok(open);
+        }
         let share = (id.partition.0 as usize + id.topic_id.as_bytes()[15] as usize) % OPENINGS;
         let _turn = self.opening[share].lock().await;
         if let Some(open) = self.opened(id)? {
@@ -146,11 +161,37 @@ impl Partitions {
                 self.unknown.notify_one();
             }
         }
-        // Configurations that were altered while it was being opened have passed it by.
+        // Configurations and roles that changed while it was being opened have passed it by.
         if let Some(topic) = self.cluster.image().topic(topic.id) {
             self.reconfigure(&partition, topic).await;
         }
+        self.update_role(&partition).await;
         Ok(partition)
+    }
+
+    /// The partition, if it is open.
+    pub(crate) fn if_open(&self, id: TopicIdPartition) -> Option<Arc<Partition>> {
+        self.open.lock().partitions.get(&id).cloned()
+    }
+
+    /// Takes one partition out, so that nobody finds it any more.
+    pub(crate) fn take_one(&self, id: TopicIdPartition) -> Option<Arc<Partition>> {
+        self.open.lock().partitions.remove(&id)
+    }
+
+    /// Gives an open partition the role that the image gives it now.
+    pub(crate) async fn update_role(&self, partition: &Arc<Partition>) {
+        let image = self.cluster.image();
+        let Some(topic) = image.topic(partition.id.topic_id) else { return };
+        let min_isr = partition.config().min_insync_replicas;
+        let assigned = Assigned::of(&image, topic, partition.id.partition, self.broker, min_isr);
+        let Some(assigned) = assigned else { return };
+        let now = moment(&*self.env);
+        let assumed = partition.with(move |state| (state.assume(&assigned, now), state.tier_known)).await;
+        if let Ok((Assumed::Leads, false)) = assumed {
+            self.open.lock().unknown.push(partition.clone());
+            self.unknown.notify_one();
+        }
     }
 
     /// Removes the log of a partition that nobody has found yet.
@@ -182,19 +223,9 @@ impl Partitions {
         let config = Arc::new(topic_config(&self.config.get(), topic, assigned.replicas.len())?);
         let name = LogName { topic: topic.name.clone(), partition: index };
         let Opened { log, found } = self.open_log(id, &name, &config).await?;
-        let positions = log.positions();
-        let leader = Leader::new(LeaderStart {
-            local: self.broker,
-            leader_epoch: image.leader_epoch(assigned),
-            replicas: assigned.replicas.clone(),
-            isr: assigned.isr.clone(),
-            partition_epoch: assigned.partition_epoch,
-            min_isr: config.min_insync_replicas,
-            durability: config.durability,
-            high_watermark: positions.high_watermark,
-            positions: LocalPositions { log_end: positions.log_end, durable_end: positions.durable_end },
-            now: Moment(self.env.now().as_nanos() / 1_000_000),
-        });
+        let role = Assigned::of(image, topic, index, self.broker, config.min_insync_replicas)
+            .ok_or(FindError::UnknownTopicOrPartition)?
+            .role(&log, moment(&*self.env));
         let tier = match (&self.tier, config.remote_storage) {
             (Some(tier), true) => Some(tier.partition(id, &topic.name, 0)),
             _ => None,
@@ -206,7 +237,7 @@ impl Partitions {
         };
         let tier_known = tier.is_none() || (self.clean_start && found) || is_new;
         let counters = self.topic_counters(id.topic_id);
-        let state = State::new(log, leader, tier_known, is_new);
+        let state = State::new(log, role, tier_known, is_new);
         Ok((Arc::new(Partition::new(id, name, config, tier, counters, state)), tier_known))
     }
 
@@ -255,9 +286,7 @@ impl Partitions {
             if *state.log.config() != for_log {
                 state.log.set_config(for_log);
             }
-            if let Some(watermark) = state.leader.set_min_isr(min_isr) {
-                state.watermark_moved(watermark);
-            }
+            state.set_min_isr(min_isr);
         });
         // One that was closed meanwhile has no log to configure.
         let _ = changed.await;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use highwater_engine::LogName;
 use highwater_env::{EnvExt, Lane};
 use highwater_metadata::{Topic, config::TopicConfig, decide};
-use highwater_records::{PartitionIndex, TopicIdPartition};
+use highwater_records::{PartitionIndex, TopicId, TopicIdPartition};
 
 use crate::{Node, upkeep::OffloadError};
 
@@ -24,6 +24,10 @@ impl Node {
     /// Removes what can be removed of one deleted topic now.
     pub(crate) async fn purge_topic(&self, topic: &Arc<Topic>) {
         self.close_topic(topic).await;
+        // One broker speaks to the bucket for all.
+        if self.membership.is_some() && !self.cluster.log().leadership().is_local {
+            return;
+        }
         match self.purge_partitions(topic).await {
             Ok(true) => {
                 let purged = self
@@ -43,7 +47,12 @@ impl Node {
 
     /// Closes the partitions of a deleted topic and removes their local logs, so that its name can be used again.
     pub(crate) async fn close_topic(&self, topic: &Arc<Topic>) {
-        for partition in self.partitions.take_topic(topic.id) {
+        self.close_partitions(topic.id).await;
+    }
+
+    /// Closes the partitions of a topic that is no more and removes their local logs.
+    pub(crate) async fn close_partitions(&self, topic: TopicId) {
+        for partition in self.partitions.take_topic(topic) {
             let Some(log) = partition.close().await else { continue };
             let directory = self.directory.clone();
             let deleted = self.env.run_blocking(Lane::Background, move || directory.delete_log(log)).await;

@@ -24,6 +24,7 @@ use crate::{
     partitions::Partitions,
     producer_ids::ProducerIds,
     quotas::Quotas,
+    replicate::Membership,
     sessions::SessionCache,
     tasks::Tasks,
 };
@@ -63,9 +64,26 @@ impl Node {
         }
         let tasks = Tasks::default();
         tasks.spawn(&env, Lane::Control, cluster.clone().follow());
-        let started = Started { env, disk, bucket, config, endpoint, metadata, cluster, tasks };
-        let metadata = started.metadata.clone();
-        match started.serve().await {
+        let standing = async {
+            let cluster_id = found_cluster(&env, &cluster).await?;
+            let (directory, report) = open_directory(&env, &disk, &config, broker, &cluster_id).await?;
+            announce(&cluster, broker, config.rack.clone(), &endpoint, report.clean).await?;
+            let opened = Opened {
+                env: env.clone(),
+                disk,
+                bucket,
+                config: config.clone(),
+                cluster: cluster.clone(),
+                cluster_id,
+                directory,
+                clean: report.clean,
+                metadata: Some(metadata.clone()),
+                membership: None,
+                tasks,
+            };
+            opened.serve().await
+        };
+        match standing.await {
             Ok(node) => Ok(node),
             Err(error) => {
                 metadata.abandon();
@@ -75,25 +93,25 @@ impl Node {
     }
 }
 
-/// A node whose metadata log is open.
-struct Started {
-    env: Arc<dyn Env>,
-    disk: Arc<dyn Disk>,
-    bucket: Option<SharedBucket>,
-    config: Arc<BrokerConfig>,
-    endpoint: Endpoint,
-    metadata: Arc<LocalMetadataLog>,
-    cluster: Arc<Cluster>,
-    tasks: Tasks,
+/// A node that knows its cluster and has its directory open.
+pub(crate) struct Opened {
+    pub(crate) env: Arc<dyn Env>,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) bucket: Option<SharedBucket>,
+    pub(crate) config: Arc<BrokerConfig>,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) cluster_id: String,
+    pub(crate) directory: Arc<LogDir>,
+    pub(crate) clean: bool,
+    pub(crate) metadata: Option<Arc<LocalMetadataLog>>,
+    pub(crate) membership: Option<Arc<Membership>>,
+    pub(crate) tasks: Tasks,
 }
 
-impl Started {
-    async fn serve(self) -> Result<Arc<Node>, StartError> {
-        let Started { env, disk, bucket, config, endpoint, metadata, cluster, tasks } = self;
+impl Opened {
+    pub(crate) async fn serve(self) -> Result<Arc<Node>, StartError> {
+        let Opened { env, disk, bucket, config, cluster, cluster_id, directory, clean, .. } = self;
         let broker = config.node_id;
-        let cluster_id = found_cluster(&env, &cluster).await?;
-        let (directory, report) = open_directory(&env, &disk, &config, broker, &cluster_id).await?;
-        announce(&cluster, broker, config.rack.clone(), &endpoint, report.clean).await?;
         let tier = match bucket {
             Some(bucket) => Some(open_tier(&env, bucket, &cluster_id).await?),
             None => None,
@@ -107,7 +125,7 @@ impl Started {
             cluster.clone(),
             directory.clone(),
             tier.clone(),
-            report.clean,
+            clean,
         );
         let partitions = Arc::new(partitions);
         let committer = Arc::new(Committer::new(env.clone(), directory.clone()));
@@ -127,7 +145,8 @@ impl Started {
             live,
             broker,
             cluster,
-            metadata,
+            metadata: self.metadata,
+            membership: self.membership,
             disk,
             directory,
             partitions,
@@ -139,7 +158,7 @@ impl Started {
             counters: NodeCounters::default(),
             stopping: Arc::new(Notify::new()),
             stopped: AtomicBool::new(false),
-            tasks,
+            tasks: self.tasks,
         });
         node.quotas.follow(&node.image());
         node.tasks.spawn(&node.env, Lane::Commit, node.committer.clone().run());
@@ -178,7 +197,7 @@ async fn found_cluster(env: &Arc<dyn Env>, cluster: &Cluster) -> Result<String, 
     Ok(id.to_owned())
 }
 
-async fn open_directory(
+pub(crate) async fn open_directory(
     env: &Arc<dyn Env>,
     disk: &Arc<dyn Disk>,
     config: &BrokerConfig,

@@ -20,9 +20,14 @@ impl Node {
     /// Stops serving, makes everything durable, closes the logs and marks the stop as clean. Whoever still waits for
     /// an acknowledgement is told that this broker leads no more. A second call does nothing.
     ///
+    /// A member of a cluster first hands its leaderships over, as far as others can take them.
+    ///
     /// # Errors
     /// [`StopError`] if anything could not be made durable: there is no clean marker then.
     pub async fn stop(&self) -> Result<(), StopError> {
+        if let Some(membership) = self.membership.as_ref().filter(|_| !self.is_stopping()) {
+            self.hand_over(membership).await;
+        }
         if self.stopped.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
@@ -33,7 +38,11 @@ impl Node {
             self.committer.ask(partition);
         }
         self.committer.stop();
-        let closed_metadata = self.metadata.close().await;
+        self.cluster.end();
+        let closed_metadata = match &self.metadata {
+            Some(metadata) => metadata.close().await,
+            None => Ok(()),
+        };
         // The tasks look out for the stop, and drop what they wait for from the bucket. Commits are never dropped: one
         // that still ran would write beside the closing of its log.
         self.tasks.ended().await;
@@ -74,7 +83,10 @@ impl Node {
             drop(partition.close().await);
         }
         self.committer.stop();
-        self.metadata.abandon();
+        self.cluster.end();
+        if let Some(metadata) = &self.metadata {
+            metadata.abandon();
+        }
         self.tasks.ended().await;
     }
 

@@ -6,6 +6,7 @@ pub mod batch;
 /// What clients ask of a broker.
 pub mod broker;
 pub mod client;
+pub mod cluster;
 pub mod executor;
 pub mod ghost;
 pub mod history;

@@ -3,31 +3,62 @@
 use std::{process::ExitCode, time::Instant};
 
 use highwater_sim::{
+    cluster::run_cluster,
     real::RealNode,
     simulation::{Options, Outcome, run},
     stats::Table,
 };
 
 const USAGE: &str = "\
-usage: highwater-sim --seed N [--lines N]    replay one seed and print the end of its transcript
-       highwater-sim --seeds A..B            run the seeds from A to B (exclusive); stop at the first that fails
-       highwater-sim --hash N                print the trace's hash of a seed, and nothing else";
+usage: highwater-sim [--cluster] --seed N [--lines N]    replay one seed and print the end of its transcript
+       highwater-sim [--cluster] --seeds A..B            run the seeds from A to B (exclusive); stop at the first that fails
+       highwater-sim [--cluster] --hash N                print the trace's hash of a seed, and nothing else
+
+With --cluster a seed is a cluster of brokers, else one broker.";
+
+/// What a seed is.
+#[derive(Clone, Copy)]
+enum Kind {
+    Node,
+    Cluster,
+}
+
+impl Kind {
+    fn run(self, seed: u64, options: Options) -> Outcome {
+        match self {
+            Kind::Node => run(seed, &RealNode, options),
+            Kind::Cluster => run_cluster(seed, options),
+        }
+    }
+
+    fn flag(self) -> &'static str {
+        match self {
+            Kind::Node => "",
+            Kind::Cluster => "--cluster ",
+        }
+    }
+}
 
 /// Lines of a transcript that are printed unless told otherwise.
 const LINES: usize = 400;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut kind = Kind::Node;
+    if arguments.first() == Some(&"--cluster") {
+        arguments.remove(0);
+        kind = Kind::Cluster;
+    }
     let done = match arguments[..] {
-        ["--seed", seed] => seed.parse().ok().map(|seed| replay(seed, LINES)),
+        ["--seed", seed] => seed.parse().ok().map(|seed| replay(kind, seed, LINES)),
         ["--seed", seed, "--lines", lines] => {
-            seed.parse().ok().zip(lines.parse().ok()).map(|(seed, lines)| replay(seed, lines))
+            seed.parse().ok().zip(lines.parse().ok()).map(|(seed, lines)| replay(kind, seed, lines))
         }
-        ["--hash", seed] => seed.parse().ok().map(hash),
+        ["--hash", seed] => seed.parse().ok().map(|seed| hash(kind, seed)),
         ["--seeds", seeds] => {
             let range = seeds.split_once("..").and_then(|(a, b)| a.parse().ok().zip(b.parse().ok()));
-            range.map(|(from, to)| many(from, to))
+            range.map(|(from, to)| many(kind, from, to))
         }
         _ => None,
     };
@@ -37,13 +68,13 @@ fn main() -> ExitCode {
     })
 }
 
-fn hash(seed: u64) -> ExitCode {
-    println!("{:016x}", run(seed, &RealNode, Options::default()).hash);
+fn hash(kind: Kind, seed: u64) -> ExitCode {
+    println!("{:016x}", kind.run(seed, Options::default()).hash);
     ExitCode::SUCCESS
 }
 
-fn replay(seed: u64, lines: usize) -> ExitCode {
-    let outcome = run(seed, &RealNode, Options { lines });
+fn replay(kind: Kind, seed: u64, lines: usize) -> ExitCode {
+    let outcome = kind.run(seed, Options { lines });
     for line in &outcome.transcript {
         println!("{line}");
     }
@@ -52,28 +83,28 @@ fn replay(seed: u64, lines: usize) -> ExitCode {
         outcome.simulated, outcome.steps, outcome.hash
     );
     print!("{}", Table(&outcome.counts));
-    verdict(&outcome)
+    verdict(kind, &outcome)
 }
 
-fn verdict(outcome: &Outcome) -> ExitCode {
+fn verdict(kind: Kind, outcome: &Outcome) -> ExitCode {
     match &outcome.violation {
         None => ExitCode::SUCCESS,
         Some(violation) => {
             let seed = outcome.seed;
             println!("seed {seed} FAILED: {violation}");
-            println!("replay: cargo run -p highwater-sim --release -- --seed {seed}");
+            println!("replay: cargo run -p highwater-sim --release -- {}--seed {seed}", kind.flag());
             ExitCode::FAILURE
         }
     }
 }
 
-fn many(from: u64, to: u64) -> ExitCode {
+fn many(kind: Kind, from: u64, to: u64) -> ExitCode {
     let began = Instant::now();
     let (mut simulated, mut steps, mut runs) = (0.0, 0, 0);
     let mut counts = std::collections::BTreeMap::new();
     let mut failed = None;
     for seed in from..to {
-        let outcome = run(seed, &RealNode, Options::default());
+        let outcome = kind.run(seed, Options::default());
         simulated += outcome.simulated.as_secs_f64();
         steps += outcome.steps;
         runs += 1;
@@ -87,13 +118,14 @@ fn many(from: u64, to: u64) -> ExitCode {
     }
     let took = began.elapsed().as_secs_f64();
     println!(
-        "{runs} seeds in {took:.1} s: {:.2} simulated hours, {:.0} steps/s",
+        "{runs} seeds in {took:.1} s: {:.2} simulated hours ({:.1} per minute), {:.0} steps/s",
         simulated / 3600.0,
+        simulated / 60.0 / took,
         steps as f64 / took
     );
     print!("{}", Table(&counts));
     match failed {
         None => ExitCode::SUCCESS,
-        Some(outcome) => replay(outcome.seed, LINES),
+        Some(outcome) => replay(kind, outcome.seed, LINES),
     }
 }

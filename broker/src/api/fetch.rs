@@ -175,6 +175,7 @@ fn code(error: &FetchError) -> ErrorCode {
         FetchError::NotLeader => ErrorCode::NotLeaderOrFollower,
         FetchError::FencedLeaderEpoch { .. } => ErrorCode::FencedLeaderEpoch,
         FetchError::UnknownLeaderEpoch { .. } => ErrorCode::UnknownLeaderEpoch,
+        FetchError::NotAvailable => ErrorCode::OffsetNotAvailable,
         FetchError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         FetchError::Storage(detail) => {
             tracing::warn!("fetch: {detail}");

@@ -89,6 +89,7 @@ fn code(error: &ListOffsetsError) -> ErrorCode {
         ListOffsetsError::UnknownTopicOrPartition => ErrorCode::UnknownTopicOrPartition,
         ListOffsetsError::NotLeader => ErrorCode::NotLeaderOrFollower,
         ListOffsetsError::FencedLeaderEpoch { .. } => ErrorCode::FencedLeaderEpoch,
+        ListOffsetsError::NotAvailable => ErrorCode::OffsetNotAvailable,
         ListOffsetsError::UnknownLeaderEpoch { .. } => ErrorCode::UnknownLeaderEpoch,
         ListOffsetsError::Storage(detail) => {
             tracing::warn!("list offsets: {detail}");

@@ -5,15 +5,27 @@ mod local_log;
 #[cfg(test)]
 mod local_log_tests;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 pub(crate) use local_log::LocalMetadataLog;
 
 use highwater_metadata::{
     Applied, Entry, EntryId, Image, MetadataLog, MetadataRecord, NextError, ProposeError,
 };
+use highwater_records::TopicIdPartition;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+use crate::{
+    first_of::{First, first_of},
+    replicate::Touched,
+};
 
 /// The current image and the log it comes from.
 pub(crate) struct Cluster {
@@ -23,6 +35,12 @@ pub(crate) struct Cluster {
     applied: Notify,
     /// Tells that a configuration was altered.
     configs: Notify,
+    /// What entries have touched since the roles were looked at.
+    touched: Mutex<Touched>,
+    touch: Notify,
+    /// Ends the following of a log that outlives this node.
+    ended: AtomicBool,
+    end: Notify,
 }
 
 struct State {
@@ -57,6 +75,10 @@ impl Cluster {
             }),
             applied: Notify::new(),
             configs: Notify::new(),
+            touched: Mutex::default(),
+            touch: Notify::new(),
+            ended: AtomicBool::new(false),
+            end: Notify::new(),
         }
     }
 
@@ -89,6 +111,10 @@ impl Cluster {
         state.fates.push_back((entry.id, fate));
         drop(state);
         self.applied.notify_waiters();
+        if fate == Applied::Effective {
+            self.touched.lock().add(entry);
+            self.touch.notify_one();
+        }
         if entry
             .records
             .iter()
@@ -97,6 +123,59 @@ impl Cluster {
             self.configs.notify_one();
         }
         fate
+    }
+
+    /// Takes what entries have touched since the last time.
+    pub(crate) fn take_touched(&self) -> Touched {
+        std::mem::take(&mut self.touched.lock())
+    }
+
+    /// Has everything looked at.
+    pub(crate) fn touch_everything(&self) {
+        *self.touched.lock() = Touched { everything: true, ..Touched::default() };
+        self.touch.notify_one();
+    }
+
+    /// Has one partition looked at.
+    pub(crate) fn touch(&self, partition: TopicIdPartition) {
+        self.touched.lock().partitions.insert(partition);
+        self.touch.notify_one();
+    }
+
+    /// Completes once something was touched since this was last asked.
+    pub(crate) async fn wait_touched(&self) {
+        self.touch.notified().await;
+    }
+
+    /// Ends [`Cluster::follow`] although the log goes on.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.end.notify_waiters();
+        self.applied.notify_waiters();
+    }
+
+    async fn has_ended(&self) {
+        loop {
+            let mut ended = std::pin::pin!(self.end.notified());
+            ended.as_mut().enable();
+            if self.ended.load(Ordering::Acquire) {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Completes once the cluster has a name.
+    pub(crate) async fn wait_named(&self) -> String {
+        loop {
+            let applied = self.applied.notified();
+            let mut applied = std::pin::pin!(applied);
+            applied.as_mut().enable();
+            if let Some(id) = self.image().cluster_id() {
+                return id.to_owned();
+            }
+            applied.await;
+        }
     }
 
     /// Completes once a configuration may have been altered since this was last asked.
@@ -117,7 +196,11 @@ impl Cluster {
     /// Applies what is committed from now on, until the log closes.
     pub(crate) async fn follow(self: Arc<Self>) {
         loop {
-            match self.log.next_after(self.last_applied()).await {
+            let next = match first_of(self.has_ended(), self.log.next_after(self.last_applied())).await {
+                First::Left(()) => return,
+                First::Right(next) => next,
+            };
+            match next {
                 Ok(entry) => drop(self.apply(&entry)),
                 Err(NextError::Closed) => return,
                 Err(error) => {
@@ -128,13 +211,13 @@ impl Cluster {
         }
     }
 
-    /// Waits until everything up to `id` is applied.
+    /// Waits until everything up to `id` is applied, or nothing more will be.
     pub(crate) async fn wait_applied(&self, id: EntryId) {
         loop {
             let applied = self.applied.notified();
             let mut applied = std::pin::pin!(applied);
             applied.as_mut().enable();
-            if self.state.lock().last >= Some(id) {
+            if self.state.lock().last >= Some(id) || self.ended.load(Ordering::Acquire) {
                 return;
             }
             applied.await;

@@ -309,7 +309,7 @@ impl<S: Shard> Turn<S> {
             .partition
             .with(move |state| {
                 // The state was replayed from this epoch's beginning; in another one it may have missed records.
-                if state.leader.leader_epoch() == epoch {
+                if state.leading() == Ok(epoch) {
                     state.append(batch, Acks::All, now)
                 } else {
                     Err(ProduceError::NotLeader)

@@ -45,10 +45,10 @@ impl State {
                 "the partition's head in the bucket has not been read yet".into(),
             ));
         }
-        self.leader.admit(acks).map_err(|_| ProduceError::NotEnoughReplicas)?;
+        let epoch = self.admit(acks)?;
         let size =
             Appended { bytes: batch.bytes().len() as u64, records: u64::from(batch.view().record_count()) };
-        let appended = self.log.append(batch, self.leader.leader_epoch(), now).map_err(append_error)?;
+        let appended = self.log.append(batch, epoch, now).map_err(append_error)?;
         self.after_append(appended, acks, size)
     }
 
@@ -63,9 +63,8 @@ impl State {
                 "the partition's head in the bucket has not been read yet".into(),
             ));
         }
-        self.leader.admit(Acks::All).map_err(|_| ProduceError::NotEnoughReplicas)?;
+        let epoch = self.admit(Acks::All)?;
         let producer = (request.producer_id, request.producer_epoch);
-        let epoch = self.leader.leader_epoch();
         let appended = self.log.end_transaction(producer, request.marker, request.rule, epoch, now);
         self.after_append(appended.map_err(append_error)?, Acks::All, Appended { bytes: 0, records: 0 })
     }
@@ -84,7 +83,7 @@ impl State {
         };
         // A duplicate waits for the same condition as the batch it repeats (design.md, decision 11).
         let next_offset = appended.last_offset.checked_add(1).unwrap_or(Offset::MAX);
-        let waiting = match self.leader.ack(acks, next_offset) {
+        let waiting = match self.leader().ok_or(ProduceError::NotLeader)?.ack(acks, next_offset) {
             AckState::Satisfied => None,
             AckState::NotEnoughReplicasAfterAppend => return Err(ProduceError::NotEnoughReplicasAfterAppend),
             AckState::Waiting => {

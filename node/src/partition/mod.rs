@@ -1,6 +1,8 @@
 //! One partition as this broker runs it: its log, its role, and the requests that wait for it.
 
 mod append;
+mod follow;
+mod role;
 mod state;
 mod waiting;
 
@@ -13,6 +15,8 @@ use highwater_tiering::PartitionTier;
 use parking_lot::RwLock;
 
 pub(crate) use append::{AppendOutcome, check_batch};
+pub(crate) use follow::{FollowError, LeaderPositions, TieredStart, check_fetched};
+pub(crate) use role::{Assigned, Assumed};
 pub(crate) use state::{State, View};
 
 use crate::{combine::Combined, metrics::TopicCounters};

@@ -4,16 +4,26 @@ use std::sync::Arc;
 
 use highwater_engine::{CommitDone, CommitJob, Log, LogReader, Positions};
 use highwater_records::{Durability, LeaderEpoch, Offset};
-use highwater_replication::{AckState, Leader, LocalPositions};
+use highwater_replication::{AckState, Acks, Leader, LocalPositions};
 use tokio::sync::Notify;
 
-use super::waiting::{WaitingFetches, WaitingProduce};
-use crate::request::ProduceError;
+use super::{
+    Closed,
+    role::Role,
+    waiting::{WaitingFetches, WaitingProduce},
+};
+use crate::{replicate::Watcher, request::ProduceError};
 
 /// A partition's log and role, and the requests that wait for them.
 pub(crate) struct State {
     pub(crate) log: Log,
-    pub(crate) leader: Leader,
+    pub(super) role: Role,
+    /// As a follower: the end of what the bucket holds, as the leader said in this leader epoch.
+    pub(crate) tiered_end: Option<Offset>,
+    /// As a follower: whom to tell that the position has changed.
+    due: Option<Watcher>,
+    /// Followers to tell when there is more to fetch.
+    pub(super) watchers: Vec<Watcher>,
     /// Whether producers may append and log start and end mean anything: a tiered log whose last stop was unclean, or whose directory was lost, must
     /// first be compared with its head in the bucket.
     pub(crate) tier_known: bool,
@@ -28,53 +38,138 @@ pub(crate) struct View {
     pub(crate) reader: LogReader,
     pub(crate) positions: Positions,
     pub(crate) leader_epoch: LeaderEpoch,
+    /// Whether this broker leads the partition: only then is the rest of any use to a client.
+    pub(crate) leads: bool,
+    /// Whether the watermark may be told: a new leader knows an old one until it has passed its start (KIP-207).
+    pub(crate) watermark_known: bool,
     /// See [`State::tier_known`]: unless it is, where the log starts and ends is what the crash left here, and the
     /// bucket may know better.
     pub(crate) tier_known: bool,
 }
 
 impl State {
-    pub(crate) fn new(mut log: Log, leader: Leader, tier_known: bool, head_read: bool) -> State {
+    pub(crate) fn new(mut log: Log, role: Role, tier_known: bool, head_read: bool) -> State {
         // The role may start further on than the watermark that was last written down.
-        log.set_high_watermark(leader.high_watermark());
-        State { log, leader, tier_known, head_read, produces: Vec::new(), fetches: WaitingFetches::default() }
+        log.set_high_watermark(role.high_watermark());
+        State {
+            log,
+            role,
+            tiered_end: None,
+            due: None,
+            watchers: Vec::new(),
+            tier_known,
+            head_read,
+            produces: Vec::new(),
+            fetches: WaitingFetches::default(),
+        }
+    }
+
+    /// The leader's role, if this broker has it.
+    pub(crate) fn leader(&self) -> Option<&Leader> {
+        match &self.role {
+            Role::Leader(leader) => Some(leader),
+            Role::Follower(_) => None,
+        }
+    }
+
+    /// The leader epoch that this broker knows, whoever leads in it.
+    pub(crate) fn leader_epoch(&self) -> LeaderEpoch {
+        match &self.role {
+            Role::Leader(leader) => leader.leader_epoch(),
+            Role::Follower(follower) => follower.leader_epoch(),
+        }
+    }
+
+    /// The leader epoch in which this broker leads; [`Closed`] if it does not: what only a leader does is not done.
+    pub(crate) fn leading(&self) -> Result<LeaderEpoch, Closed> {
+        self.leader().map(Leader::leader_epoch).ok_or(Closed)
     }
 
     /// Tells the role what the log has, the log what the role concludes, and everyone who waits what it means.
     /// Called after every change of the log.
     pub(crate) fn progress(&mut self) {
-        let positions = self.log.positions();
-        let local = LocalPositions { log_end: positions.log_end, durable_end: positions.durable_end };
-        if let Some(watermark) = self.leader.on_local(local) {
-            self.log.set_high_watermark(watermark);
-            self.fetches.wake();
-        }
-        self.answer_produces();
-    }
-
-    /// The watermark moved although the log did not.
-    pub(crate) fn watermark_moved(&mut self, watermark: Offset) {
-        self.log.set_high_watermark(watermark);
-        self.fetches.wake();
-        self.answer_produces();
-    }
-
-    fn answer_produces(&mut self) {
-        if !self.produces.is_empty() {
-            let leader = &self.leader;
-            // In order of arrival; a later one may be ready before an earlier one that asked for more.
-            let mut rest = Vec::new();
-            for waiting in self.produces.drain(..) {
-                match leader.ack(waiting.acks, waiting.next_offset) {
-                    AckState::Waiting => rest.push(waiting),
-                    AckState::Satisfied => drop(waiting.reply.send(Ok(()))),
-                    AckState::NotEnoughReplicasAfterAppend => {
-                        drop(waiting.reply.send(Err(ProduceError::NotEnoughReplicasAfterAppend)));
-                    }
+        let local = self.local_positions();
+        match &mut self.role {
+            Role::Leader(leader) => {
+                let watermark = leader.on_local(local);
+                self.tell_watchers(true);
+                self.watermark_advanced(watermark);
+            }
+            Role::Follower(_) => {
+                // The leader counts what is durable here, whoever made it so.
+                let due = self.due.as_ref().and_then(|due| Some((due.ready.upgrade()?, due.partition)));
+                if let Some((due, partition)) = due {
+                    due.urgent(partition);
                 }
             }
-            self.produces = rest;
         }
+    }
+
+    /// As a follower: whom to tell that the position has changed.
+    pub(crate) fn report_to(&mut self, due: Watcher) {
+        self.due = Some(due);
+    }
+
+    /// How far the log has come.
+    pub(super) fn local_positions(&self) -> LocalPositions {
+        let positions = self.log.positions();
+        LocalPositions { log_end: positions.log_end, durable_end: positions.durable_end }
+    }
+
+    /// Takes over the role's watermark, if it advanced, and answers producers.
+    pub(super) fn watermark_advanced(&mut self, watermark: Option<Offset>) {
+        if let Some(watermark) = watermark {
+            self.log.set_high_watermark(watermark);
+            self.fetches.wake();
+            self.tell_watchers(false);
+        }
+        self.answer_producers();
+    }
+
+    fn answer_producers(&mut self) {
+        let Role::Leader(leader) = &self.role else { return };
+        if self.produces.is_empty() {
+            return;
+        }
+        // In order of arrival; a later one may be ready before an earlier one that asked for more.
+        let mut rest = Vec::new();
+        for waiting in self.produces.drain(..) {
+            match leader.ack(waiting.acks, waiting.next_offset) {
+                AckState::Waiting => rest.push(waiting),
+                AckState::Satisfied => drop(waiting.reply.send(Ok(()))),
+                AckState::NotEnoughReplicasAfterAppend => {
+                    drop(waiting.reply.send(Err(ProduceError::NotEnoughReplicasAfterAppend)));
+                }
+            }
+        }
+        self.produces = rest;
+    }
+
+    /// There is something new for followers: records, or only a watermark.
+    fn tell_watchers(&mut self, records: bool) {
+        self.watchers.retain(|watcher| {
+            let Some(ready) = watcher.ready.upgrade() else { return false };
+            match records {
+                true => ready.urgent(watcher.partition),
+                false => ready.later(watcher.partition),
+            }
+            true
+        });
+    }
+
+    /// Takes another `min.insync.replicas`.
+    pub(crate) fn set_min_isr(&mut self, min_isr: u32) {
+        if let Role::Leader(leader) = &mut self.role {
+            let watermark = leader.set_min_isr(min_isr);
+            self.watermark_advanced(watermark);
+        }
+    }
+
+    /// What an append must satisfy before it happens, and in which leader epoch it does.
+    pub(super) fn admit(&self, acks: Acks) -> Result<LeaderEpoch, ProduceError> {
+        let leader = self.leader().ok_or(ProduceError::NotLeader)?;
+        leader.admit(acks).map_err(|_| ProduceError::NotEnoughReplicas)?;
+        Ok(leader.leader_epoch())
     }
 
     /// Whether appended bytes wait for a sync before anyone is told about them.
@@ -88,7 +183,9 @@ impl State {
         View {
             reader: self.log.reader(),
             positions: self.log.positions(),
-            leader_epoch: self.leader.leader_epoch(),
+            leader_epoch: self.leader_epoch(),
+            leads: self.leader().is_some(),
+            watermark_known: self.leader().is_some_and(|leader| leader.exposed_watermark().is_some()),
             tier_known: self.tier_known,
         }
     }
@@ -133,7 +230,7 @@ impl State {
         self.log
     }
 
-    fn fail_waiting(&mut self, error: &ProduceError) {
+    pub(super) fn fail_waiting(&mut self, error: &ProduceError) {
         for waiting in self.produces.drain(..) {
             drop(waiting.reply.send(Err(error.clone())));
         }

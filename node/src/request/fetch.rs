@@ -154,6 +154,9 @@ pub enum FetchError {
         /// The end of what is readable; asking for it is allowed and yields nothing yet.
         high_watermark: Offset,
     },
+    /// This broker leads since a moment ago and does not know yet what its predecessor may have shown. Retry.
+    #[error("the offset is not available yet")]
+    NotAvailable,
     /// The disk or the bucket failed, or holds something else than what was written. Retry.
     #[error("storage: {0}")]
     Storage(String),

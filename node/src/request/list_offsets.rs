@@ -68,6 +68,9 @@ pub enum ListOffsetsError {
         /// The epoch in force.
         ours: LeaderEpoch,
     },
+    /// This broker leads since a moment ago and does not know yet what its predecessor may have shown. Retry.
+    #[error("the offset is not available yet")]
+    NotAvailable,
     /// The disk or the bucket failed. Retry.
     #[error("storage: {0}")]
     Storage(String),

@@ -63,6 +63,7 @@ impl Node {
                 // Of synced topics only what lies in its own files may be deleted.
                 self.settle(LogDir::settle).await;
                 self.for_each_led(Duty::Retain).await;
+                self.for_each_followed().await;
                 self.purge_deleted_topics().await;
                 due.retention = self.env.now().plus(retention_interval);
             }
@@ -79,6 +80,17 @@ impl Node {
             let work =
                 some.iter().map(|partition| Box::pin(self.do_one(duty, partition)) as BoxFuture<'_, ()>);
             join_all(work.collect()).await;
+        }
+    }
+
+    async fn for_each_followed(&self) {
+        if self.membership.is_none() {
+            return;
+        }
+        for partition in self.partitions.all_open() {
+            if matches!(partition.with(|state| state.leading()).await, Ok(Err(Closed))) {
+                self.retain_followed(&partition).await;
+            }
         }
     }
 

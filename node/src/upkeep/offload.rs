@@ -57,9 +57,10 @@ impl Node {
         while !self.is_stopping() {
             let (mut sealed, positions, epoch) = partition
                 .with(|state| {
-                    (state.log.sealed_segments(), state.log.positions(), state.leader.leader_epoch())
+                    let epoch = state.leading()?;
+                    Ok::<_, Closed>((state.log.sealed_segments(), state.log.positions(), epoch))
                 })
-                .await?;
+                .await??;
             // A damaged segment is repaired before anything behind it is copied.
             if let Some(damaged) = sealed.iter().position(|segment| segment.damaged) {
                 sealed.truncate(damaged);
@@ -95,11 +96,17 @@ impl Node {
     }
 
     /// Syncs what the partition has appended so far, in a task of its own that a stop waits for.
-    async fn commit(&self, partition: &Arc<Partition>) {
-        let (committer, partition) = (self.committer.clone(), partition.clone());
+    pub(super) async fn commit(&self, partition: &Arc<Partition>) {
+        self.commit_all(vec![partition.clone()], true).await;
+    }
+
+    /// Makes durable what partitions have appended so far, in a task of its own that a stop waits for; with
+    /// `sync_files` not by way of the journal.
+    pub(crate) async fn commit_all(&self, partitions: Vec<Arc<Partition>>, sync_files: bool) {
+        let committer = self.committer.clone();
         let (reply, done) = tokio::sync::oneshot::channel();
         self.tasks.spawn(&self.env, Lane::Commit, async move {
-            committer.commit(vec![partition], true).await;
+            committer.commit(partitions, sync_files).await;
             let _ = reply.send(());
         });
         let _ = done.await;
@@ -114,7 +121,9 @@ impl Node {
     ) -> Result<Option<TierSummary>, OffloadError> {
         // Comparing may empty the log, which must not happen again once producers may append.
         let _turn = partition.learning.lock().await;
-        let (read, known) = partition.with(|state| (state.head_read, state.tier_known)).await?;
+        // What a follower makes of the bucket its leader tells it.
+        let (read, known) =
+            partition.with(|state| state.leading().map(|_| (state.head_read, state.tier_known))).await??;
         let summary = if read { tier.summary() } else { tier.load().await? };
         if !known && let Some(found) = &summary {
             self.reconcile(partition, tier, found).await?;
@@ -147,9 +156,9 @@ impl Node {
             .with(|state| {
                 let epochs: Vec<_> =
                     state.log.epochs().iter().map(|start| (start.epoch, start.start)).collect();
-                (state.log.positions(), epochs, state.leader.leader_epoch())
+                Ok::<_, Closed>((state.log.positions(), epochs, state.leading()?))
             })
-            .await?;
+            .await??;
         let local = (epochs.as_slice(), positions.local_start, positions.log_end);
         let diverged = divergence((&found.lineage, found.start, found.end), local);
         if let Some(at) = diverged {
@@ -202,16 +211,26 @@ impl Node {
         Ok(())
     }
 
-    async fn drop_local(
+    pub(super) async fn drop_local(
         &self,
         partition: &Arc<Partition>,
         tier: &Arc<PartitionTier>,
     ) -> Result<(), OffloadError> {
-        let Some(summary) = tier.summary() else { return Ok(()) };
+        let tiered_end = tier.summary().map(|summary| summary.end);
         let config = partition.config();
         let limits = Retention { ms: config.local_retention_ms, bytes: config.local_retention_bytes };
         let now = self.wall();
         self.change_log(partition, move |state| {
+            // A follower goes by what its leader said in this leader epoch, and by what it knows to be committed.
+            let tiered_end = match state.leading() {
+                Ok(_) => tiered_end.filter(|_| state.head_read),
+                // What was never made durable here goes without its epochs and producers having been written down.
+                Err(Closed) => {
+                    let positions = state.log.positions();
+                    state.tiered_end.map(|end| end.min(positions.high_watermark).min(positions.durable_end))
+                }
+            };
+            let Some(tiered_end) = tiered_end else { return Ok(()) };
             let sealed: Vec<_> = state
                 .log
                 .sealed_segments()
@@ -220,7 +239,7 @@ impl Node {
                 .collect();
             let sealed_bytes: u64 = sealed.iter().map(|(segment, _)| segment.size).sum();
             let active_bytes = state.log.size_bytes().saturating_sub(sealed_bytes);
-            if let Some(below) = local_start(now.0, &limits, summary.end, &sealed, active_bytes) {
+            if let Some(below) = local_start(now.0, &limits, tiered_end, &sealed, active_bytes) {
                 state.log.drop_local_below(below)?;
             }
             Ok(())

@@ -25,6 +25,24 @@ impl Node {
         }
     }
 
+    /// What a follower drops by itself: what its own retention says of a log that is only local, local copies of what
+    /// the bucket has.
+    pub(super) async fn retain_followed(&self, partition: &Arc<Partition>) {
+        let outcome = match partition.tier.clone() {
+            Some(tier) => {
+                self.commit(partition).await;
+                self.drop_local(partition, &tier).await
+            }
+            None => self.retain_local(partition).await,
+        };
+        match outcome {
+            Ok(()) | Err(OffloadError::Closed(Closed)) => {}
+            Err(error) => {
+                tracing::warn!(partition = %partition.name, %error, "retention failed, will be tried again");
+            }
+        }
+    }
+
     async fn retain_local(&self, partition: &Arc<Partition>) -> Result<(), OffloadError> {
         let now = self.wall();
         self.change_log(partition, move |state| state.log.retain(now).map(drop)).await
@@ -39,10 +57,10 @@ impl Node {
         let Some(summary) = self.learn_tier(partition, tier).await? else { return Ok(()) };
         let (sealed, positions, local_bytes, epoch) = partition
             .with(|state| {
-                let log = &state.log;
-                (log.sealed_segments(), log.positions(), log.size_bytes(), state.leader.leader_epoch())
+                let (log, epoch) = (&state.log, state.leading()?);
+                Ok::<_, Closed>((log.sealed_segments(), log.positions(), log.size_bytes(), epoch))
             })
-            .await?;
+            .await??;
         let also_tiered: u64 = sealed
             .iter()
             .filter(|segment| segment.next_offset <= summary.end)

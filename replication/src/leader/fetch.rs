@@ -121,25 +121,37 @@ impl Leader {
             leader_end,
             now,
         );
-        let proposal = if self.may_join(&fetch, counted) {
-            self.isr = IsrState::Expanding {
-                isr: self.isr.committed().clone(),
-                joining: fetch.replica,
-                withdrawn: false,
-            };
-            self.proposal()
-        } else {
-            None
+        let proposal = match fetch.eligible && self.may_join(fetch.replica) {
+            true => self.propose_joining(fetch.replica),
+            false => None,
         };
         Ok(FetchOutcome::Counted { watermark: self.advance(), proposal })
     }
 
+    /// Looks for a replica that may join by what it has fetched, and was not let in then: what is idle does not fetch
+    /// again. `eligible` says whether the cluster lets a broker in that fetched in this registration. Answers with the
+    /// proposal to send.
+    pub fn check_joining(&mut self, eligible: impl Fn(BrokerId, BrokerEpoch) -> bool) -> Option<IsrProposal> {
+        let joining = self.followers.iter().find(|(replica, follower)| {
+            follower.broker_epoch.is_some_and(|epoch| eligible(**replica, epoch)) && self.may_join(**replica)
+        });
+        let replica = *joining?.0;
+        self.propose_joining(replica)
+    }
+
+    fn propose_joining(&mut self, joining: BrokerId) -> Option<IsrProposal> {
+        let isr = self.isr.committed().clone();
+        self.isr = IsrState::Expanding { isr, joining, withdrawn: false };
+        self.proposal()
+    }
+
     /// A replica joins when it has everything that was ever committed: all below the watermark, and all that this leader
     /// found when it began to lead, because the watermark it then knew may be an old one.
-    fn may_join(&self, fetch: &FollowerFetch, counted: Offset) -> bool {
-        fetch.eligible
-            && !self.isr.is_in_flight()
-            && !self.isr.committed().contains(&fetch.replica)
+    fn may_join(&self, replica: BrokerId) -> bool {
+        let counted = self.counted(replica);
+        !self.isr.is_in_flight()
+            && self.replicas.contains(&replica)
+            && !self.isr.committed().contains(&replica)
             && counted >= self.high_watermark
             && (has(Bug::JoinBelowEpochStart) || counted >= self.epoch_start)
     }

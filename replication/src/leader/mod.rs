@@ -28,7 +28,7 @@ use highwater_records::{BrokerId, LeaderEpoch, Offset};
 /// - *reports* ([`Leader::on_local`], [`Leader::on_fetch`]) say how far a replica has come and answer with the
 ///   watermark when it advanced: wake readers and waiting producers then;
 /// - *settings* ([`Leader::set_min_isr`]) answer like reports;
-/// - *membership* ([`Leader::check_lag`], [`Leader::proposal`], [`Leader::on_refused`], [`Leader::on_committed`]) keeps
+/// - *membership* ([`Leader::check_lag`], [`Leader::check_joining`], [`Leader::proposal`], [`Leader::on_refused`], [`Leader::on_committed`]) keeps
 ///   the in-sync set and what is proposed to the controller.
 ///
 /// The order of one produce: `admit`, append to the log, `on_local`, `ack`; if that is
@@ -167,9 +167,10 @@ impl Leader {
 
     /// The watermark, once it may be told to clients: a new leader knows only an old one until everything it found in its
     /// log is replicated, and a client may have seen a newer one from its predecessor (KIP-207). `None` means
-    /// OFFSET_NOT_AVAILABLE: ask again.
+    /// OFFSET_NOT_AVAILABLE: ask again. The only replica there is has no predecessor.
     pub fn exposed_watermark(&self) -> Option<Offset> {
-        (self.high_watermark >= self.epoch_start).then_some(self.high_watermark)
+        let alone = self.replicas.len() == 1;
+        (alone || self.high_watermark >= self.epoch_start).then_some(self.high_watermark)
     }
 
     /// Where this broker's log ended when it began to lead. Exclusive.

@@ -211,6 +211,18 @@ fn a_refused_proposal_counts_until_a_newer_version_settles_it() {
 }
 
 #[test]
+fn an_idle_follower_joins_once_it_may() {
+    let mut leader = Leader::new(start(Durability::Replicated, &[1, 2, 3], &[1, 2], 1));
+    let fenced = FollowerFetch { eligible: false, ..fetch(3, at(10, 0)) };
+    assert_eq!(counted(&mut leader, fenced, 0), (None, None));
+    assert_eq!(leader.check_joining(|_, _| false), None);
+    assert_eq!(leader.check_joining(|_, epoch| epoch == BrokerEpoch(999)), None, "another life");
+    let proposal = leader.check_joining(|replica, epoch| (replica.0, epoch.0) == (3, 103));
+    assert_eq!(proposal.map(|proposal| members(&proposal)), Some(vec![1, 2, 3]));
+    assert_eq!(leader.check_joining(|_, _| true), None, "one at a time");
+}
+
+#[test]
 fn a_late_member_leaves_and_counts_until_it_has() {
     let mut leader = Leader::new(start(Durability::Replicated, &[1, 2, 3], &[1, 2, 3], 1));
     for replica in [2, 3] {

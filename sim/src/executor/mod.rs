@@ -59,6 +59,12 @@ impl Executor {
         drop(dropped);
     }
 
+    /// Stands a process still until `until` (nanoseconds), as a stopped or swapped-out one: what it would have done
+    /// happens then.
+    pub fn pause(&self, process: ProcessId, until: u64) {
+        self.table().pause(process, until);
+    }
+
     /// Ends every process. Tasks that hold what holds this executor keep it alive until then.
     pub fn shut_down(&self) {
         let everything = self.table().kill_all();
@@ -138,7 +144,10 @@ impl Executor {
         while !ready.is_empty() {
             let index = table.schedule.below(ready.len() as u64) as usize;
             let task = ready.swap_remove(index);
-            if table.is_alive(task) {
+            if let Some(until) = table.paused_until(task) {
+                let waker = Waker::from(Arc::new(TaskWaker { task, shared: Arc::downgrade(&self.shared) }));
+                table.wake_at(task, until, waker);
+            } else if table.is_alive(task) {
                 return Some(task);
             }
         }

@@ -13,6 +13,13 @@ use crate::{random::Random, trace::Trace};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProcessId(pub(super) u64);
 
+impl ProcessId {
+    /// A number that no other process of the run has.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TaskId(u64);
 
@@ -107,6 +114,8 @@ pub(super) type EventKey = (u64, u64);
 struct Process {
     random: Random,
     cost: BlockingCost,
+    /// It stands still until then.
+    paused_until: u64,
 }
 
 struct TaskEntry {
@@ -165,7 +174,7 @@ impl Table {
     pub(super) fn new_process(&mut self, name: &str) -> ProcessId {
         let id = ProcessId(self.fresh_id());
         let random = self.seed.fork(&format!("{name}#{}", id.0));
-        self.processes.insert(id, Process { random, cost: BlockingCost::default() });
+        self.processes.insert(id, Process { random, cost: BlockingCost::default(), paused_until: 0 });
         id
     }
 
@@ -173,6 +182,26 @@ impl Table {
         if let Some(process) = self.processes.get_mut(&process) {
             process.cost = cost;
         }
+    }
+
+    pub(super) fn pause(&mut self, process: ProcessId, until: u64) {
+        if let Some(process) = self.processes.get_mut(&process) {
+            process.paused_until = process.paused_until.max(until);
+        }
+        self.trace.count(&[8, process.0, until]);
+    }
+
+    /// Until when the task's process stands still, if it does.
+    pub(super) fn paused_until(&self, task: TaskId) -> Option<u64> {
+        let process = self.tasks.get(&task)?.process;
+        self.processes.get(&process).map(|process| process.paused_until).filter(|until| *until > self.now)
+    }
+
+    /// Wakes a task of a process that stands still when it goes on.
+    pub(super) fn wake_at(&mut self, task: TaskId, until: u64, waker: Waker) {
+        let Some(process) = self.tasks.get(&task).map(|task| task.process) else { return };
+        let key = (until, self.fresh_id());
+        self.events.insert(key, Event::Wake { process, waker });
     }
 
     pub(super) fn kill(&mut self, process: ProcessId) -> (Vec<Task>, Vec<Event>) {
@@ -270,17 +299,24 @@ impl Table {
 
     /// The next event, with time moved to it; `None`, with time moved to `until`, if it lies beyond that.
     pub(super) fn next_event(&mut self, until: u64) -> Option<Event> {
-        match self.events.first_key_value() {
-            Some(((at, _), _)) if *at <= until.max(self.now) => {}
-            _ => {
-                self.now = self.now.max(until);
-                return None;
+        loop {
+            match self.events.first_key_value() {
+                Some(((at, _), _)) if *at <= until.max(self.now) => {}
+                _ => {
+                    self.now = self.now.max(until);
+                    return None;
+                }
             }
+            let ((at, id), event) = self.events.pop_first()?;
+            let paused = self.processes.get(&event.process()).map_or(0, |process| process.paused_until);
+            if paused > at.max(self.now) {
+                self.events.insert((paused, id), event);
+                continue;
+            }
+            self.steps += 1;
+            self.now = self.now.max(at);
+            self.trace.count(&[event.code(), id, self.now]);
+            return Some(event);
         }
-        let ((at, id), event) = self.events.pop_first()?;
-        self.steps += 1;
-        self.now = self.now.max(at);
-        self.trace.count(&[event.code(), id, self.now]);
-        Some(event)
     }
 }

@@ -1,0 +1,180 @@
+//! A follower's side: from a leader's answer to the log.
+
+use bytes::Bytes;
+use highwater_engine::{AppendError, ChangeError, EpochStart, StartReason};
+use highwater_records::{
+    LeaderEpoch, Offset, TimestampMs,
+    batch::{CheckPolicy, CheckedBatch, split},
+};
+use highwater_replication::{EpochEnd, FetchFrom, LocalPositions, Truncation};
+
+use super::{State, role::Role};
+use crate::replicate::epoch_end;
+
+/// Where a follower stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Position {
+    pub(crate) from: FetchFrom,
+    pub(crate) positions: LocalPositions,
+    pub(crate) last_epoch: Option<LeaderEpoch>,
+}
+
+/// What appending a leader's answer did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Appended {
+    /// Whether the log end moved.
+    pub(crate) grown: bool,
+    /// Whether the leader counts nothing before a sync.
+    pub(crate) wants_commit: bool,
+}
+
+/// Why an answer was not taken in. The log is as it was, or shorter than it was; the next fetch goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FollowError {
+    /// It answers what is no longer asked.
+    #[error("the answer came too late")]
+    Late,
+    /// The leader sent what is no batch, or not the one that was asked for.
+    #[error("the leader sent what does not fit: {0}")]
+    Batch(String),
+    /// The log did not take it.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The log could not be changed.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+}
+
+/// Cuts a leader's answer into batches and checks each, before any lock.
+pub(crate) fn check_fetched(records: Bytes) -> Result<Vec<CheckedBatch>, FollowError> {
+    let wrong = |error: &dyn std::fmt::Display| FollowError::Batch(error.to_string());
+    split(records)
+        .map(|batch| {
+            let batch = batch.map_err(|error| wrong(&error))?;
+            CheckedBatch::check(batch, &CheckPolicy::replica()).map_err(|error| wrong(&error))
+        })
+        .collect()
+}
+
+impl State {
+    /// Where to fetch from next; `None` unless this broker follows somebody.
+    pub(crate) fn fetch_position(&self) -> Option<Position> {
+        let Role::Follower(follower) = &self.role else { return None };
+        let positions = self.local_positions();
+        let from = follower.fetch_from(positions.log_end)?;
+        Some(Position { from, positions, last_epoch: self.log.latest_epoch() })
+    }
+
+    /// Appends what a leader sent for a fetch from `sent`, and takes in what came with it.
+    pub(crate) fn append_fetched(
+        &mut self,
+        sent: &FetchFrom,
+        batches: Vec<CheckedBatch>,
+        leader: LeaderPositions,
+        now: TimestampMs,
+    ) -> Result<Appended, FollowError> {
+        let before = self.log.positions().log_end;
+        let Role::Follower(follower) = &mut self.role else { return Err(FollowError::Late) };
+        if !follower.accepts(sent, before) {
+            return Err(FollowError::Late);
+        }
+        let mut failed = None;
+        for batch in batches {
+            if let Err(error) = self.log.append_as_follower(batch, now) {
+                failed = Some(error);
+                break;
+            }
+        }
+        let end = self.log.positions().log_end;
+        self.tiered_end = leader.tiered_end;
+        if let Some(watermark) = follower.on_appended(leader.high_watermark, end) {
+            self.log.set_high_watermark(watermark);
+            self.fetches.wake();
+        }
+        // The leader's start is below its watermark, and so is what this broker may drop below its own.
+        let start = leader.log_start.min(self.log.positions().high_watermark);
+        if start > self.log.positions().log_start {
+            self.log.advance_start_to(start, StartReason::Leader)?;
+        }
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        Ok(Appended { grown: end > before, wants_commit: self.wants_commit() })
+    }
+
+    /// Cuts the log where a leader says that it diverges. Waits for the disk.
+    pub(crate) fn cut_at_divergence(
+        &mut self,
+        sent: &FetchFrom,
+        at: EpochEnd,
+        now: TimestampMs,
+    ) -> Result<Truncation, FollowError> {
+        let end = self.log.positions().log_end;
+        let Role::Follower(follower) = &mut self.role else { return Err(FollowError::Late) };
+        if !follower.accepts(sent, end) {
+            return Err(FollowError::Late);
+        }
+        let log = &mut self.log;
+        let cut = follower.diverges(at, end, |epoch| epoch_end(log.end_offset_for_epoch(epoch)));
+        let positions = log.positions();
+        if cut.to < positions.local_start {
+            // Nothing that is here agrees.
+            log.truncate_fully_and_start_at(cut.to)?;
+            follower.restarted_at(cut.to);
+        } else {
+            log.truncate_to(cut.to, now)?;
+        }
+        Ok(cut)
+    }
+
+    /// Begins again with an empty log where the leader's log starts. Waits for the disk.
+    pub(crate) fn restart_at_start(
+        &mut self,
+        sent: &FetchFrom,
+        log_start: Offset,
+    ) -> Result<(), FollowError> {
+        let end = self.log.positions().log_end;
+        let Role::Follower(follower) = &mut self.role else { return Err(FollowError::Late) };
+        if !follower.accepts(sent, end) {
+            return Err(FollowError::Late);
+        }
+        self.log.truncate_fully_and_start_at(log_start)?;
+        follower.restarted_at(log_start);
+        Ok(())
+    }
+
+    /// Begins again with an empty log where the bucket's part ends, with what the bucket knows of epochs and producers.
+    /// Waits for the disk.
+    pub(crate) fn restart_at_tier(
+        &mut self,
+        sent: &FetchFrom,
+        tier: &TieredStart,
+        now: TimestampMs,
+    ) -> Result<(), FollowError> {
+        let end = self.log.positions().log_end;
+        let Role::Follower(follower) = &mut self.role else { return Err(FollowError::Late) };
+        if !follower.accepts(sent, end) {
+            return Err(FollowError::Late);
+        }
+        self.log.restart_at(tier.end, tier.log_start, &tier.epochs, tier.producers.as_deref(), now)?;
+        follower.restarted_at(tier.end);
+        Ok(())
+    }
+}
+
+/// What a leader says of itself along with records.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LeaderPositions {
+    pub(crate) high_watermark: Offset,
+    pub(crate) log_start: Offset,
+    /// The end of what the bucket holds, if the leader knows it.
+    pub(crate) tiered_end: Option<Offset>,
+}
+
+/// What the bucket has of a partition.
+pub(crate) struct TieredStart {
+    pub(crate) end: Offset,
+    pub(crate) log_start: Offset,
+    pub(crate) epochs: Vec<EpochStart>,
+    pub(crate) producers: Option<Vec<u8>>,
+}

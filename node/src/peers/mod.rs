@@ -1,0 +1,84 @@
+//! What the brokers of a cluster say to each other, as plain values: the seam that the shell fills with sockets and the
+//! simulation with a network of its own.
+
+mod control;
+mod fetch;
+
+pub use control::{ChangeIsr, ControlError, ControlReply, ControlRequest, HeartbeatReply, ProposeRecords};
+pub use fetch::{
+    FetchSession, ReplicaAnswer, ReplicaFetch, ReplicaFetchError, ReplicaFetched, ReplicaPosition,
+    ReplicaRefusal,
+};
+
+use std::time::Duration;
+
+use highwater_env::BoxFuture;
+use highwater_records::BrokerId;
+
+/// The other brokers.
+///
+/// A call may fail, be delayed, be overtaken by a later one, or arrive twice, and its answer may be lost after it took
+/// effect: nothing above this trait relies on anything else. The receiver is known to be a broker of the same cluster,
+/// and so is the sender to the receiver: proving that is the business of whoever carries the bytes.
+pub trait Peers: Send + Sync + 'static {
+    /// Asks a leader for what comes next in the partitions that this broker follows there
+    /// ([`Node::serve_replica_fetch`](crate::Node::serve_replica_fetch)).
+    fn replica_fetch(
+        &self,
+        to: BrokerId,
+        request: ReplicaFetch,
+    ) -> BoxFuture<'static, Result<Result<ReplicaFetched, ReplicaFetchError>, PeerError>>;
+
+    /// Asks the controller ([`Node::serve_control`](crate::Node::serve_control)).
+    fn control(
+        &self,
+        to: BrokerId,
+        request: ControlRequest,
+    ) -> BoxFuture<'static, Result<Result<ControlReply, ControlError>, PeerError>>;
+}
+
+/// No answer. Whether the call had an effect is not known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no answer from broker {to}: {why}")]
+pub struct PeerError {
+    /// Who was asked.
+    pub to: BrokerId,
+    /// What is known.
+    pub why: String,
+}
+
+/// How brokers of a cluster wait for each other. The defaults are Kafka's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClusterTimes {
+    /// `broker.session.timeout.ms`: after this long without a heartbeat a broker is fenced.
+    pub session: Duration,
+    /// `broker.heartbeat.interval.ms`.
+    pub heartbeat: Duration,
+    /// `replica.lag.time.max.ms`: after this long behind, a replica leaves the in-sync set.
+    pub replica_lag_max: Duration,
+    /// `replica.fetch.wait.max.ms`: how long a leader keeps a fetch that finds nothing.
+    pub fetch_wait_max: Duration,
+    /// `replica.fetch.backoff.ms`: how long a follower waits after a failure.
+    pub fetch_backoff: Duration,
+    /// How long an answer of a peer may take beyond what it was asked to wait.
+    pub answer: Duration,
+    /// `leader.imbalance.check.interval.seconds`: how often preferred leaders get their partitions back.
+    pub balance: Duration,
+    /// How long a disk operation may take before the broker gives its leaderships away.
+    pub io_patience: Duration,
+}
+
+impl Default for ClusterTimes {
+    fn default() -> ClusterTimes {
+        ClusterTimes {
+            session: Duration::from_secs(9),
+            heartbeat: Duration::from_secs(2),
+            replica_lag_max: Duration::from_secs(30),
+            fetch_wait_max: Duration::from_millis(500),
+            fetch_backoff: Duration::from_secs(1),
+            answer: Duration::from_secs(30),
+            balance: Duration::from_secs(300),
+            io_patience: Duration::from_secs(20),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! One replica as this broker has it, for whoever watches a cluster.
+
+use highwater_engine::{LogReader, Positions};
+use highwater_records::{BrokerId, LeaderEpoch, Offset, TopicIdPartition};
+
+use crate::Node;
+
+/// A replica at one moment.
+#[derive(Clone)]
+pub struct ReplicaView {
+    /// The leader epoch that this broker knows.
+    pub leader_epoch: LeaderEpoch,
+    /// What this broker is while it leads; `None` for a follower.
+    pub leading: Option<LeadingView>,
+    /// The positions of its log.
+    pub positions: Positions,
+    /// The leader epochs of its log with the offsets at which they begin (inclusive).
+    pub epochs: Vec<(LeaderEpoch, Offset)>,
+    /// Its log.
+    pub reader: LogReader,
+}
+
+/// What only a leader has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeadingView {
+    /// The version of the partition that it works with.
+    pub partition_epoch: u32,
+    /// Everybody who may be in sync, committed or proposed.
+    pub maximal_isr: Vec<BrokerId>,
+    /// What it counts as committed (exclusive).
+    pub high_watermark: Offset,
+}
+
+impl Node {
+    /// This broker's replica of a partition; `None` if it is not open here. Waits for the partition's lock.
+    pub fn replica(&self, id: TopicIdPartition) -> Option<ReplicaView> {
+        let partition = self.partitions.if_open(id)?;
+        let view = partition.with_blocking(|state| ReplicaView {
+            leader_epoch: state.leader_epoch(),
+            leading: state.leader().map(|leader| LeadingView {
+                partition_epoch: leader.partition_epoch(),
+                maximal_isr: leader.isr().maximal().collect(),
+                high_watermark: leader.high_watermark(),
+            }),
+            positions: state.log.positions(),
+            epochs: state.log.epochs().iter().map(|entry| (entry.epoch, entry.start)).collect(),
+            reader: state.log.reader(),
+        });
+        view.ok()
+    }
+}

@@ -1,0 +1,19 @@
+//! Replication between brokers: this node as a member of a cluster.
+
+mod fetcher;
+mod forward;
+mod heartbeat;
+mod membership;
+mod proposals;
+mod ready;
+mod roles;
+mod serve;
+mod session;
+
+pub(crate) use forward::ForwardingLog;
+pub(crate) use heartbeat::register;
+pub use membership::ClusterParts;
+pub(crate) use membership::{Membership, moment};
+pub(crate) use ready::{Ready, Watcher};
+pub(crate) use roles::Touched;
+pub(crate) use serve::epoch_end;

@@ -1,0 +1,220 @@
+//! A leader's side of replica fetch.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use highwater_engine::LogReader;
+use highwater_env::{EnvExt, Lane};
+use highwater_records::{Offset, TopicIdPartition};
+use highwater_replication::{EpochEnd, FetchOutcome, FetchRefused, FollowerFetch};
+
+use super::{
+    Membership,
+    ready::Watcher,
+    session::{Served, Told},
+};
+use crate::{
+    Node,
+    first_of::first_of,
+    partition::Partition,
+    peers::{
+        ReplicaAnswer, ReplicaFetch, ReplicaFetchError, ReplicaFetched, ReplicaPosition, ReplicaRefusal,
+    },
+};
+
+/// A leader's log at the moment of a look.
+struct Picture {
+    reader: LogReader,
+    local_start: Offset,
+    log_start: Offset,
+    log_end: Offset,
+    high_watermark: Offset,
+    tiered_end: Option<Offset>,
+}
+
+impl Node {
+    /// Serves a follower: counts how far it has come and answers with what comes next, at once if there is something
+    /// new for it, else when there is or the fetch's time is over. Partitions that did not change are not looked at.
+    ///
+    /// # Errors
+    /// [`ReplicaFetchError`]: nothing was counted.
+    pub async fn serve_replica_fetch(
+        self: &Arc<Self>,
+        fetch: ReplicaFetch,
+    ) -> Result<ReplicaFetched, ReplicaFetchError> {
+        let membership = self.membership.clone().ok_or(ReplicaFetchError::NotServing)?;
+        let registered = self.image().registration(fetch.from).map(|latest| latest.epoch);
+        // This broker may not have heard of the registration yet: only an older one is refused here.
+        if registered.is_some_and(|registered| registered > fetch.broker_epoch) {
+            return Err(ReplicaFetchError::StaleBroker);
+        }
+        let deadline = self.env.now().plus(fetch.max_wait);
+        let session = membership.served.of(&fetch)?;
+        let mut wanted = session.wanted.lock().await;
+        wanted.take_in(&fetch)?;
+        let mut fetched = ReplicaFetched::default();
+        for position in &fetch.changed {
+            if let Err(answer) = self.count(&membership, &session, &fetch, position).await {
+                wanted.partitions.remove(&position.partition);
+                fetched.partitions.push((position.partition, answer));
+            }
+        }
+        let mut room = fetch.max_bytes;
+        loop {
+            let over = self.env.now() >= deadline || self.is_stopping() || !fetched.partitions.is_empty();
+            let mut ready = session.ready.take(over).into_iter();
+            while let Some(partition) = ready.next() {
+                let Some(told) = wanted.partitions.get_mut(&partition) else { continue };
+                let first = room == fetch.max_bytes;
+                match self.news(partition, told, room, first).await {
+                    Ok(None) => {}
+                    Ok(Some(answer)) => {
+                        if let ReplicaAnswer::Records { records, .. } = &answer {
+                            room = room.saturating_sub(records.len());
+                        }
+                        fetched.partitions.push((partition, answer));
+                    }
+                    Err(refusal) => {
+                        wanted.partitions.remove(&partition);
+                        fetched.partitions.push((partition, ReplicaAnswer::Refused(refusal)));
+                    }
+                }
+                if room == 0 {
+                    // For the next fetch.
+                    ready.by_ref().for_each(|left| session.ready.urgent(left));
+                }
+            }
+            if over || !fetched.partitions.is_empty() {
+                return Ok(fetched);
+            }
+            first_of(session.ready.wait(), self.env.sleep_until(deadline)).await;
+        }
+    }
+
+    /// Takes in one position. What the follower must be told instead of records is the error.
+    async fn count(
+        &self,
+        membership: &Arc<Membership>,
+        session: &Arc<Served>,
+        fetch: &ReplicaFetch,
+        position: &ReplicaPosition,
+    ) -> Result<(), ReplicaAnswer> {
+        let not_leader = || ReplicaAnswer::Refused(ReplicaRefusal::NotLeader);
+        let image = self.image();
+        let topic = image.topic(position.partition.topic_id).ok_or_else(not_leader)?;
+        let found = self.partitions.get(&image, topic, position.partition.partition).await;
+        let partition = found.map_err(|_| not_leader())?;
+        let registration = image.registration(fetch.from);
+        let asked = FollowerFetch {
+            replica: fetch.from,
+            broker_epoch: fetch.broker_epoch,
+            leader_epoch: position.leader_epoch,
+            positions: position.positions,
+            last_epoch: position.last_epoch,
+            eligible: image.is_active(fetch.from)
+                && registration.is_some_and(|latest| latest.epoch == fetch.broker_epoch),
+        };
+        let (now, watcher) = (membership.moment(), Watcher::new(partition.id, &session.ready));
+        let outcome = partition.with(move |state| state.on_replica_fetch(asked, now, watcher)).await;
+        match outcome.map_err(|_| not_leader())?.ok_or_else(not_leader)? {
+            Ok(FetchOutcome::Counted { proposal, .. }) => {
+                if proposal.is_some() {
+                    membership.proposals.urgent(partition.id);
+                }
+                session.ready.urgent(partition.id);
+                Ok(())
+            }
+            Ok(FetchOutcome::Diverges(at)) => Err(ReplicaAnswer::Diverges(at)),
+            Ok(FetchOutcome::OutOfRange) => {
+                let picture = self.picture(&partition).await.ok_or_else(not_leader)?;
+                Err(ReplicaAnswer::OutOfRange { log_start: picture.log_start })
+            }
+            Err(
+                FetchRefused::Fenced(_)
+                | FetchRefused::Unknown(_)
+                | FetchRefused::NotReplica(_)
+                | FetchRefused::StaleBroker { .. },
+            ) => Err(not_leader()),
+        }
+    }
+
+    /// What a follower at this position does not know yet.
+    async fn news(
+        &self,
+        id: TopicIdPartition,
+        told: &mut Told,
+        room: usize,
+        first: bool,
+    ) -> Result<Option<ReplicaAnswer>, ReplicaRefusal> {
+        let partition = self.partitions.if_open(id).ok_or(ReplicaRefusal::NotLeader)?;
+        let picture = self.picture(&partition).await.ok_or(ReplicaRefusal::NotLeader)?;
+        let from = told.position.positions.log_end;
+        if from < picture.log_start {
+            return Ok(Some(ReplicaAnswer::OutOfRange { log_start: picture.log_start }));
+        }
+        if from < picture.local_start {
+            return Ok(Some(ReplicaAnswer::MovedToTier { log_start: picture.log_start }));
+        }
+        let records = match told.sent || from >= picture.log_end {
+            true => Bytes::new(),
+            false => self.read_for_replica(&picture, from, room, first).await?,
+        };
+        let is_news = !records.is_empty()
+            || told.high_watermark != Some(picture.high_watermark)
+            || told.log_start != Some(picture.log_start)
+            || told.tiered_end != picture.tiered_end;
+        told.sent |= !records.is_empty();
+        told.high_watermark = Some(picture.high_watermark);
+        told.log_start = Some(picture.log_start);
+        told.tiered_end = picture.tiered_end;
+        Ok(is_news.then_some(ReplicaAnswer::Records {
+            records,
+            high_watermark: picture.high_watermark,
+            log_start: picture.log_start,
+            tiered_end: picture.tiered_end,
+        }))
+    }
+
+    async fn picture(&self, partition: &Arc<Partition>) -> Option<Picture> {
+        let tiered_end = partition.tier.as_ref().and_then(|tier| tier.summary()).map(|summary| summary.end);
+        let taken = partition.with(move |state| {
+            let positions = state.log.positions();
+            state.leader().map(|leader| Picture {
+                reader: state.log.reader(),
+                local_start: positions.local_start,
+                log_start: positions.log_start,
+                log_end: positions.log_end,
+                high_watermark: leader.high_watermark(),
+                tiered_end,
+            })
+        });
+        taken.await.ok().flatten()
+    }
+
+    async fn read_for_replica(
+        &self,
+        picture: &Picture,
+        from: Offset,
+        room: usize,
+        at_least_one: bool,
+    ) -> Result<Bytes, ReplicaRefusal> {
+        let storage = |error: &dyn std::fmt::Display| ReplicaRefusal::Storage(error.to_string());
+        let range = picture
+            .reader
+            .read(from, room, picture.log_end, at_least_one)
+            .map_err(|error| storage(&error))?;
+        match range.try_bytes() {
+            Ok(Some(bytes)) => Ok(bytes),
+            Ok(None) => match self.env.run_blocking(Lane::Control, move || range.bytes()).await {
+                Ok(bytes) => bytes.map_err(|error| storage(&error)),
+                Err(error) => Err(storage(&error)),
+            },
+            Err(error) => Err(storage(&error)),
+        }
+    }
+}
+
+/// An end of an epoch, in the words of the core.
+pub(crate) fn epoch_end(found: Option<(highwater_records::LeaderEpoch, Offset)>) -> Option<EpochEnd> {
+    found.map(|(epoch, end)| EpochEnd { epoch, end })
+}

@@ -1,0 +1,374 @@
+//! What goes wrong in a cluster, and right again: only what must be survived.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use highwater_engine::disk::memory::Loss;
+use highwater_metadata::Image;
+use highwater_node::request::Caller;
+use highwater_records::BrokerId;
+use highwater_tiering::bucket::faulty::FaultRates;
+
+use super::{
+    machine::{Machine, Surroundings},
+    network::{CLIENTS, QUORUM},
+    plan::{ClusterFault, ClusterPlan},
+};
+use crate::{history::Promise, random::Random, store::Store};
+
+use highwater_env::{Env as _, Lane};
+
+/// The faults of one run.
+pub(super) struct Faults {
+    random: Random,
+    kinds: Vec<ClusterFault>,
+    interval: Duration,
+    promise: Promise,
+    next_fault: u64,
+    /// When machines that are off are started again.
+    boot_at: BTreeMap<BrokerId, u64>,
+    /// When a broker that was asked to stop is killed.
+    patience: BTreeMap<BrokerId, u64>,
+    /// When what lasts ends.
+    network_until: u64,
+    quorum_until: u64,
+    mend_at: u64,
+    slow_until: u64,
+    bucket_until: u64,
+    /// When the metadata log gets a leader, if it has none that is there.
+    elect_at: u64,
+    over: bool,
+}
+
+const NEVER: u64 = u64::MAX;
+const SECOND: u64 = 1_000_000_000;
+
+impl Faults {
+    pub(super) fn new(plan: &ClusterPlan, mut random: Random) -> Faults {
+        let next_fault = if plan.faults.is_empty() { NEVER } else { random.between(SECOND, 5 * SECOND) };
+        Faults {
+            random,
+            kinds: plan.faults.iter().copied().collect(),
+            interval: plan.fault_interval,
+            promise: plan.promise(),
+            next_fault,
+            boot_at: BTreeMap::new(),
+            patience: BTreeMap::new(),
+            network_until: NEVER,
+            quorum_until: NEVER,
+            mend_at: NEVER,
+            slow_until: NEVER,
+            bucket_until: NEVER,
+            elect_at: 0,
+            over: false,
+        }
+    }
+
+    /// The next instant, in nanoseconds, at which there is something to do.
+    pub(super) fn next_due(&self) -> u64 {
+        let times = [
+            self.next_fault,
+            self.network_until,
+            self.quorum_until,
+            self.mend_at,
+            self.slow_until,
+            self.bucket_until,
+            self.elect_at,
+        ];
+        let others = self.boot_at.values().chain(self.patience.values());
+        times.iter().chain(others).copied().min().unwrap_or(NEVER)
+    }
+
+    /// Does what is due. To be called between any two steps.
+    pub(super) fn act(
+        &mut self,
+        around: &Surroundings,
+        machines: &mut BTreeMap<BrokerId, Machine>,
+        store: Option<&Store>,
+        image: &Image,
+    ) {
+        let now = around.world.executor.now();
+        if self.elect_at <= now {
+            self.keep_a_leader(around, machines);
+            self.elect_at = now + SECOND / 5;
+        }
+        for machine in machines.values_mut().filter(|machine| machine.has_ended()) {
+            machine.take_down(None, around);
+            self.patience.remove(&machine.id);
+            self.boot_at.insert(machine.id, now + self.random.between(SECOND / 100, SECOND));
+        }
+        self.end_what_is_over(now, around, machines, store);
+        let due: Vec<BrokerId> =
+            self.boot_at.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id).collect();
+        for id in due {
+            self.boot_at.remove(&id);
+            if let Some(machine) = machines.get_mut(&id).filter(|machine| !machine.is_on()) {
+                machine.boot(around);
+            }
+        }
+        if now >= self.next_fault && !self.over {
+            let kind = *self.random.pick(&self.kinds);
+            self.strike(kind, around, machines, store, image);
+            let most = self.interval.as_nanos() as u64 * 2;
+            self.next_fault =
+                now + if self.random.chance(1, 10) { SECOND / 500 } else { self.random.below(most) };
+        }
+    }
+
+    fn end_what_is_over(
+        &mut self,
+        now: u64,
+        around: &Surroundings,
+        machines: &mut BTreeMap<BrokerId, Machine>,
+        store: Option<&Store>,
+    ) {
+        let patience: Vec<BrokerId> =
+            self.patience.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id).collect();
+        for id in patience {
+            // Not clean then; what that may cost is not in the budget of every run.
+            self.patience.insert(id, now + 30 * SECOND);
+        }
+        if self.network_until <= now {
+            self.network_until = NEVER;
+            around.network.set_rates(0, 0, false);
+        }
+        if self.quorum_until <= now {
+            self.quorum_until = NEVER;
+            around.quorum.set_rates(0, 0);
+        }
+        if self.mend_at <= now {
+            self.mend_at = NEVER;
+            around.network.mend();
+        }
+        if self.slow_until <= now {
+            self.slow_until = NEVER;
+            machines.values_mut().for_each(|machine| machine.set_slow(false, around));
+        }
+        if self.bucket_until <= now {
+            self.bucket_until = NEVER;
+            if let Some(store) = store {
+                store.set_rates(FaultRates::default());
+            }
+        }
+    }
+
+    /// Nothing goes wrong any more, and every machine is on.
+    pub(super) fn heal(
+        &mut self,
+        around: &Surroundings,
+        machines: &mut BTreeMap<BrokerId, Machine>,
+        store: Option<&Store>,
+    ) {
+        self.over = true;
+        self.next_fault = NEVER;
+        around.world.executor.note(&[36], || "faults are over".to_owned());
+        (self.network_until, self.quorum_until, self.mend_at) = (0, 0, 0);
+        (self.slow_until, self.bucket_until) = (0, 0);
+        self.end_what_is_over(around.world.executor.now(), around, machines, store);
+        for machine in machines.values_mut().filter(|machine| !machine.is_on()) {
+            self.boot_at.entry(machine.id).or_insert(0);
+        }
+    }
+
+    /// The voters are elsewhere: they have a leader wherever a broker is up that they reach.
+    fn keep_a_leader(&mut self, around: &Surroundings, machines: &BTreeMap<BrokerId, Machine>) {
+        let can = |id: BrokerId| {
+            machines.get(&id).is_some_and(Machine::is_on)
+                && around.network.reaches(QUORUM, id)
+                && around.network.reaches(id, QUORUM)
+        };
+        if around.quorum.leader().is_some_and(can) {
+            return;
+        }
+        let able: Vec<BrokerId> = machines.keys().copied().filter(|id| can(*id)).collect();
+        // Nobody knows at once that a leader is gone.
+        if around.quorum.leader().is_none() || self.random.chance(1, 5) {
+            let leader = (!able.is_empty()).then(|| *self.random.pick(&able));
+            if leader != around.quorum.leader() {
+                around.world.executor.note(&[37], || format!("the metadata log is led by {leader:?}"));
+                around.quorum.elect(leader);
+            }
+        }
+    }
+
+    fn some_on(&mut self, machines: &BTreeMap<BrokerId, Machine>) -> Option<BrokerId> {
+        let on: Vec<BrokerId> =
+            machines.values().filter(|machine| machine.is_serving()).map(|machine| machine.id).collect();
+        (!on.is_empty()).then(|| *self.random.pick(&on))
+    }
+
+    /// Whether the end of one broker's logs may be lost now: everywhere somebody else has everything.
+    fn can_lose(&self, broker: BrokerId, image: &Image, machines: &BTreeMap<BrokerId, Machine>) -> bool {
+        let full = image.topics().flat_map(|topic| &topic.partitions).all(|partition| {
+            !partition.replicas.contains(&broker)
+                || partition.isr.iter().filter(|member| **member != broker).count() >= 2
+        });
+        full && machines.values().all(Machine::is_serving) && self.boot_at.is_empty()
+    }
+
+    fn strike(
+        &mut self,
+        kind: ClusterFault,
+        around: &Surroundings,
+        machines: &mut BTreeMap<BrokerId, Machine>,
+        store: Option<&Store>,
+        image: &Image,
+    ) {
+        let Some(id) = self.some_on(machines) else { return };
+        let now = around.world.executor.now();
+        // A `replicated` topic promises to survive one lossy stop at a time.
+        let replicated = self.promise == Promise::Replicated;
+        if kind.is_lossy()
+            && replicated
+            && (kind == ClusterFault::Blackout || !self.can_lose(id, image, machines))
+        {
+            return;
+        }
+        if kind == ClusterFault::ReplaceDisk && !self.can_lose(id, image, machines) {
+            return;
+        }
+        if kind == ClusterFault::BucketFlaky && store.is_none() {
+            return;
+        }
+        around.world.stats.count(kind.name());
+        around.world.executor.note(&[38, kind as u64, u64::from(id.0)], || format!("{} ({id})", kind.name()));
+        let for_a_while = now + self.random.between(SECOND / 5, 8 * SECOND);
+        match kind {
+            ClusterFault::Kill => self.take_down(id, None, around, machines),
+            ClusterFault::PowerCut => {
+                let loss = self.some_loss();
+                self.take_down(id, Some(loss), around, machines);
+            }
+            ClusterFault::Blackout => {
+                for id in machines.keys().copied().collect::<Vec<_>>() {
+                    let loss = self.some_loss();
+                    self.take_down(id, Some(loss), around, machines);
+                }
+            }
+            ClusterFault::CleanStop => {
+                machines[&id].ask_to_stop(around);
+                self.patience.insert(id, now + 60 * SECOND);
+            }
+            ClusterFault::Pause => {
+                let most = if self.random.chance(1, 3) { 8 * SECOND } else { SECOND };
+                machines[&id].pause(now + self.random.between(SECOND / 20, most), around);
+            }
+            ClusterFault::CutOneWay => {
+                let others: Vec<BrokerId> = machines.keys().copied().filter(|other| *other != id).collect();
+                around.network.cut(id, *self.random.pick(&others));
+                self.mend_at = for_a_while;
+            }
+            ClusterFault::Isolate => {
+                for other in machines.keys().copied().chain([QUORUM, CLIENTS]).filter(|other| *other != id) {
+                    around.network.cut(id, other);
+                    around.network.cut(other, id);
+                }
+                self.mend_at = for_a_while;
+            }
+            ClusterFault::CutFromQuorum => {
+                if self.random.chance(1, 2) {
+                    around.network.cut(QUORUM, id);
+                } else {
+                    around.network.cut(id, QUORUM);
+                }
+                self.mend_at = for_a_while;
+            }
+            ClusterFault::BadNetwork => {
+                let (lost, doubled) = (self.random.below(300), self.random.below(300));
+                around.network.set_rates(lost, doubled, self.random.chance(1, 2));
+                self.network_until = for_a_while;
+            }
+            ClusterFault::BadQuorum => {
+                around.quorum.set_rates(self.random.below(400), self.random.below(400));
+                self.quorum_until = for_a_while;
+            }
+            ClusterFault::LeaderChange => around.quorum.elect(Some(id)),
+            ClusterFault::SlowDisk => {
+                if let Some(machine) = machines.get_mut(&id) {
+                    machine.set_slow(true, around);
+                }
+                self.slow_until = for_a_while;
+            }
+            ClusterFault::ReplaceDisk => {
+                self.take_down(id, Some(Loss::Everything), around, machines);
+                if let Some(machine) = machines.get_mut(&id) {
+                    machine.replace_disk();
+                }
+            }
+            ClusterFault::Reassign => self.reassign(id, around, machines, image),
+            ClusterFault::BucketFlaky => {
+                if let Some(store) = store {
+                    let rates = FaultRates {
+                        unavailable: 150,
+                        unknown_done: 100,
+                        unknown_not_done: 100,
+                        ..FaultRates::default()
+                    };
+                    store.set_rates(rates);
+                }
+                self.bucket_until = for_a_while;
+            }
+            ClusterFault::ClockJump => {
+                let jump = self.random.between(0, 2_400_000) as i64 - 1_200_000;
+                around.world.executor.jump_wall(jump);
+            }
+        }
+    }
+
+    fn take_down(
+        &mut self,
+        id: BrokerId,
+        loss: Option<Loss>,
+        around: &Surroundings,
+        machines: &mut BTreeMap<BrokerId, Machine>,
+    ) {
+        let Some(machine) = machines.get_mut(&id).filter(|machine| machine.is_on()) else { return };
+        machine.take_down(loss, around);
+        self.patience.remove(&id);
+        let most = if self.random.chance(1, 3) { 8 * SECOND } else { SECOND / 5 };
+        let at = around.world.executor.now() + self.random.between(SECOND / 1000, most);
+        self.boot_at.insert(id, at);
+    }
+
+    /// An operator's wish: the partition on other brokers, or back.
+    fn reassign(
+        &mut self,
+        via: BrokerId,
+        around: &Surroundings,
+        machines: &BTreeMap<BrokerId, Machine>,
+        image: &Image,
+    ) {
+        let all: Vec<_> = image
+            .topics()
+            .flat_map(|topic| topic.numbered().map(|(index, _)| (topic.id, index)).collect::<Vec<_>>())
+            .collect();
+        let (Some(up), false) = (around.network.node(via), all.is_empty()) else { return };
+        let (topic_id, partition) = *self.random.pick(&all);
+        let mut brokers: Vec<BrokerId> = machines.keys().copied().collect();
+        let wish = if self.random.chance(1, 5) {
+            None
+        } else {
+            while brokers.len() > 3 {
+                let gone = self.random.below(brokers.len() as u64) as usize;
+                brokers.remove(gone);
+            }
+            let first = self.random.below(3) as usize;
+            brokers.rotate_left(first);
+            Some(brokers)
+        };
+        let at = highwater_records::TopicIdPartition { topic_id, partition };
+        let caller = Caller { client_id: "operator".into(), address: "operator".into() };
+        let node = up.node;
+        let task = async move {
+            let _ = node.reassign_partition(&caller, at, wish).await;
+        };
+        up.env.spawn(Lane::Control, Box::pin(task));
+    }
+
+    fn some_loss(&mut self) -> Loss {
+        match self.random.below(4) {
+            0 => Loss::Everything,
+            1 => Loss::Nothing,
+            _ => Loss::Seeded(self.random.draw()),
+        }
+    }
+}

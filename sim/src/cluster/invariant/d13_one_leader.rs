@@ -1,0 +1,64 @@
+//! D13: at most one broker ever leads a partition in a leader epoch, and none in an epoch that was never decided.
+
+use std::collections::BTreeMap;
+
+use highwater_records::{BrokerId, TopicIdPartition};
+
+use super::ClusterInvariant;
+use crate::cluster::watch::Look;
+
+/// See the file's text.
+#[derive(Default)]
+pub struct OneLeader {
+    leaders: BTreeMap<(TopicIdPartition, u32), BrokerId>,
+}
+
+impl ClusterInvariant for OneLeader {
+    fn name(&self) -> &'static str {
+        "D13 one leader per epoch"
+    }
+
+    fn check(&mut self, look: &Look) -> Result<(), String> {
+        for (at, partition) in &look.partitions {
+            for (broker, replica) in partition.replicas.iter().filter(|(_, replica)| replica.leads.is_some())
+            {
+                let epoch = replica.leader_epoch;
+                let known = self.leaders.entry((*at, epoch)).or_insert(*broker);
+                if known != broker {
+                    return Err(format!("{at}: brokers {known} and {broker} lead in epoch {epoch}"));
+                }
+                let decided = match epoch.cmp(&partition.leader_epoch) {
+                    std::cmp::Ordering::Less => true,
+                    std::cmp::Ordering::Equal => partition.leader == Some(*broker),
+                    std::cmp::Ordering::Greater => false,
+                };
+                if !decided {
+                    return Err(format!(
+                        "{at}: broker {broker} leads in epoch {epoch}, which nobody decided"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::invariant::testing::{brokers, says};
+
+    #[test]
+    fn two_leaders_and_one_of_the_future() {
+        let leads = |broker: u32, epoch| {
+            says(OneLeader::default(), |partition| {
+                let replica = partition.replicas.get_mut(&BrokerId(broker)).unwrap();
+                replica.leads = Some((brokers(&[broker]), 7));
+                replica.leader_epoch = epoch;
+            })
+        };
+        assert!(leads(2, 4).unwrap_err().contains("brokers 1 and 2 lead in epoch 4"));
+        assert!(leads(2, 5).unwrap_err().contains("nobody decided"));
+        assert_eq!(leads(2, 3), Ok(()), "it does not know yet");
+    }
+}

@@ -1,0 +1,196 @@
+//! One broker's machine: a disk and at most one process.
+
+use std::{sync::Arc, time::Duration};
+
+use highwater_engine::disk::memory::{Loss, MemoryDisk};
+use highwater_env::{Env, Lane};
+use highwater_metadata::config::{BrokerConfig, Settings};
+use highwater_node::{ClusterParts, Endpoint, Node, NodeParts, peers::ClusterTimes};
+use highwater_records::BrokerId;
+use highwater_tiering::bucket::SharedBucket;
+use parking_lot::Mutex;
+
+use super::{
+    network::{Network, Up},
+    quorum::Quorum,
+};
+use crate::{
+    executor::{BlockingCost, SimEnv},
+    world::World,
+};
+
+/// A machine.
+pub(super) struct Machine {
+    pub(super) id: BrokerId,
+    pub(super) disk: MemoryDisk,
+    running: Option<Arc<SimEnv>>,
+    state: Arc<Mutex<State>>,
+    slow: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Starting,
+    Serving,
+    Stopping,
+    Ended(Result<(), String>),
+}
+
+/// What every machine is connected to.
+pub(super) struct Surroundings {
+    pub(super) world: Arc<World>,
+    pub(super) network: Arc<Network>,
+    pub(super) quorum: Arc<Quorum>,
+    pub(super) bucket: Option<SharedBucket>,
+}
+
+/// Everything soon, so that much happens in little simulated time.
+const TIMES: ClusterTimes = ClusterTimes {
+    session: Duration::from_secs(3),
+    heartbeat: Duration::from_millis(500),
+    replica_lag_max: Duration::from_secs(2),
+    fetch_wait_max: Duration::from_millis(500),
+    fetch_backoff: Duration::from_millis(200),
+    answer: Duration::from_secs(2),
+    balance: Duration::from_secs(10),
+    io_patience: Duration::from_secs(2),
+};
+
+pub(super) const LOG_DIR: &str = "/data";
+
+fn config(id: BrokerId) -> Arc<BrokerConfig> {
+    let mut settings = Settings::new();
+    for (key, value) in [
+        ("node.id", id.0.to_string()),
+        ("broker.rack", format!("rack-{}", id.0 % 3)),
+        ("log.dirs", LOG_DIR.to_owned()),
+        ("metadata.log.dir", "/metadata".to_owned()),
+        ("log.retention.check.interval.ms", "1500".to_owned()),
+        ("remote.log.manager.task.interval.ms", "1000".to_owned()),
+        ("log.flush.offset.checkpoint.interval.ms", "2000".to_owned()),
+    ] {
+        let given = settings.give(key, &value);
+        assert!(given.is_ok(), "{key}={value}: {given:?}");
+    }
+    Arc::new(BrokerConfig::new(settings).expect("these settings are valid: every run begins with them"))
+}
+
+impl Machine {
+    pub(super) fn new(id: BrokerId) -> Machine {
+        let disk = MemoryDisk::new();
+        Machine { id, disk, running: None, state: Arc::default(), slow: false }
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        self.running.is_some()
+    }
+
+    pub(super) fn is_serving(&self) -> bool {
+        self.is_on() && *self.state.lock() == State::Serving
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.is_on() && matches!(*self.state.lock(), State::Ended(_))
+    }
+
+    /// Why it does not serve, for people.
+    pub(super) fn describe(&self) -> String {
+        format!("broker {}: on {}, {:?}", self.id, self.is_on(), *self.state.lock())
+    }
+
+    pub(super) fn boot(&mut self, around: &Surroundings) {
+        let world = &around.world;
+        let env = world.executor.process("broker");
+        let id = self.id;
+        world.executor.note(&[30, u64::from(id.0)], || format!("broker {id} starts"));
+        self.disk.set_time(world.executor.wall_ms());
+        self.state = Arc::default();
+        let parts = NodeParts {
+            env: env.clone(),
+            disk: Arc::new(self.disk.clone()),
+            bucket: around.bucket.clone(),
+            config: config(id),
+            endpoint: Endpoint { host: format!("broker-{id}"), port: 9092 },
+        };
+        let cluster = ClusterParts {
+            metadata: around.quorum.handle(id, env.clone()),
+            peers: around.network.peers(id, env.clone()),
+            times: TIMES,
+        };
+        let (state, inside) = (self.state.clone(), env.clone());
+        let (network, world) = (around.network.clone(), around.world.clone());
+        // The controller among them must be reachable before it is one: whoever waits for a name is not.
+        let task = async move {
+            match Node::start_in_cluster(parts, cluster).await {
+                Ok(node) => {
+                    world.stats.progress("broker starts");
+                    world.executor.note(&[31, u64::from(id.0)], || format!("broker {id} has registered"));
+                    *state.lock() = State::Serving;
+                    network.set_up(id, Some(Up { env: inside, node }));
+                }
+                Err(error) => {
+                    world.stats.count("broker starts that failed");
+                    world.executor.note(&[32, u64::from(id.0)], || format!("broker {id}: {error}"));
+                    *state.lock() = State::Ended(Err(error.to_string()));
+                }
+            }
+        };
+        env.spawn(Lane::Control, Box::pin(task));
+        self.running = Some(env);
+        self.set_slow(self.slow, around);
+    }
+
+    /// Asks the broker to stop; it has when [`Machine::has_ended`].
+    pub(super) fn ask_to_stop(&self, around: &Surroundings) {
+        let (Some(env), Some(up)) = (&self.running, around.network.node(self.id)) else { return };
+        if *self.state.lock() != State::Serving {
+            return;
+        }
+        *self.state.lock() = State::Stopping;
+        let id = self.id;
+        around.world.executor.note(&[33, u64::from(id.0)], || format!("broker {id} is asked to stop"));
+        let (state, network, world) = (self.state.clone(), around.network.clone(), around.world.clone());
+        let task = async move {
+            let stopped = up.node.stop().await;
+            drop(up);
+            network.set_up(id, None);
+            world.executor.note(&[34, u64::from(id.0)], || format!("broker {id} has stopped: {stopped:?}"));
+            *state.lock() = State::Ended(stopped.map_err(|error| error.to_string()));
+        };
+        env.spawn(Lane::Control, Box::pin(task));
+    }
+
+    /// The process is gone at this instant; `loss` says what the disk loses, if the machine goes too.
+    pub(super) fn take_down(&mut self, loss: Option<Loss>, around: &Surroundings) {
+        let Some(env) = self.running.take() else { return };
+        let id = self.id;
+        around.world.executor.note(&[35, u64::from(id.0)], || format!("broker {id} is gone, {loss:?}"));
+        around.network.set_up(id, None);
+        match loss {
+            Some(loss) => self.disk.crash_with(loss),
+            None => self.disk.kill(),
+        }
+        around.world.executor.kill(env.id());
+    }
+
+    /// Everything that was on the disk is gone. Only while the machine is off.
+    pub(super) fn replace_disk(&mut self) {
+        assert!(!self.is_on(), "a disk is replaced while the machine is off");
+        self.disk = MemoryDisk::new();
+    }
+
+    /// Stands still for a while.
+    pub(super) fn pause(&self, until: u64, around: &Surroundings) {
+        if let Some(env) = &self.running {
+            around.world.executor.pause(env.id(), until);
+        }
+    }
+
+    pub(super) fn set_slow(&mut self, slow: bool, around: &Surroundings) {
+        self.slow = slow;
+        let Some(env) = &self.running else { return };
+        let cost = BlockingCost { min_nanos: 5_000_000, usual_nanos: 400_000_000, rare_nanos: 5_000_000_000 };
+        around.world.executor.set_blocking_cost(env.id(), if slow { cost } else { BlockingCost::default() });
+    }
+}

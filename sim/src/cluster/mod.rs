@@ -1,0 +1,22 @@
+//! Whole clusters: several real nodes, each with a disk that lies, one bucket that fails, a metadata log that loses and
+//! reorders, and a network between them that does all of it, on one thread from one seed.
+//!
+//! A run has a safety phase, in which faults strike, and a liveness phase, in which they are over and everything must
+//! come right in bounded simulated time. Two observers look on: the one of the clients' histories
+//! ([`crate::observer`]), and one that sees every replica ([`watch`]).
+
+mod faults;
+pub mod invariant;
+mod machine;
+mod network;
+mod plan;
+mod quorum;
+mod router;
+mod run;
+#[cfg(test)]
+mod tests;
+pub mod watch;
+
+pub use plan::{ClusterFault, ClusterPlan};
+pub use quorum::Quorum;
+pub use run::run_cluster;

@@ -1,0 +1,193 @@
+//! The network between brokers: it delays, loses, doubles and reorders, and may be cut in one direction only.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use highwater_env::{BoxFuture, Env, EnvExt, Lane};
+use highwater_node::{
+    Node,
+    peers::{
+        ControlError, ControlReply, ControlRequest, PeerError, Peers, ReplicaFetch, ReplicaFetchError,
+        ReplicaFetched,
+    },
+};
+use highwater_records::BrokerId;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::{executor::SimEnv, random::Random};
+
+/// Where the metadata log's voters are, as far as the network is concerned.
+pub(super) const QUORUM: BrokerId = BrokerId(1_000_000);
+/// Where the clients are.
+pub(super) const CLIENTS: BrokerId = BrokerId(1_000_001);
+
+/// Who can reach whom.
+pub(super) struct Network {
+    state: Mutex<State>,
+}
+
+struct State {
+    random: Random,
+    up: BTreeMap<BrokerId, Up>,
+    /// Directions in which nothing gets through.
+    cut: BTreeSet<(BrokerId, BrokerId)>,
+    /// Of a thousand messages this many are lost, and as many doubled.
+    lost: u64,
+    doubled: u64,
+    slow: bool,
+}
+
+/// A node that runs, and its process.
+#[derive(Clone)]
+pub(super) struct Up {
+    pub(super) env: Arc<SimEnv>,
+    pub(super) node: Arc<Node>,
+}
+
+/// How long a message that gets lost keeps its sender waiting, before it notices.
+const LOST_AFTER: Duration = Duration::from_millis(1500);
+
+impl Network {
+    pub(super) fn new(random: Random) -> Arc<Network> {
+        let (up, cut) = (BTreeMap::new(), BTreeSet::new());
+        Arc::new(Network { state: Mutex::new(State { random, up, cut, lost: 0, doubled: 0, slow: false }) })
+    }
+
+    pub(super) fn peers(self: &Arc<Self>, from: BrokerId, env: Arc<SimEnv>) -> Arc<dyn Peers> {
+        Arc::new(Line { network: self.clone(), from, env })
+    }
+
+    /// A node runs, or does no more.
+    pub(super) fn set_up(&self, broker: BrokerId, up: Option<Up>) {
+        let old = {
+            let mut state = self.state.lock();
+            match up {
+                Some(up) => state.up.insert(broker, up),
+                None => state.up.remove(&broker),
+            }
+        };
+        drop(old);
+    }
+
+    pub(super) fn node(&self, broker: BrokerId) -> Option<Up> {
+        self.state.lock().up.get(&broker).cloned()
+    }
+
+    pub(super) fn nodes(&self) -> BTreeMap<BrokerId, Up> {
+        self.state.lock().up.clone()
+    }
+
+    /// Cuts one direction.
+    pub(super) fn cut(&self, from: BrokerId, to: BrokerId) {
+        self.state.lock().cut.insert((from, to));
+    }
+
+    /// Whether messages get from one to the other, apart from those that are lost.
+    pub(super) fn reaches(&self, from: BrokerId, to: BrokerId) -> bool {
+        !self.state.lock().cut.contains(&(from, to))
+    }
+
+    /// Mends every cut.
+    pub(super) fn mend(&self) {
+        self.state.lock().cut.clear();
+    }
+
+    /// From now on so many of a thousand messages are lost, and so many doubled.
+    pub(super) fn set_rates(&self, lost: u64, doubled: u64, slow: bool) {
+        let mut state = self.state.lock();
+        (state.lost, state.doubled, state.slow) = (lost, doubled, slow);
+    }
+
+    pub(super) fn draw<T>(&self, draw: impl FnOnce(&mut Random) -> T) -> T {
+        draw(&mut self.state.lock().random)
+    }
+
+    /// How long a message is on its way; `None` if it does not arrive.
+    fn passage(&self, from: BrokerId, to: BrokerId) -> Option<Duration> {
+        let mut state = self.state.lock();
+        let (lost, slow) = (state.lost, state.slow);
+        if state.random.chance(lost, 1000) || state.cut.contains(&(from, to)) {
+            return None;
+        }
+        let rarely = if slow { 3 } else { 60 };
+        let most = if state.random.chance(1, rarely) { 400_000_000 } else { 1_000_000 };
+        Some(Duration::from_nanos(state.random.between(20_000, most)))
+    }
+
+    /// Calls a node from a process; see [`Peers`] for what may become of it.
+    pub(super) async fn call<T: Send + 'static>(
+        self: Arc<Self>,
+        (from, env): (BrokerId, Arc<SimEnv>),
+        to: BrokerId,
+        request: impl Fn(Arc<Node>) -> BoxFuture<'static, T> + Send + Sync + 'static,
+    ) -> Result<T, PeerError> {
+        let failed = |why: &str| PeerError { to, why: why.to_owned() };
+        let Some(there) = self.passage(from, to) else {
+            env.sleep(LOST_AFTER).await;
+            return Err(failed("lost on the way"));
+        };
+        env.sleep(there).await;
+        let Some(Up { env: inside, node }) = self.node(to) else { return Err(failed("nobody listens")) };
+        let request = Arc::new(request);
+        let doubled = self.state.lock().doubled;
+        if self.draw(|random| random.chance(doubled, 1000)) {
+            let (request, node, later) = (request.clone(), node.clone(), inside.clone());
+            let after = self.draw(|random| random.between(100_000, 3_000_000_000));
+            let copy = async move {
+                later.sleep(Duration::from_nanos(after)).await;
+                drop(request(node).await);
+            };
+            inside.spawn(Lane::Control, Box::pin(copy));
+        }
+        let (reply, answer) = oneshot::channel();
+        let task = async move {
+            let _ = reply.send(request(node).await);
+        };
+        inside.spawn(Lane::Control, Box::pin(task));
+        drop(inside);
+        let answer = answer.await.map_err(|_| failed("it died"))?;
+        match self.passage(to, from) {
+            Some(back) => env.sleep(back).await,
+            None => {
+                env.sleep(LOST_AFTER).await;
+                return Err(failed("lost on the way back"));
+            }
+        }
+        Ok(answer)
+    }
+}
+
+/// The network as one broker's process uses it.
+struct Line {
+    network: Arc<Network>,
+    from: BrokerId,
+    env: Arc<SimEnv>,
+}
+
+impl Peers for Line {
+    fn replica_fetch(
+        &self,
+        to: BrokerId,
+        request: ReplicaFetch,
+    ) -> BoxFuture<'static, Result<Result<ReplicaFetched, ReplicaFetchError>, PeerError>> {
+        Box::pin(self.network.clone().call((self.from, self.env.clone()), to, move |node| {
+            let request = request.clone();
+            Box::pin(async move { node.serve_replica_fetch(request).await })
+        }))
+    }
+
+    fn control(
+        &self,
+        to: BrokerId,
+        request: ControlRequest,
+    ) -> BoxFuture<'static, Result<Result<ControlReply, ControlError>, PeerError>> {
+        Box::pin(self.network.clone().call((self.from, self.env.clone()), to, move |node| {
+            let request = request.clone();
+            Box::pin(async move { node.serve_control(request).await })
+        }))
+    }
+}

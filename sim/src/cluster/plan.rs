@@ -1,0 +1,162 @@
+//! What a seed means for a cluster.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use crate::{history::Promise, random::Random, topic::TopicPlan};
+
+/// A kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ClusterFault {
+    /// A broker's process dies; its machine lives.
+    Kill,
+    /// The power of one machine is cut.
+    PowerCut,
+    /// The power of all machines is cut at one instant.
+    Blackout,
+    /// A broker is asked to stop, and does.
+    CleanStop,
+    /// A broker stands still, longer than its session at times.
+    Pause,
+    /// One direction between two brokers is cut.
+    CutOneWay,
+    /// A broker is cut off from everybody.
+    Isolate,
+    /// A broker is cut off from the metadata log.
+    CutFromQuorum,
+    /// Messages are lost, doubled and late.
+    BadNetwork,
+    /// Proposals are lost, or of unknown fate.
+    BadQuorum,
+    /// The metadata log has another leader.
+    LeaderChange,
+    /// A disk is slow.
+    SlowDisk,
+    /// A machine gets an empty disk.
+    ReplaceDisk,
+    /// A partition gets other replicas.
+    Reassign,
+    /// Some calls of the bucket fail.
+    BucketFlaky,
+    /// The wall clock jumps.
+    ClockJump,
+}
+
+impl ClusterFault {
+    /// Every kind.
+    pub const ALL: [ClusterFault; 16] = [
+        ClusterFault::Kill,
+        ClusterFault::PowerCut,
+        ClusterFault::Blackout,
+        ClusterFault::CleanStop,
+        ClusterFault::Pause,
+        ClusterFault::CutOneWay,
+        ClusterFault::Isolate,
+        ClusterFault::CutFromQuorum,
+        ClusterFault::BadNetwork,
+        ClusterFault::BadQuorum,
+        ClusterFault::LeaderChange,
+        ClusterFault::SlowDisk,
+        ClusterFault::ReplaceDisk,
+        ClusterFault::Reassign,
+        ClusterFault::BucketFlaky,
+        ClusterFault::ClockJump,
+    ];
+
+    /// What its count is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ClusterFault::Kill => "fault: broker killed",
+            ClusterFault::PowerCut => "fault: power cut",
+            ClusterFault::Blackout => "fault: power cut everywhere",
+            ClusterFault::CleanStop => "fault: clean stop",
+            ClusterFault::Pause => "fault: pause",
+            ClusterFault::CutOneWay => "fault: one direction cut",
+            ClusterFault::Isolate => "fault: broker isolated",
+            ClusterFault::CutFromQuorum => "fault: cut off from the metadata log",
+            ClusterFault::BadNetwork => "fault: messages lost and doubled",
+            ClusterFault::BadQuorum => "fault: proposals lost and unknown",
+            ClusterFault::LeaderChange => "fault: controller changed",
+            ClusterFault::SlowDisk => "fault: slow disk",
+            ClusterFault::ReplaceDisk => "fault: disk replaced",
+            ClusterFault::Reassign => "fault: partition reassigned",
+            ClusterFault::BucketFlaky => "fault: bucket flaky",
+            ClusterFault::ClockJump => "fault: clock jump",
+        }
+    }
+
+    /// Whether it can take the unsynced end of a log.
+    pub const fn is_lossy(self) -> bool {
+        matches!(self, ClusterFault::Kill | ClusterFault::PowerCut | ClusterFault::Blackout)
+    }
+}
+
+/// What one run does.
+#[derive(Clone, Debug)]
+pub struct ClusterPlan {
+    /// How many brokers.
+    pub brokers: u32,
+    /// Replicas of each partition.
+    pub replicas: u32,
+    /// `min.insync.replicas`.
+    pub min_isr: u32,
+    /// The kinds of faults that strike: a random subset, now and then none.
+    pub faults: BTreeSet<ClusterFault>,
+    /// Time between two faults, on average.
+    pub fault_interval: Duration,
+    /// How long everything breaks.
+    pub safety: Duration,
+    /// Whether there is a bucket.
+    pub bucket: bool,
+    /// Topics. They all promise the same: what faults may do depends on it.
+    pub topics: Vec<TopicPlan>,
+    /// Topics that come and go.
+    pub passing: Vec<TopicPlan>,
+    /// Clients that produce without a producer id.
+    pub plain_producers: u64,
+    /// Clients that produce under one.
+    pub idempotent_producers: u64,
+    /// Clients that read.
+    pub readers: u64,
+}
+
+impl ClusterPlan {
+    /// What `seed` means.
+    pub fn draw(seed: u64) -> ClusterPlan {
+        let mut random = Random::new(seed).fork("cluster plan");
+        let faults = if random.chance(1, 10) {
+            BTreeSet::new()
+        } else {
+            ClusterFault::ALL.into_iter().filter(|_| random.chance(2, 5)).collect()
+        };
+        let bucket = random.chance(2, 3);
+        let promise = if random.chance(2, 3) { Promise::Synced } else { Promise::Replicated };
+        let topic = |random: &mut Random, name: String, lasting| {
+            let drawn = TopicPlan::draw(random, name, bucket, lasting);
+            // A follower's log start may lag behind what its leader told; then it goes back with a change of leader.
+            TopicPlan { promise, retention_bytes: None, ..drawn }
+        };
+        let lasting = random.between(1, 3);
+        let topics = (0..lasting).map(|n| topic(&mut random, format!("lasting-{n}"), true)).collect();
+        let passing =
+            (0..random.below(2)).map(|n| topic(&mut random, format!("passing-{n}"), false)).collect();
+        ClusterPlan {
+            brokers: random.between(3, 4) as u32,
+            replicas: 3,
+            min_isr: 2,
+            faults,
+            fault_interval: Duration::from_millis(random.between(500, 6_000)),
+            safety: Duration::from_secs(random.between(20, 60)),
+            bucket,
+            topics,
+            passing,
+            plain_producers: random.between(0, 2),
+            idempotent_producers: random.between(1, 3),
+            readers: random.between(1, 3),
+        }
+    }
+
+    /// What all its topics promise.
+    pub fn promise(&self) -> Promise {
+        self.topics.first().map_or(Promise::Synced, |topic| topic.promise)
+    }
+}

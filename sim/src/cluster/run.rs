@@ -1,0 +1,266 @@
+//! One run of a cluster, from a seed to an outcome.
+
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use highwater_records::{BrokerId, TopicIdPartition};
+
+use super::{
+    faults::Faults,
+    machine::{Machine, Surroundings},
+    network::Network,
+    plan::ClusterPlan,
+    quorum::Quorum,
+    router::Router,
+    watch::{Watch, Watched},
+};
+use crate::{
+    client::{self, Audit},
+    executor::Executor,
+    observer::Violation,
+    random::Random,
+    simulation::{Options, Outcome},
+    store::Store,
+    trace::Trace,
+    world::World,
+};
+
+/// Once faults are over, everything must work again within this time.
+const CONVERGES_WITHIN: Duration = Duration::from_secs(180);
+
+/// How often every replica is looked at, in nanoseconds.
+const LOOK_EVERY: u64 = 25_000_000;
+
+/// Runs one seed from beginning to end.
+pub fn run_cluster(seed: u64, options: Options) -> Outcome {
+    let plan = ClusterPlan::draw(seed);
+    let trace = if options.lines == 0 { Trace::hashed() } else { Trace::readable(options.lines) };
+    let mut run = Run::new(seed, plan, trace);
+    let whole = AssertUnwindSafe(|| {
+        run.start_clients();
+        run.run_for(run.plan.safety, |_| false);
+        if run.around.world.violation().is_none() {
+            run.liveness();
+        }
+    });
+    let panicked = std::panic::catch_unwind(whole).err();
+    if let Some(panic) = &panicked {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref().copied()).unwrap_or("something that is no text");
+        run.around.world.violate(Violation { invariant: "nothing panics", why: said.to_owned() });
+    }
+    run.outcome(seed, panicked.is_none())
+}
+
+struct Run {
+    plan: ClusterPlan,
+    around: Surroundings,
+    machines: BTreeMap<BrokerId, Machine>,
+    store: Option<Store>,
+    faults: Faults,
+    watch: Watch,
+    next_look: u64,
+}
+
+impl Run {
+    fn new(seed: u64, plan: ClusterPlan, trace: Trace) -> Run {
+        let random = Random::new(seed).fork("cluster");
+        let executor = Executor::new(seed, trace);
+        let store = plan.bucket.then(|| Store::new(executor.process("store"), random.fork("store")));
+        let world = World::new(executor, random.fork("world"));
+        world.executor.note(&[seed], || format!("cluster seed {seed}: {plan:#?}"));
+        let brokers: Vec<BrokerId> = (1..=plan.brokers).map(BrokerId).collect();
+        let network = Network::new(random.fork("network"));
+        let voters = world.executor.process("quorum");
+        let quorum = Quorum::new(voters, network.clone(), random.fork("quorum"), &brokers);
+        let bucket = store.as_ref().map(|store| store.clone().into());
+        let faults = Faults::new(&plan, random.fork("faults"));
+        let around = Surroundings { world: world.clone(), network: network.clone(), quorum, bucket };
+        let mut machines: BTreeMap<BrokerId, Machine> =
+            brokers.iter().map(|id| (*id, Machine::new(*id))).collect();
+        machines.values_mut().for_each(|machine| machine.boot(&around));
+        let router = Router {
+            network,
+            env: world.clients.clone(),
+            replicas: plan.replicas,
+            min_isr: plan.min_isr,
+            epochs: Default::default(),
+            deleted: Default::default(),
+        };
+        world.connect(Some((world.clients.clone(), Arc::new(router))));
+        Run { plan, around, machines, store, faults, watch: Watch::default(), next_look: 0 }
+    }
+
+    fn start_clients(&self) {
+        let world = &self.around.world;
+        world.start(client::create_topics(world.clone(), self.plan.topics.clone()));
+        for plan in &self.plan.passing {
+            world.start(client::make_and_break_topics(world.clone(), plan.clone(), world.fork_random()));
+        }
+        for _ in 0..self.plan.plain_producers {
+            world.start(client::plain_producer(world.clone(), world.fork_random()));
+        }
+        for _ in 0..self.plan.idempotent_producers {
+            world.start(client::idempotent_producer(world.clone(), world.fork_random()));
+        }
+        for _ in 0..self.plan.readers {
+            world.start(client::reader(world.clone(), world.fork_random()));
+        }
+    }
+
+    /// Nothing breaks any more: all must come right, in bounded time.
+    fn liveness(&mut self) {
+        self.faults.heal(&self.around, &mut self.machines, self.store.as_ref());
+        let topics = self.plan.topics.len();
+        self.converge("every topic to exist", |run| run.around.world.topics().len() >= topics);
+        self.converge("every replica to be in sync", Run::is_whole);
+        self.around.world.be_quiet();
+        self.audited();
+        self.converge("every replica to have the same log", Run::is_equal);
+    }
+
+    /// Whether every partition has a leader and all its replicas are in sync.
+    fn is_whole(&self) -> bool {
+        self.watch
+            .truth()
+            .topics()
+            .flat_map(|topic| &topic.partitions)
+            .all(|partition| partition.leader.is_some() && partition.isr.len() == partition.replicas.len())
+    }
+
+    /// Whether all replicas of each partition end at the same offset, and know that all of it is committed.
+    fn is_equal(&self) -> bool {
+        let nodes = self.around.network.nodes();
+        self.watch.truth().topics().all(|topic| {
+            topic.numbered().all(|(partition, state)| {
+                let at = TopicIdPartition { topic_id: topic.id, partition };
+                let ends: Vec<_> = state
+                    .replicas
+                    .iter()
+                    .map(|replica| {
+                        let view = nodes.get(replica)?.node.replica(at)?;
+                        let positions = view.positions;
+                        (positions.high_watermark == positions.log_end).then_some(positions.log_end)
+                    })
+                    .collect();
+                ends.iter().all(|end| end.is_some() && *end == ends[0])
+            })
+        })
+    }
+
+    fn audited(&mut self) {
+        if self.around.world.violation().is_some() {
+            return;
+        }
+        let audit: Arc<Audit> = client::audit(&self.around.world);
+        self.run_for(CONVERGES_WITHIN, |_| audit.is_done());
+        if !audit.is_done() && self.around.world.violation().is_none() {
+            self.stuck(format!("these still wait: {}", audit.missing()));
+        }
+    }
+
+    fn converge(&mut self, what: &str, done: impl Fn(&Run) -> bool) {
+        if self.around.world.violation().is_some() {
+            return;
+        }
+        self.run_for(CONVERGES_WITHIN, &done);
+        if !done(self) && self.around.world.violation().is_none() {
+            self.stuck(format!("waiting for {what}"));
+        }
+    }
+
+    fn stuck(&self, why: String) {
+        let machines: Vec<String> = self.machines.values().map(Machine::describe).collect();
+        let mut partitions = String::new();
+        let truth = self.watch.truth();
+        for topic in truth.topics() {
+            for (index, state) in topic.numbered() {
+                let at = TopicIdPartition { topic_id: topic.id, partition: index };
+                partitions +=
+                    &format!("\n  {}-{index} epoch {}: {state:?}", topic.name, truth.leader_epoch(state));
+                for (broker, up) in self.around.network.nodes() {
+                    if let Some(view) = up.node.replica(at) {
+                        partitions += &format!(
+                            "\n    {broker}: epoch {}, {:?}, {:?}",
+                            view.leader_epoch, view.leading, view.positions
+                        );
+                    }
+                }
+            }
+        }
+        let why = format!(
+            "{why}; not within {CONVERGES_WITHIN:?} of simulated time; {machines:?}; registrations {:?}; led by {:?}{partitions}",
+            truth.registrations(),
+            self.around.quorum.leader()
+        );
+        self.around.world.violate(Violation { invariant: "liveness", why });
+    }
+
+    /// Steps for so long, or until `done`, or until something does not hold.
+    fn run_for(&mut self, time: Duration, done: impl Fn(&Run) -> bool) {
+        let until = self.around.world.executor.now() + time.as_nanos() as u64;
+        loop {
+            let now = self.around.world.executor.now();
+            let looked = now >= self.next_look;
+            if looked {
+                self.next_look = now + LOOK_EVERY;
+                self.look();
+            }
+            let (around, machines) = (&self.around, &mut self.machines);
+            self.faults.act(around, machines, self.store.as_ref(), self.watch.truth());
+            if now >= until || self.around.world.violation().is_some() || (looked && done(self)) {
+                return;
+            }
+            let next = self.faults.next_due().min(self.next_look).max(now + 1);
+            let _ = self.around.world.executor.step(until.min(next));
+        }
+    }
+
+    fn look(&mut self) {
+        let world = &self.around.world;
+        let entries = self.around.quorum.entries_from(self.watch.entries());
+        self.watch.take_in(&entries, &world.stats);
+        let nodes = self.around.network.nodes();
+        let images: Vec<_> = nodes.iter().map(|(id, up)| (*id, up, up.node.image())).collect();
+        let replica_of = |up: &super::network::Up| {
+            let node = up.node.clone();
+            move |at: TopicIdPartition| node.replica(at)
+        };
+        let replicas: Vec<_> = images.iter().map(|(_, up, _)| replica_of(up)).collect();
+        let watched: Vec<Watched<'_>> = images
+            .iter()
+            .zip(&replicas)
+            .map(|((broker, up, image), replica)| Watched {
+                broker: *broker,
+                life: up.env.id().number(),
+                image,
+                replica,
+            })
+            .collect();
+        if let Err(violation) = self.watch.look(&watched, &world.stats) {
+            world.violate(violation);
+        }
+    }
+
+    fn outcome(self, seed: u64, sound: bool) -> Outcome {
+        let world = &self.around.world;
+        let executor = &world.executor;
+        let outcome = Outcome {
+            seed,
+            hash: executor.trace(Trace::hash),
+            steps: executor.steps(),
+            simulated: Duration::from_nanos(executor.now()),
+            counts: world.stats.all(),
+            violation: world.violation(),
+            transcript: executor.trace(|trace| trace.lines().map(str::to_owned).collect()),
+        };
+        if sound {
+            world.connect(None);
+            for id in self.machines.keys() {
+                self.around.network.set_up(*id, None);
+            }
+            executor.shut_down();
+        }
+        // What has panicked is left as it lies: its destructors may not bear it.
+        outcome
+    }
+}
