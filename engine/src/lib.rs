@@ -65,6 +65,7 @@
 //! # }
 //! ```
 
+mod compact;
 mod config;
 mod directory;
 pub mod disk;
@@ -87,6 +88,7 @@ mod testing;
 mod tests;
 mod text;
 
+pub use compact::{CompactError, Compacted, CompactedGroup, CompactionDebt, CompactionPass, SwapJob};
 pub use config::{Compaction, LogConfig, Watermark};
 pub use directory::{
     CheckpointError, CloseReport, DeleteLogError, DirOptions, LogDir, Offline, OpenDirError, OpenReport,

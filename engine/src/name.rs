@@ -118,6 +118,10 @@ pub(crate) enum FileName {
     Deleted(FileKind, Offset),
     /// What recovery moved aside, and when (milliseconds since the Unix epoch).
     Cut(i64),
+    /// A file of a compacted segment, which does not count yet.
+    Cleaned(FileKind, Offset),
+    /// The same, once it counts.
+    Swap(FileKind, Offset),
     /// A file whose writing did not finish.
     Temporary,
     /// Anything else.
@@ -126,6 +130,10 @@ pub(crate) enum FileName {
 
 /// What a file renamed for deletion ends with.
 pub(crate) const DELETED: &str = ".deleted";
+/// What a file of a compacted segment ends with until all of them are complete.
+pub(crate) const CLEANED: &str = ".cleaned";
+/// What it ends with until it has replaced what it was made from.
+pub(crate) const SWAP: &str = ".swap";
 /// What a file being written ends with.
 pub(crate) const TEMPORARY: &str = ".tmp";
 
@@ -139,11 +147,17 @@ impl FileName {
         {
             return FileName::Cut(time);
         }
-        match name.strip_suffix(DELETED) {
-            Some(rest) => {
-                plain(rest).map_or(FileName::Other, |(kind, offset)| FileName::Deleted(kind, offset))
-            }
-            None => plain(name).map_or(FileName::Other, |(kind, offset)| FileName::Of(kind, offset)),
+        let (rest, suffix) = match name.rsplit_once('.') {
+            Some((rest, suffix)) if rest.contains('.') => (rest, suffix),
+            _ => (name, ""),
+        };
+        let Some((kind, offset)) = plain(rest) else { return FileName::Other };
+        match suffix {
+            "" => FileName::Of(kind, offset),
+            "deleted" => FileName::Deleted(kind, offset),
+            "cleaned" => FileName::Cleaned(kind, offset),
+            "swap" => FileName::Swap(kind, offset),
+            _ => FileName::Other,
         }
     }
 }
@@ -178,6 +192,8 @@ mod tests {
             let name = kind.at(offset);
             assert_eq!(FileName::parse(&name), FileName::Of(kind, offset));
             assert_eq!(FileName::parse(&format!("{name}.deleted")), FileName::Deleted(kind, offset));
+            assert_eq!(FileName::parse(&format!("{name}.cleaned")), FileName::Cleaned(kind, offset));
+            assert_eq!(FileName::parse(&format!("{name}.swap")), FileName::Swap(kind, offset));
         }
         assert_eq!(FileKind::Log.at(offset), "00000000000000000042.log");
         assert_eq!(FileName::parse("00000000000000000042.log.cut-17"), FileName::Cut(17));

@@ -1,4 +1,4 @@
-//! The three checkpoint files of a directory, and our checksums of them.
+//! The checkpoint files of a directory, and our checksums of them.
 
 use std::{collections::BTreeMap, io, path::Path};
 
@@ -13,23 +13,25 @@ use crate::{
 /// What a checkpoint file says, per log.
 pub(crate) type Offsets = BTreeMap<LogName, Offset>;
 
-/// One of the three files.
+/// One of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Checkpoint {
     RecoveryPoint,
     LogStart,
     HighWatermark,
+    Compacted,
 }
 
 impl Checkpoint {
-    pub(crate) const ALL: [Checkpoint; 3] =
-        [Checkpoint::RecoveryPoint, Checkpoint::LogStart, Checkpoint::HighWatermark];
+    pub(crate) const ALL: [Checkpoint; 4] =
+        [Checkpoint::RecoveryPoint, Checkpoint::LogStart, Checkpoint::HighWatermark, Checkpoint::Compacted];
 
     pub(crate) const fn file_name(self) -> &'static str {
         match self {
             Checkpoint::RecoveryPoint => "recovery-point-offset-checkpoint",
             Checkpoint::LogStart => "log-start-offset-checkpoint",
             Checkpoint::HighWatermark => "replication-offset-checkpoint",
+            Checkpoint::Compacted => "cleaner-offset-checkpoint",
         }
     }
 }
@@ -108,7 +110,8 @@ impl Checkpoints {
         checkpoint: Checkpoint,
         offsets: &Offsets,
     ) -> io::Result<()> {
-        if self.known.get(&checkpoint) == Some(offsets) {
+        let nothing_yet = checkpoint == Checkpoint::Compacted && offsets.is_empty();
+        if self.known.get(&checkpoint).map_or(nothing_yet, |known| known == offsets) {
             return Ok(());
         }
         let text = encode(offsets);

@@ -58,4 +58,10 @@ pub(crate) struct EntryState {
     pub(crate) durable_end: Option<Offset>,
     pub(crate) log_start: Option<Offset>,
     pub(crate) high_watermark: Option<Offset>,
+    /// Everything below is decided by markers below `durable_end`.
+    pub(crate) decided: Offset,
+    /// The same of the recovery point.
+    pub(crate) decided_at_point: Offset,
+    /// Up to where the log was compacted (exclusive).
+    pub(crate) compacted_to: Option<Offset>,
 }

@@ -210,7 +210,7 @@ impl LogDir {
         }
     }
 
-    /// Settles every log ([`LogDir::settle`]), writes the three checkpoint files if anything changed since they were
+    /// Settles every log ([`LogDir::settle`]), writes the checkpoint files if anything changed since they were
     /// last written, and removes files whose deletion has become final by that. Durable when it returns; takes no log's
     /// lock.
     ///
@@ -270,10 +270,11 @@ impl LogDir {
         doomed: &BTreeMap<PathBuf, Vec<PathBuf>>,
     ) -> io::Result<()> {
         type Field = fn(&EntryState) -> Option<highwater_records::Offset>;
-        let files: [(Checkpoint, Field); 3] = [
+        let files: [(Checkpoint, Field); 4] = [
             (Checkpoint::LogStart, |state| state.log_start),
             (Checkpoint::RecoveryPoint, |state| state.durable_end),
             (Checkpoint::HighWatermark, |state| state.high_watermark),
+            (Checkpoint::Compacted, |state| state.compacted_to),
         ];
         for (checkpoint, field) in files {
             let offsets: Offsets = states
@@ -284,7 +285,9 @@ impl LogDir {
             checkpoints.write(&*self.disk, &self.path, checkpoint, &offsets)?;
         }
         for (entry, written) in states {
-            entry.state.lock().recovery_point = written.durable_end;
+            let mut state = entry.state.lock();
+            state.recovery_point = written.durable_end;
+            state.decided_at_point = written.decided;
         }
         for (directory, files) in doomed {
             remove::remove_deleted(&*self.disk, directory, files)?;

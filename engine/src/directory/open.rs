@@ -368,6 +368,7 @@ fn state_of(name: &LogName, readings: &BTreeMap<Checkpoint, Reading>) -> EntrySt
         durable_end: recovery_point,
         log_start: read(Checkpoint::LogStart),
         high_watermark: read(Checkpoint::HighWatermark),
+        compacted_to: read(Checkpoint::Compacted),
         ..EntryState::default()
     }
 }

@@ -167,6 +167,13 @@ impl<E: IndexEntry> Index<E> {
         }
     }
 
+    /// The file's name is about to belong to another one.
+    pub(crate) fn retire(&self) {
+        if let State::File { file, .. } = &*self.state.read() {
+            file.retire();
+        }
+    }
+
     /// Makes the file of a sealed index durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
         match &*self.state.read() {

@@ -58,6 +58,9 @@ impl Looker<'_> {
                 FileName::Deleted(..) | FileName::Temporary => {
                     self.say(Finding::new(Severity::Unsettled, &file, "its removal was interrupted"));
                 }
+                FileName::Cleaned(..) | FileName::Swap(..) => {
+                    self.say(Finding::new(Severity::Unsettled, &file, "a compaction was interrupted"));
+                }
                 FileName::Cut(_) => {
                     let what = "bytes that a recovery cut off the end of the log";
                     self.say(Finding::new(Severity::Note, &file, what));

@@ -15,6 +15,7 @@ impl Log {
     /// # Errors
     /// The disk's, or when the directory is offline.
     pub fn close(mut self, now: TimestampMs) -> Result<(), ChangeError> {
+        self.gate.pass();
         self.check()?;
         self.remove_rest()?;
         self.expire_producers(now);
@@ -30,7 +31,7 @@ impl Log {
             segment.sync().map_err(offline)?;
         }
         self.active().sync().map_err(offline)?;
-        for file in files {
+        for file in files.iter().chain(&self.pending.snapshots) {
             file.sync_data().map_err(offline)?;
         }
         if self.epochs_dirty {

@@ -69,6 +69,8 @@ pub struct CommitDone {
 struct Plan {
     /// Everything below is durable once the job has run.
     target: Offset,
+    /// Everything below was decided when the job was taken, by markers below the target.
+    last_stable: Offset,
     /// The active segment's base and size when the job was taken.
     active: (Offset, u64),
     /// While this lives, no other commit of the log begins.
@@ -279,6 +281,7 @@ impl Log {
             way,
             plan: Plan {
                 target: self.positions.log_end,
+                last_stable: self.positions.last_stable,
                 active: (active.base, active.facts().size),
                 _token: token,
             },
@@ -321,6 +324,9 @@ impl Log {
         }
         let reached = self.pending.truncated_to.map_or(plan.target, |to| to.min(plan.target));
         self.positions.durable_end = reached.max(self.positions.durable_end).min(self.positions.log_end);
+        if reached == plan.target {
+            self.decided = plan.last_stable;
+        }
         self.follow_own_watermark();
         self.publish();
         Ok(self.positions.durable_end)

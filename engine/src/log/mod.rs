@@ -3,6 +3,7 @@
 mod append;
 mod close;
 mod commit;
+mod compact;
 mod epochs;
 mod error;
 mod open;
@@ -33,6 +34,7 @@ pub use sealed::{SealedSegment, SegmentParts};
 pub use transactions::OpenTransaction;
 
 use crate::{
+    compact::Gate,
     config::{LogConfig, Watermark},
     directory::{LogDir, LogEntry},
     epochs::{EpochStart, LeaderEpochs},
@@ -74,6 +76,12 @@ pub struct Log {
     pending: pending::Pending,
     /// Held by the commit that is under way, if any.
     committing: Weak<()>,
+    /// Held by the compaction that is under way, if any.
+    compacting: Weak<()>,
+    /// Everything below is decided by markers below the durable end.
+    decided: Offset,
+    /// Closed while compacted files take their place.
+    gate: Arc<Gate>,
     /// Grows when bytes that readers may be looking at change.
     generation: Arc<AtomicU64>,
     /// Bytes of a failed append may lie behind the active segment's end.
@@ -164,6 +172,11 @@ impl Log {
         self.segments.iter().map(|segment| segment.facts().size).sum()
     }
 
+    /// Where the sealed segments end and the active one begins.
+    pub fn sealed_end(&self) -> Offset {
+        self.active().base
+    }
+
     /// Number of local segments, the active one included.
     pub fn segment_count(&self) -> usize {
         self.segments.len()
@@ -181,9 +194,9 @@ impl Log {
     /// When the directory is offline or this log is broken.
     fn check(&self) -> Result<(), ChangeError> {
         self.dir.check()?;
-        match &self.broken {
+        match self.broken.clone().or_else(|| self.gate.broken()) {
             None => Ok(()),
-            Some(reason) => Err(ChangeError::Broken(reason.clone())),
+            Some(reason) => Err(ChangeError::Broken(reason)),
         }
     }
 
@@ -195,6 +208,7 @@ impl Log {
         positions.assert_order();
         let mut state = self.entry.state.lock();
         state.durable_end = Some(positions.durable_end);
+        state.decided = self.decided.min(positions.last_stable);
         state.log_start = Some(positions.log_start);
         state.high_watermark = Some(positions.high_watermark);
     }

@@ -134,6 +134,9 @@ fn recover(
         cuts: leftovers.cuts,
         pending: Pending::default(),
         committing: Weak::new(),
+        compacting: Weak::new(),
+        decided: Offset::ZERO,
+        gate: Arc::default(),
         generation: Arc::new(AtomicU64::new(0)),
         rest_behind_end: false,
         broken: None,
@@ -159,6 +162,10 @@ fn recover(
     }
     log.follow_own_watermark();
     log.publish();
+    // Everything kept by recovery is durable.
+    log.decided = log.positions.last_stable;
+    log.publish();
+    entry.state.lock().decided_at_point = log.decided;
     Ok((log, report))
 }
 

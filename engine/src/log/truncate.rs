@@ -27,6 +27,7 @@ impl Log {
     /// # Errors
     /// `OutOfRange` below the local start; the disk's, after which the log must be opened again.
     pub fn truncate_to(&mut self, offset: Offset, now: TimestampMs) -> Result<Offset, ChangeError> {
+        self.gate.pass();
         self.check()?;
         if offset >= self.positions.log_end {
             return Ok(self.positions.log_end);
@@ -65,6 +66,7 @@ impl Log {
     /// # Errors
     /// The disk's, after which the log must be opened again.
     pub fn truncate_fully_and_start_at(&mut self, offset: Offset) -> Result<(), ChangeError> {
+        self.gate.pass();
         self.check()?;
         let start = self.positions.log_start.min(offset);
         // Nothing is promised until the new start is written down, not even where the log begins.
@@ -150,6 +152,10 @@ impl Log {
             state.durable_end = Some(end);
             state.recovery_point = state.recovery_point.map(|point| point.min(end));
             state.log_start = log_start;
+            state.compacted_to = state.compacted_to.map(|to| to.min(end));
+            // What is open once the tail is gone is not known yet.
+            state.decided = Offset::ZERO;
+            state.decided_at_point = Offset::ZERO;
         }
         Ok(self.dir.write_checkpoint_files()?)
     }
@@ -162,6 +168,7 @@ impl Log {
         match change(self) {
             Ok(end) => {
                 self.publish();
+                self.decided = self.decided.min(self.positions.last_stable);
                 Ok(end)
             }
             Err(error) => {

@@ -140,7 +140,7 @@ impl ProducerStates {
             // Compaction has emptied it, with all of its transaction.
             return None;
         }
-        let timestamp = batch.max_timestamp.unwrap_or_default();
+        let timestamp = batch.produced_at.unwrap_or_default();
         let state = self.producers.entry(producer.id).or_insert_with(|| ProducerState {
             epoch: producer.epoch,
             coordinator_epoch: None,

@@ -57,6 +57,11 @@ impl LogReader {
         LogReader { picture: Arc::new(picture) }
     }
 
+    /// Whether no byte that the picture shows was changed since it was taken.
+    pub(crate) fn is_current(&self) -> bool {
+        self.picture.check_unchanged().is_ok()
+    }
+
     /// Where everything was when the picture was taken.
     pub fn positions(&self) -> Positions {
         self.picture.positions

@@ -8,7 +8,7 @@ use std::{
 
 use highwater_records::Offset;
 
-use super::{RecoveryReport, note};
+use super::{RecoveryReport, note, swaps::finish_swaps};
 use crate::{
     disk::Disk,
     name::{DELETED, FileKind, FileName},
@@ -29,12 +29,13 @@ pub(crate) struct Leftovers {
     pub(crate) deleted: Vec<PathBuf>,
 }
 
-/// Finishes deletions, removes temporary files and indexes without a segment.
+/// Finishes compactions and deletions, removes temporary files and indexes without a segment.
 pub(crate) fn finish_leftovers(
     disk: &dyn Disk,
     directory: &Path,
     report: &mut RecoveryReport,
 ) -> io::Result<Leftovers> {
+    finish_swaps(disk, directory, report)?;
     let mut found = Leftovers::default();
     let mut deleted = Vec::new();
     let mut others = Vec::new();
@@ -50,7 +51,7 @@ pub(crate) fn finish_leftovers(
             FileName::Temporary => {
                 disk.remove_file(&directory.join(&entry.name))?;
             }
-            FileName::Other => {}
+            FileName::Cleaned(..) | FileName::Swap(..) | FileName::Other => {}
         }
     }
     finish_deletions(disk, directory, &mut found, deleted, report)?;

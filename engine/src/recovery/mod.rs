@@ -5,6 +5,7 @@ mod decision;
 mod leftovers;
 mod producers;
 mod segments;
+mod swaps;
 mod transactions;
 mod trusted;
 mod walked;

@@ -16,7 +16,10 @@ pub(crate) struct BatchHeader {
     pub(crate) last_offset_delta: u32,
     pub(crate) leader_epoch: Option<LeaderEpoch>,
     pub(crate) first_timestamp: Option<TimestampMs>,
+    /// The largest of its records' timestamps; `None` where it has no records.
     pub(crate) max_timestamp: Option<TimestampMs>,
+    /// When its producer wrote it: the largest timestamp of the records that it had.
+    pub(crate) produced_at: Option<TimestampMs>,
     pub(crate) log_append_time: bool,
     pub(crate) producer: Option<Producer>,
     pub(crate) is_transactional: bool,
@@ -44,7 +47,8 @@ impl BatchHeader {
             last_offset_delta: view.last_offset_delta(),
             leader_epoch: view.leader_epoch(),
             first_timestamp: view.first_timestamp(),
-            max_timestamp: view.max_timestamp(),
+            max_timestamp: view.max_timestamp().filter(|_| view.record_count() > 0),
+            produced_at: view.max_timestamp(),
             log_append_time: view.timestamp_type() == TimestampType::LogAppendTime,
             producer: view.producer(),
             is_transactional: view.is_transactional(),

@@ -239,6 +239,14 @@ impl Segment {
         self.transaction_index.close();
     }
 
+    /// Another segment takes the names of its files: who reads it goes on with what is open.
+    pub(crate) fn retire(&self) {
+        self.log.retire();
+        self.offset_index.retire();
+        self.time_index.retire();
+        self.transaction_index.retire();
+    }
+
     /// The same segment, cut to `facts` and growing again.
     pub(crate) fn reopened(
         &self,

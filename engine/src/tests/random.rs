@@ -231,6 +231,10 @@ impl Pair {
         assert!(report.quarantined.is_empty(), "{report:?}");
         let read = read_all(&log.reader(), log.positions().log_start).unwrap();
         self.model.assert_recovered(&log.positions(), &read);
+        if read.is_empty() && log.open_transactions().is_empty() {
+            // Whether its last batches were lost, or are all below the start, nobody can tell.
+            self.model.forget_transactions();
+        }
         self.dir = dir;
         self.log = Some(log);
         self.epoch = self.epoch.max(self.model.latest_epoch().unwrap_or(0));

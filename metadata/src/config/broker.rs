@@ -53,6 +53,12 @@ pub struct BrokerConfig {
     pub journal_bytes: u64,
     /// `remote.log.manager.task.interval.ms`.
     pub offload_interval_ms: u64,
+    /// `log.cleaner.enable`.
+    pub compaction_enabled: bool,
+    /// `log.cleaner.backoff.ms`.
+    pub compaction_pause_ms: u64,
+    /// `log.cleaner.dedupe.buffer.size`.
+    pub compaction_key_bytes: u64,
     /// `producer.id.expiration.ms`.
     pub producer_expiration_ms: u64,
     /// `fetch.max.bytes`.
@@ -172,6 +178,9 @@ impl BrokerConfig {
             checkpoint_interval_ms: from.u64("log.flush.offset.checkpoint.interval.ms")?,
             journal_bytes: from.u64("highwater.journal.bytes")?,
             offload_interval_ms: from.u64("remote.log.manager.task.interval.ms")?,
+            compaction_enabled: from.boolean("log.cleaner.enable")?,
+            compaction_pause_ms: from.u64("log.cleaner.backoff.ms")?,
+            compaction_key_bytes: from.u64("log.cleaner.dedupe.buffer.size")?,
             producer_expiration_ms: from.u64("producer.id.expiration.ms")?,
             fetch_bytes_max: from.u32("fetch.max.bytes")?,
             fetch_sessions_max: from.u32("max.incremental.fetch.session.cache.slots")?,

@@ -69,6 +69,16 @@ pub const BROKER_KEYS: &[Definition] = &[
         .checked(Rule(listener::check_list))
         .rank(High)
         .doc("Addresses to listen on, as `NAME://host:port`. No host: every interface. Port 0: one that is free."),
+    key("log.cleaner.backoff.ms", Long, "15000")
+        .at_least(0)
+        .doc("How long to wait between two looks for logs to compact."),
+    key("log.cleaner.dedupe.buffer.size", Long, "134217728")
+        .at_least(1)
+        .doc(
+            "The most memory for the keys of a log that is compacted, about 32 bytes each; more keys take several \
+             passes.",
+        ),
+    key("log.cleaner.enable", Boolean, "true").doc("Whether logs that ask for it are compacted."),
     key("log.dirs", List, "./highwater/data")
         .checked(Rule(|value| match value::members(value).count() {
             0 => Err("a directory"),

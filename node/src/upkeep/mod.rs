@@ -1,5 +1,6 @@
 //! What a partition is owed from time to time: rolling, copying to the bucket, retention, checkpoints.
 
+mod compaction;
 mod heads;
 mod offload;
 mod retention;

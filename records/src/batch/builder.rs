@@ -191,7 +191,7 @@ fn parts<'a>(record: &Record<'a>) -> impl Iterator<Item = Option<&'a [u8]>> {
         .chain(headers.iter().flat_map(|header| [Some(header.key.as_bytes()), header.value]))
 }
 
-fn part_len(part: Option<&[u8]>) -> Result<usize, BuildError> {
+pub(super) fn part_len(part: Option<&[u8]>) -> Result<usize, BuildError> {
     match part {
         None => Ok(varint_len(-1)),
         Some(bytes) => {
@@ -201,7 +201,7 @@ fn part_len(part: Option<&[u8]>) -> Result<usize, BuildError> {
     }
 }
 
-fn put_part(out: &mut Vec<u8>, part: Option<&[u8]>) {
+pub(super) fn put_part(out: &mut Vec<u8>, part: Option<&[u8]>) {
     match part {
         None => write::varint(out, -1),
         Some(bytes) => {
@@ -212,6 +212,6 @@ fn put_part(out: &mut Vec<u8>, part: Option<&[u8]>) {
     }
 }
 
-fn put<const N: usize>(out: &mut [u8], at: usize, bytes: [u8; N]) {
+pub(super) fn put<const N: usize>(out: &mut [u8], at: usize, bytes: [u8; N]) {
     out[at..at + N].copy_from_slice(&bytes);
 }

@@ -11,6 +11,7 @@ mod header;
 mod record;
 mod split;
 mod stream;
+mod thin;
 mod view;
 
 pub use builder::{BatchBuilder, BuildError, Header, Record};
@@ -20,6 +21,7 @@ pub use error::BatchError;
 pub use header::{Attributes, HEADER_LEN, LENGTH_OVERHEAD, MAGIC, TimestampType};
 pub use record::{Headers, RecordIter, RecordOutline, RecordRef, RecordWalk};
 pub use split::{Split, split};
+pub use thin::{Thinned, emptied, filler, thin};
 pub use view::{BatchView, Producer, peek_size};
 
 #[cfg(test)]

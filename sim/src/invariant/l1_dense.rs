@@ -3,7 +3,7 @@
 //! Checked: in every answer the first batch contains the offset asked for and each next one begins where the one
 //! before it ended; the same over all local segments of a partition; acknowledged ranges do not overlap others.
 //!
-//! Not checked: compacted topics (none exist yet).
+//! Not checked: compacted topics (the simulation makes none).
 
 use super::Invariant;
 use crate::{batch::SeenBatch, ghost::Ghost, history::Event};

@@ -17,6 +17,7 @@ fn batch(epoch: u16, sequence: i32, count: u32, base_offset: u64) -> BatchHeader
         leader_epoch: None,
         first_timestamp: Some(TimestampMs(1)),
         max_timestamp: Some(TimestampMs(5)),
+        produced_at: Some(TimestampMs(5)),
         log_append_time: false,
         producer: Some(producer(epoch, sequence)),
         is_transactional: false,

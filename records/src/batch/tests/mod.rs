@@ -1,6 +1,7 @@
 mod check;
 mod control;
 mod round_trip;
+mod thin;
 mod vectors;
 
 use bytes::Bytes;
