@@ -4,7 +4,6 @@ use alloc::{sync::Arc, vec::Vec};
 
 use crate::{
     GroupShard,
-    format::Key,
     group::Timer,
     offsets::tombstone,
     shard::{Moment, Step},
@@ -49,7 +48,9 @@ impl GroupShard {
             self.offsets.remove(id, &topic, partition);
         }
         if may_go && !self.offsets.has_any(id) {
-            step.record((Key::group(id), None));
+            for record in group.tombstones(id) {
+                step.record(record);
+            }
             self.groups.remove(id);
         }
     }

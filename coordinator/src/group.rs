@@ -1,9 +1,11 @@
-use alloc::{format, string::String, sync::Arc};
+use alloc::{format, string::String, sync::Arc, vec, vec::Vec};
 
 use crate::{
     GroupConfig, GroupError, GroupShard,
     classic::ClassicGroup,
+    consumer::ConsumerGroup,
     deadlines::Deadlines,
+    format::Key,
     group_request::{GroupReply, JoinRefused},
     shard::{Moment, ReplyTo, Step},
 };
@@ -12,6 +14,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum Group {
     Classic(ClassicGroup),
+    Consumer(ConsumerGroup),
 }
 
 impl Group {
@@ -19,6 +22,7 @@ impl Group {
     pub(crate) fn is_empty(&self) -> bool {
         match self {
             Group::Classic(group) => group.is_empty(),
+            Group::Consumer(group) => group.is_empty(),
         }
     }
 
@@ -26,6 +30,7 @@ impl Group {
     pub(crate) fn retention_since(&self, commit: i64) -> Option<i64> {
         match self {
             Group::Classic(group) => group.retention_since(commit),
+            Group::Consumer(_) => Some(commit),
         }
     }
 
@@ -33,18 +38,30 @@ impl Group {
     pub(crate) fn is_subscribed_to(&self, topic: &str) -> bool {
         match self {
             Group::Classic(group) => group.is_subscribed_to(topic),
+            Group::Consumer(group) => group.is_subscribed_to(topic),
+        }
+    }
+
+    /// The records that forget it.
+    pub(crate) fn tombstones(&self, id: &str) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        match self {
+            Group::Classic(_) => vec![(Key::group(id), None)],
+            Group::Consumer(group) => group.tombstones(),
         }
     }
 
     pub(crate) fn check_offset_delete(&self) -> Result<(), GroupError> {
         match self {
             Group::Classic(group) => group.check_offset_delete(),
+            Group::Consumer(_) => Ok(()),
         }
     }
 
     pub(crate) fn check_delete(&self) -> Result<(), GroupError> {
         match self {
             Group::Classic(group) => group.check_delete(),
+            Group::Consumer(group) if group.is_empty() => Ok(()),
+            Group::Consumer(_) => Err(GroupError::NonEmptyGroup),
         }
     }
 }
@@ -56,6 +73,8 @@ pub(crate) enum Timer {
     Expiry,
     /// A member of a group gives no sign of life.
     Session(Arc<str>, Arc<str>),
+    /// A member of a consumer group has had time to give partitions up.
+    Revocation(Arc<str>, Arc<str>),
     /// The members of a group have had time to join.
     Join(Arc<str>),
     /// The members of a group have had time to ask for their assignments.

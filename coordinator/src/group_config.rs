@@ -15,6 +15,12 @@ pub struct GroupConfig {
     pub offsets_retention_ms: i64,
     /// `offsets.retention.check.interval.ms`.
     pub offsets_retention_check_ms: u64,
+    /// `group.consumer.session.timeout.ms`.
+    pub consumer_session_timeout_ms: u64,
+    /// `group.consumer.heartbeat.interval.ms`: what members are told to keep.
+    pub consumer_heartbeat_interval_ms: u64,
+    /// `group.consumer.max.size`: most members of a consumer group, inclusive.
+    pub consumer_size_max: usize,
 }
 
 impl Default for GroupConfig {
@@ -27,6 +33,9 @@ impl Default for GroupConfig {
             offset_metadata_bytes_max: 4_096,
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1_000,
             offsets_retention_check_ms: 600_000,
+            consumer_session_timeout_ms: 45_000,
+            consumer_heartbeat_interval_ms: 5_000,
+            consumer_size_max: i32::MAX as usize,
         }
     }
 }

@@ -58,6 +58,24 @@ pub enum GroupError {
     /// No topic has this id.
     #[error("unknown topic id")]
     UnknownTopicId,
+    /// The member is not in the epoch it thinks: give everything up and join anew (KIP-848).
+    #[error("the member must give up its partitions and join anew")]
+    FencedMemberEpoch,
+    /// The member's epoch is another one by now: learn it with the next heartbeat, and retry.
+    #[error("the member's epoch is another one")]
+    StaleMemberEpoch,
+    /// Another member has this instance id and has not left.
+    #[error("another member has this instance id and has not left")]
+    UnreleasedInstance,
+    /// No such assignor here: fix the call.
+    #[error("unknown assignor; there are uniform and range")]
+    UnsupportedAssignor,
+    /// A regular expression does not compile, or takes too much memory: fix the call.
+    #[error("not a regular expression, or one that is too large")]
+    InvalidRegularExpression,
+    /// The request contradicts itself: fix the call.
+    #[error("invalid request")]
+    InvalidRequest,
     /// A newer incarnation of this producer exists: end.
     #[error("a newer producer has this transactional id")]
     ProducerFenced,

@@ -4,7 +4,7 @@ use alloc::{string::String, vec::Vec};
 use bytes::Bytes;
 use highwater_records::{TimestampMs, TopicId};
 
-use crate::{GroupError, shard::Transaction};
+use crate::{GroupError, consumer::Assignment, shard::Transaction};
 
 /// A request to one group, or to all groups of a shard.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +29,10 @@ pub enum GroupRequest {
     Delete(String),
     /// Forget offsets of a group.
     DeleteOffsets(DeleteOffsets),
+    /// Join, stay in or leave a consumer group.
+    ConsumerBeat(ConsumerHeartbeat),
+    /// One consumer group and its members.
+    DescribeConsumers(String),
 }
 
 /// The answer to the request of the same name.
@@ -54,6 +58,10 @@ pub enum GroupReply {
     Delete(Result<(), GroupError>),
     /// To [`GroupRequest::DeleteOffsets`]: an answer for each partition, in the order of the request.
     DeleteOffsets(Result<Vec<Result<(), GroupError>>, GroupError>),
+    /// To [`GroupRequest::ConsumerBeat`].
+    ConsumerBeat(Result<ConsumerBeat, GroupError>),
+    /// To [`GroupRequest::DescribeConsumers`].
+    DescribeConsumers(Result<DescribedConsumerGroup, GroupError>),
 }
 
 /// Who asks.
@@ -311,6 +319,8 @@ pub struct DeleteOffsets {
 pub enum GroupKind {
     /// The members divide the work among themselves.
     Classic,
+    /// The coordinator divides it (KIP-848).
+    Consumer,
 }
 
 impl GroupKind {
@@ -318,6 +328,7 @@ impl GroupKind {
     pub const fn name(self) -> &'static str {
         match self {
             GroupKind::Classic => "classic",
+            GroupKind::Consumer => "consumer",
         }
     }
 }
@@ -362,6 +373,88 @@ pub struct DescribedMember {
     /// What it is to do, while the group is stable.
     pub assignment: Bytes,
 }
+
+/// Join, stay in or leave a consumer group (KIP-848).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ConsumerHeartbeat {
+    /// The group.
+    pub group: String,
+    /// The member; empty if the coordinator is to choose its id.
+    pub member: String,
+    /// Its epoch: 0 joins, -1 leaves, -2 leaves for a while (static members).
+    pub epoch: i32,
+    /// Its instance, if it is a static one.
+    pub instance: Option<String>,
+    /// Where it stands; `None` if that has not changed, as with all that follows.
+    pub rack: Option<String>,
+    /// How long it may take to give partitions up, in milliseconds.
+    pub rebalance_timeout_ms: Option<i32>,
+    /// The topics it reads.
+    pub topics: Option<Vec<String>>,
+    /// The topics it reads, by regular expression; empty for none.
+    pub regex: Option<String>,
+    /// The assignor it asks for.
+    pub assignor: Option<String>,
+    /// What it has.
+    pub owned: Option<Assignment>,
+    /// Who asks.
+    pub caller: Caller,
+}
+
+/// What a member of a consumer group is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerBeat {
+    /// The member.
+    pub member: String,
+    /// Its epoch.
+    pub epoch: i32,
+    /// How often to send signs of life, in milliseconds.
+    pub interval_ms: u64,
+    /// What it is to have; `None` if that has not changed.
+    pub assignment: Option<Assignment>,
+}
+
+/// A consumer group and its members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescribedConsumerGroup {
+    /// Kafka's word for its state.
+    pub state: &'static str,
+    /// The group's epoch.
+    pub epoch: i32,
+    /// The epoch of the targets.
+    pub target_epoch: i32,
+    /// The assignor in force.
+    pub assignor: String,
+    /// Its members.
+    pub members: Vec<DescribedConsumer>,
+}
+
+/// A member of a consumer group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescribedConsumer {
+    /// Its id.
+    pub member: String,
+    /// Its instance.
+    pub instance: Option<String>,
+    /// Where it stands.
+    pub rack: Option<String>,
+    /// Its epoch.
+    pub epoch: i32,
+    /// Who and where it is.
+    pub caller: Caller,
+    /// The topics it names.
+    pub topics: Vec<String>,
+    /// The topics it describes.
+    pub regex: Option<String>,
+    /// What it has: topics with their names, and partitions.
+    pub assigned: Vec<(TopicId, String, Vec<i32>)>,
+    /// What it is to have.
+    pub target: Vec<(TopicId, String, Vec<i32>)>,
+}
+
+/// Describes one consumer group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescribeConsumers(pub String);
 
 /// Lists the groups of a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -415,5 +508,7 @@ asks! {
     ListGroups => Vec<ListedGroup>: |_request| GroupRequest::List, List;
     DescribeGroup => Result<DescribedGroup, GroupError>: |request| GroupRequest::Describe(request.0), Describe;
     DeleteGroup => Result<(), GroupError>: |request| GroupRequest::Delete(request.0), Delete;
+    ConsumerHeartbeat => Result<ConsumerBeat, GroupError>: |request| GroupRequest::ConsumerBeat(request), ConsumerBeat;
+    DescribeConsumers => Result<DescribedConsumerGroup, GroupError>: |request| GroupRequest::DescribeConsumers(request.0), DescribeConsumers;
     DeleteOffsets => Result<Vec<Result<(), GroupError>>, GroupError>: |request| GroupRequest::DeleteOffsets(request), DeleteOffsets;
 }

@@ -3,13 +3,18 @@ use highwater_records::TopicId;
 
 use crate::{
     GroupConfig, GroupError,
-    classic::ClassicGroup,
+    classic::{CONSUMER, ClassicGroup},
+    consumer::ConsumerGroup,
     deadlines::Deadlines,
-    format::{FormatError, GroupMetadata, Key, OffsetCommit},
+    format::{
+        ConsumerGroupEpoch, ConsumerMember, CurrentAssignment, FormatError, GroupMetadata, Key, OffsetCommit,
+        ResolvedRegex, decode_target, decode_target_epoch,
+    },
     group::{Context, Group, Timer},
     group_request::{
-        CommitOffsets, DeleteOffsets, DescribedGroup, FetchOffsets, FetchedOffset, FetchedTopic, GroupKind,
-        GroupReply, GroupRequest, JoinGroup, JoinRefused, LeaveGroup, Left, ListedGroup,
+        CommitOffsets, ConsumerBeat, ConsumerHeartbeat, DeleteOffsets, DescribedConsumerGroup,
+        DescribedGroup, FetchOffsets, FetchedOffset, FetchedTopic, GroupKind, GroupReply, GroupRequest,
+        JoinGroup, JoinRefused, LeaveGroup, Left, ListedGroup,
     },
     offsets::{Offsets, tombstone},
     shard::{Logged, Marker, Moment, NewRecord, ReplyTo, Shard, Step},
@@ -88,8 +93,18 @@ impl GroupShard {
             let refused = JoinRefused { error, member: request.member };
             return step.replies.push((reply_to, GroupReply::Join(Err(refused))));
         }
+        if let Some(group @ Group::Consumer(_)) = self.groups.get(&*request.group) {
+            if !group.is_empty() {
+                let error = GroupError::InconsistentProtocol;
+                let refused = JoinRefused { error, member: String::new() };
+                return step.replies.push((reply_to, GroupReply::Join(Err(refused))));
+            }
+            // Nobody is left who speaks the newer protocol.
+            self.clear(&request.group, step);
+        }
         let id = self.ensure(&request.group, at);
         self.with(&id, at, step, |group, context| match group {
+            Group::Consumer(_) => {}
             Group::Classic(group) => {
                 group.join(request, reply_to, context);
                 if is_new && context.step.records.is_empty() {
@@ -108,9 +123,10 @@ impl GroupShard {
     ) -> Result<Vec<Left>, GroupError> {
         check_id(&request.group)?;
         self.with(&request.group, at, step, |group, context| match group {
-            Group::Classic(group) => group.leave(request.members, context),
+            Group::Classic(group) => Ok(group.leave(request.members, context)),
+            Group::Consumer(_) => Err(GroupError::UnknownMember),
         })
-        .ok_or(GroupError::UnknownMember)
+        .unwrap_or(Err(GroupError::UnknownMember))
     }
 
     fn commit(
@@ -135,6 +151,7 @@ impl GroupShard {
                 }
                 Ok(())
             }
+            Group::Consumer(group) => group.check_commit(member, generation),
         })
         .unwrap_or(Err(GroupError::UnknownMember))?;
         let mut answers = Vec::new();
@@ -174,6 +191,9 @@ impl GroupShard {
 
     fn fetch(&self, request: &FetchOffsets) -> Result<Vec<FetchedTopic>, GroupError> {
         let group = &*request.group;
+        if let Some(Group::Consumer(found)) = self.groups.get(group) {
+            found.check_fetch(request.member.as_ref())?;
+        }
         let one = |topic: &str, partition: i32| FetchedOffset {
             partition,
             committed: if request.require_stable && self.offsets.is_pending(group, topic, partition) {
@@ -210,6 +230,12 @@ impl GroupShard {
                 state: group.state().name(),
                 kind: GroupKind::Classic,
             },
+            Group::Consumer(group) => ListedGroup {
+                group: String::from(&**id),
+                protocol_type: CONSUMER.into(),
+                state: group.state(),
+                kind: GroupKind::Consumer,
+            },
         });
         listed.collect()
     }
@@ -217,8 +243,122 @@ impl GroupShard {
     fn describe(&self, group: &str) -> Result<DescribedGroup, GroupError> {
         match self.groups.get(group) {
             Some(Group::Classic(group)) => Ok(group.describe()),
-            None => Err(GroupError::GroupIdNotFound),
+            Some(Group::Consumer(_)) | None => Err(GroupError::GroupIdNotFound),
         }
+    }
+
+    fn describe_consumers(&self, group: &str, at: &Moment<'_>) -> Result<DescribedConsumerGroup, GroupError> {
+        check_id(group)?;
+        match self.groups.get(group) {
+            Some(Group::Consumer(group)) => Ok(group.describe(at.topics)),
+            Some(Group::Classic(_)) | None => Err(GroupError::GroupIdNotFound),
+        }
+    }
+
+    fn consumer_beat(
+        &mut self,
+        at: &Moment<'_>,
+        request: ConsumerHeartbeat,
+        step: &mut Step<GroupShard>,
+    ) -> Result<ConsumerBeat, GroupError> {
+        request.check()?;
+        match self.groups.get(&*request.group) {
+            Some(Group::Consumer(_)) => {}
+            // An empty group of either kind becomes one of the other: there is nobody whom it could surprise.
+            Some(group) if request.epoch == 0 && group.is_empty() => {
+                self.clear(&request.group, step);
+                self.begin_consumers(&request.group);
+            }
+            None if request.epoch == 0 => self.begin_consumers(&request.group),
+            _ => return Err(GroupError::GroupIdNotFound),
+        }
+        let group = request.group.clone();
+        let answer = self.with(&group, at, step, |group, context| match group {
+            Group::Consumer(group) => group.heartbeat(request, context),
+            Group::Classic(_) => Err(GroupError::GroupIdNotFound),
+        });
+        answer.unwrap_or(Err(GroupError::GroupIdNotFound))
+    }
+
+    fn begin_consumers(&mut self, group: &str) {
+        let id: Arc<str> = group.into();
+        self.groups.insert(id.clone(), Group::Consumer(ConsumerGroup::new(id)));
+    }
+
+    /// Forgets an empty group, and keeps its offsets.
+    fn clear(&mut self, group: &str, step: &mut Step<GroupShard>) {
+        if let Some(gone) = self.groups.remove(group) {
+            for record in gone.tombstones(group) {
+                step.record(record);
+            }
+        }
+        self.deadlines.cancel(&Timer::Join(group.into()));
+        self.deadlines.cancel(&Timer::Sync(group.into()));
+    }
+
+    /// The consumer group that a record tells of; made unless the record deletes.
+    fn replayed_consumers(&mut self, group: &str, deletes: bool) -> Option<&mut ConsumerGroup> {
+        match self.groups.get(group) {
+            Some(Group::Consumer(_)) => {}
+            _ if deletes => return None,
+            // A classic group of the name ended before, or is one that only stored offsets.
+            _ => self.begin_consumers(group),
+        }
+        match self.groups.get_mut(group) {
+            Some(Group::Consumer(group)) => Some(group),
+            _ => None,
+        }
+    }
+
+    /// Applies a record of a consumer group.
+    fn replay_consumers(&mut self, key: Key, value: Option<&[u8]>) -> Result<(), FormatError> {
+        match key {
+            Key::ConsumerGroup { group } => match value {
+                None => {
+                    if matches!(self.groups.get(&*group), Some(Group::Consumer(_))) {
+                        self.groups.remove(&*group);
+                    }
+                }
+                Some(value) => {
+                    let value = ConsumerGroupEpoch::decode(value)?;
+                    if let Some(group) = self.replayed_consumers(&group, false) {
+                        group.replay_epoch(value);
+                    }
+                }
+            },
+            Key::ConsumerMember { group, member } => {
+                let value = value.map(ConsumerMember::decode).transpose()?;
+                if let Some(group) = self.replayed_consumers(&group, value.is_none()) {
+                    group.replay_member(member, value);
+                }
+            }
+            Key::TargetEpoch { group } => {
+                let epoch = value.map(decode_target_epoch).transpose()?;
+                if let Some(group) = self.replayed_consumers(&group, epoch.is_none()) {
+                    group.replay_target_epoch(epoch.unwrap_or(0));
+                }
+            }
+            Key::Target { group, member } => {
+                let target = value.map(decode_target).transpose()?;
+                if let Some(group) = self.replayed_consumers(&group, target.is_none()) {
+                    group.replay_target(member, target);
+                }
+            }
+            Key::Current { group, member } => {
+                let value = value.map(CurrentAssignment::decode).transpose()?;
+                if let Some(group) = self.replayed_consumers(&group, value.is_none()) {
+                    group.replay_current(member, value);
+                }
+            }
+            Key::Regex { group, regex } => {
+                let value = value.map(ResolvedRegex::decode).transpose()?;
+                if let Some(group) = self.replayed_consumers(&group, value.is_none()) {
+                    group.replay_regex(regex, value);
+                }
+            }
+            Key::Offset { .. } | Key::Group { .. } | Key::Unknown { .. } => {}
+        }
+        Ok(())
     }
 
     fn delete(&mut self, group: &str, step: &mut Step<GroupShard>) -> Result<(), GroupError> {
@@ -229,10 +369,7 @@ impl GroupShard {
             step.record(tombstone(group, &topic, partition));
             self.offsets.remove(group, &topic, partition);
         }
-        step.record((Key::group(group), None));
-        self.groups.remove(group);
-        self.deadlines.cancel(&Timer::Join(group.into()));
-        self.deadlines.cancel(&Timer::Sync(group.into()));
+        self.clear(group, step);
         Ok(())
     }
 
@@ -266,7 +403,9 @@ impl GroupShard {
 
     fn replay_group(&mut self, group: String, value: Option<&[u8]>) -> Result<(), FormatError> {
         let Some(value) = value else {
-            self.groups.remove(&*group);
+            if matches!(self.groups.get(&*group), Some(Group::Classic(_))) {
+                self.groups.remove(&*group);
+            }
             return Ok(());
         };
         let id: Arc<str> = self.id_of(&group).unwrap_or_else(|| group.into());
@@ -304,6 +443,7 @@ impl Shard for GroupShard {
             },
             Key::Group { group } => self.replay_group(group, record.value)?,
             Key::Unknown { .. } => {}
+            of_consumers => self.replay_consumers(of_consumers, record.value)?,
         }
         Ok(())
     }
@@ -317,6 +457,7 @@ impl Shard for GroupShard {
         for id in ids {
             self.with(&id, at, step, |group, context| match group {
                 Group::Classic(group) => group.loaded(context),
+                Group::Consumer(group) => group.loaded(context),
             });
         }
         self.forget_deleted_topics(at, step);
@@ -337,9 +478,13 @@ impl Shard for GroupShard {
                 let group = request.group.clone();
                 let found = check_id(&group).and_then(|()| {
                     self.with(&group, at, step, |group, context| match group {
-                        Group::Classic(group) => group.sync(request, reply_to, context),
+                        Group::Classic(group) => {
+                            group.sync(request, reply_to, context);
+                            Ok(())
+                        }
+                        Group::Consumer(_) => Err(GroupError::UnknownMember),
                     })
-                    .ok_or(GroupError::UnknownMember)
+                    .unwrap_or(Err(GroupError::UnknownMember))
                 });
                 match found {
                     Ok(()) => return,
@@ -351,6 +496,7 @@ impl Shard for GroupShard {
                     let (member, instance) = (&*beat.member, beat.instance.as_deref());
                     self.with(&beat.group, at, step, |group, context| match group {
                         Group::Classic(group) => group.heartbeat(member, instance, beat.generation, context),
+                        Group::Consumer(_) => Err(GroupError::UnknownMember),
                     })
                     .unwrap_or(Err(GroupError::UnknownMember))
                 });
@@ -363,6 +509,12 @@ impl Shard for GroupShard {
             GroupRequest::List => GroupReply::List(self.list()),
             GroupRequest::Describe(group) => GroupReply::Describe(self.describe(&group)),
             GroupRequest::Delete(group) => GroupReply::Delete(self.delete(&group, step)),
+            GroupRequest::ConsumerBeat(request) => {
+                GroupReply::ConsumerBeat(self.consumer_beat(at, request, step))
+            }
+            GroupRequest::DescribeConsumers(group) => {
+                GroupReply::DescribeConsumers(self.describe_consumers(&group, at))
+            }
             GroupRequest::DeleteOffsets(request) => {
                 GroupReply::DeleteOffsets(self.delete_offsets(&request, step))
             }
@@ -381,22 +533,36 @@ impl Shard for GroupShard {
             Timer::Session(group, member) => {
                 self.with(&group, at, step, |group, context| match group {
                     Group::Classic(group) => group.session_expired(&member, context),
+                    Group::Consumer(group) => group.session_expired(&member, context),
+                });
+            }
+            Timer::Revocation(group, member) => {
+                self.with(&group, at, step, |group, context| match group {
+                    Group::Classic(_) => {}
+                    Group::Consumer(group) => group.rebalance_time_over(&member, context),
                 });
             }
             Timer::Join(group) => {
                 self.with(&group, at, step, |group, context| match group {
                     Group::Classic(group) => group.join_time_over(context),
+                    Group::Consumer(_) => {}
                 });
             }
             Timer::Sync(group) => {
                 self.with(&group, at, step, |group, context| match group {
                     Group::Classic(group) => group.sync_time_over(context),
+                    Group::Consumer(_) => {}
                 });
             }
         }
     }
 
     fn topics_changed(&mut self, at: &Moment<'_>, step: &mut Step<GroupShard>) {
+        for group in self.groups.values_mut() {
+            if let Group::Consumer(group) = group {
+                group.topics_changed();
+            }
+        }
         self.forget_deleted_topics(at, step);
     }
 }

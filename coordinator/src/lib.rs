@@ -10,6 +10,7 @@
 extern crate alloc;
 
 mod classic;
+mod consumer;
 mod deadlines;
 mod expiry;
 pub mod format;
@@ -23,13 +24,15 @@ mod offsets;
 mod shard;
 mod subscription;
 
+pub use consumer::Assignment;
 pub use group_config::GroupConfig;
 pub use group_error::GroupError;
 pub use group_request::{
-    Ask, Caller, CommitOffsets, CommitPartition, CommitTopic, Committed, DeleteGroup, DeleteOffsets,
-    DescribeGroup, DescribedGroup, DescribedMember, FetchOffsets, FetchedOffset, FetchedTopic, GroupKind,
-    GroupReply, GroupRequest, Heartbeat, JoinGroup, JoinRefused, Joined, JoinedMember, LeaveGroup, Leaving,
-    Left, ListGroups, ListedGroup, Protocol, SyncGroup, Synced,
+    Ask, Caller, CommitOffsets, CommitPartition, CommitTopic, Committed, ConsumerBeat, ConsumerHeartbeat,
+    DeleteGroup, DeleteOffsets, DescribeConsumers, DescribeGroup, DescribedConsumer, DescribedConsumerGroup,
+    DescribedGroup, DescribedMember, FetchOffsets, FetchedOffset, FetchedTopic, GroupKind, GroupReply,
+    GroupRequest, Heartbeat, JoinGroup, JoinRefused, Joined, JoinedMember, LeaveGroup, Leaving, Left,
+    ListGroups, ListedGroup, Protocol, SyncGroup, Synced,
 };
 pub use group_shard::GroupShard;
 pub use java_hash::partition_of;

@@ -10,7 +10,7 @@ from harness.broker import Highwater, Kafka
 from harness.report import Report
 from harness.waiting import wait_until
 
-from . import after, before, swap
+from . import after, before, groups, swap
 from .apache import Apache
 from .confluent import Confluent
 from .dump import KINDS, dump
@@ -41,6 +41,10 @@ def main():
         broker = (Kafka if asked.kafka else Highwater)(pathlib.Path(folder), KEEP)
         with broker, clients(report, broker.address) as present:
             through_both_tiers(report, broker, present)
+    with tempfile.TemporaryDirectory(prefix="highwater-groups-") as folder:
+        broker = (Kafka if asked.kafka else Highwater)(pathlib.Path(folder))
+        with broker, clients(report, broker.address) as present:
+            groups.all_of_it(report, broker, present)
     if asked.readme and not report.failed():
         write_readme(report)
     report.finish(asked.json)

@@ -1,7 +1,7 @@
 //! What a broker advertises: the one table.
 //!
 //! Clients take an API for implemented as soon as it is advertised, and opt into whole protocols by what they
-//! see, so a row appears here together with its implementation. No feature is finalized, none is supported.
+//! see, so a row appears here together with its implementation.
 
 use crate::{
     Message,
@@ -116,6 +116,10 @@ apis! {
     describe_cluster::DescribeClusterRequest 0-2,
         "all there are";
     describe_producers::DescribeProducersRequest 0-0,
+        "all there are";
+    consumer_group_heartbeat::ConsumerGroupHeartbeatRequest 0-1,
+        "all there are";
+    consumer_group_describe::ConsumerGroupDescribeRequest 0-1,
         "all there are";
     list_config_resources::ListConfigResourcesRequest 0-1,
         "0 lists subscriptions to client metrics only, of which there are none";

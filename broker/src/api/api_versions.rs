@@ -4,7 +4,9 @@ use super::{Decoded, reply};
 use crate::server::Reply;
 use highwater_wire::{
     ErrorCode, RequestStart,
-    messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse},
+    messages::api_versions::{
+        ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+    },
     versions::APIS,
 };
 
@@ -15,16 +17,28 @@ pub(super) fn answer(call: Decoded<ApiVersionsRequest>) -> Reply {
         return reply(call.start, &ApiVersionsResponse { error_code, ..ApiVersionsResponse::default() });
     }
     tracing::debug!(client = call.caller.address, name, version, "client software");
-    reply(call.start, &all(ErrorCode::None))
+    reply(call.start, &all(call.start.api_version, ErrorCode::None))
 }
 
 /// The answer to a version from the future: in the layout of version 0, which every client reads, with the versions
 /// that there are, so that the client can ask again.
 pub(super) fn too_new(start: RequestStart) -> Reply {
-    reply(RequestStart { api_version: 0, ..start }, &all(ErrorCode::UnsupportedVersion))
+    reply(RequestStart { api_version: 0, ..start }, &all(0, ErrorCode::UnsupportedVersion))
 }
 
-fn all(error: ErrorCode) -> ApiVersionsResponse {
+/// A feature that every cluster of this program has switched on at its highest level, and that clients look for.
+struct Feature {
+    name: &'static str,
+    max: i16,
+}
+
+/// `group.version` 1: consumer groups (KIP-848).
+const FEATURES: &[Feature] = &[Feature { name: "group.version", max: 1 }];
+
+/// From here on clients read features whose lowest level is 0 (KAFKA-17492).
+const LEVEL_ZERO_SINCE: i16 = 4;
+
+fn all(version: i16, error: ErrorCode) -> ApiVersionsResponse {
     let row = |api: &highwater_wire::versions::Api| ApiVersion {
         api_key: api.key(),
         min_version: api.advertised.min,
@@ -33,6 +47,26 @@ fn all(error: ErrorCode) -> ApiVersionsResponse {
     ApiVersionsResponse {
         error_code: error.code(),
         api_keys: APIS.iter().map(row).collect(),
+        supported_features: FEATURES
+            .iter()
+            .filter(|_| version >= LEVEL_ZERO_SINCE)
+            .map(|feature| SupportedFeatureKey {
+                name: feature.name.to_owned(),
+                min_version: 0,
+                max_version: feature.max,
+            })
+            .collect(),
+        // Features come with the program and never change while it runs.
+        finalized_features_epoch: if version >= 3 { 0 } else { -1 },
+        finalized_features: FEATURES
+            .iter()
+            .filter(|_| version >= 3)
+            .map(|feature| FinalizedFeatureKey {
+                name: feature.name.to_owned(),
+                max_version_level: feature.max,
+                min_version_level: feature.max,
+            })
+            .collect(),
         ..ApiVersionsResponse::default()
     }
 }

@@ -6,6 +6,8 @@
 mod alter_client_quotas;
 mod alter_configs;
 mod api_versions;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
@@ -48,7 +50,8 @@ use highwater_wire::{
     DecodeError, ErrorCode, Message, Request, RequestHeader, RequestStart, encode_response,
     messages::{
         alter_client_quotas::AlterClientQuotasRequest, alter_configs::AlterConfigsRequest,
-        api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest,
+        api_versions::ApiVersionsRequest, consumer_group_describe::ConsumerGroupDescribeRequest,
+        consumer_group_heartbeat::ConsumerGroupHeartbeatRequest, create_partitions::CreatePartitionsRequest,
         create_topics::CreateTopicsRequest, delete_groups::DeleteGroupsRequest,
         delete_records::DeleteRecordsRequest, delete_topics::DeleteTopicsRequest,
         describe_client_quotas::DescribeClientQuotasRequest, describe_cluster::DescribeClusterRequest,
@@ -161,6 +164,8 @@ impl Api {
             DescribeGroupsRequest::KEY => describe_groups::answer(call.decode()?),
             DeleteGroupsRequest::KEY => delete_groups::answer(call.decode()?),
             OffsetDeleteRequest::KEY => offset_delete::answer(call.decode()?),
+            ConsumerGroupHeartbeatRequest::KEY => consumer_group_heartbeat::answer(call.decode()?),
+            ConsumerGroupDescribeRequest::KEY => consumer_group_describe::answer(call.decode()?),
             unanswered => return Err(Refused::UnknownApi(unanswered)),
         })
     }

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use highwater_node::Node;
 use highwater_wire::{
     declaration::{Declaration, Kind},
-    messages,
+    messages, versions,
 };
 use std::{
     sync::{
@@ -74,6 +74,10 @@ pub(super) fn milliseconds(pause: Duration) -> i32 {
 /// Makes the throttle time of an encoded response at least `at_least`, and answers what it is; `None` where the
 /// response has none.
 fn raise(segments: &mut [Bytes], key: i16, version: i16, at_least: i32) -> Option<Duration> {
+    if key == versions::API_VERSIONS_KEY && version >= 3 {
+        // The features stand behind the time. Who is held up learns it from the next response.
+        return None;
+    }
     let response = response_of(key)?;
     let Kind::Struct(fields) = response.kind else { return None };
     let at = fields.iter().position(|field| field.name == "throttle_time_ms")?;
@@ -98,7 +102,7 @@ fn raise(segments: &mut [Bytes], key: i16, version: i16, at_least: i32) -> Optio
     if fields[at + 1..].iter().any(|field| field.tag.is_none()) {
         return None;
     }
-    // The last one in line, with nothing behind it but the count of tagged fields, which is zero in all we send.
+    // The last one in line, with nothing behind it but the count of tagged fields, which is zero in all else that we send.
     let last = segments.last_mut()?;
     if flexible && last.last() != Some(&0) {
         return None;
@@ -117,6 +121,7 @@ mod tests {
     use highwater_wire::{
         Message, decode_response, encode_response,
         messages::{
+            api_versions::{ApiVersionsRequest, ApiVersionsResponse, SupportedFeatureKey},
             fetch::FetchResponse,
             produce::{ProduceResponse, TopicProduceResponse},
         },
@@ -127,6 +132,18 @@ mod tests {
         let said = raise(&mut segments, M::KEY, version, to).expect("it has one");
         let frame = Bytes::from(segments.concat()).slice(4..);
         (decode_response::<M>(&frame, version).unwrap().1, said)
+    }
+
+    #[test]
+    fn features_are_not_taken_for_a_time() {
+        let feature = SupportedFeatureKey { name: "group.version".into(), min_version: 0, max_version: 1 };
+        let told =
+            ApiVersionsResponse { supported_features: vec![feature], ..ApiVersionsResponse::default() };
+        let mut segments = encode_response(&told, 4, 3).unwrap().into_segments();
+        let before = segments.clone();
+        assert_eq!(raise(&mut segments, ApiVersionsRequest::KEY, 4, 7), None);
+        assert_eq!(segments, before);
+        assert_eq!(raised(&ApiVersionsResponse::default(), 2, 7).1, Duration::from_millis(7));
     }
 
     #[test]

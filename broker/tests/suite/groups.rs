@@ -6,8 +6,10 @@ use highwater_records::TopicId;
 use highwater_wire::{
     ErrorCode,
     messages::{
-        delete_groups::*, describe_groups::*, find_coordinator::*, heartbeat::*, join_group::*,
-        leave_group::*, list_groups::*, offset_commit::*, offset_delete::*, offset_fetch::*, sync_group::*,
+        consumer_group_describe::ConsumerGroupDescribeRequest,
+        consumer_group_heartbeat::ConsumerGroupHeartbeatRequest, delete_groups::*, describe_groups::*,
+        find_coordinator::*, heartbeat::*, join_group::*, leave_group::*, list_groups::*, offset_commit::*,
+        offset_delete::*, offset_fetch::*, sync_group::*,
     },
 };
 
@@ -246,5 +248,52 @@ async fn groups_are_listed_described_and_deleted_at_every_version() {
             .collect();
         let expected = [ErrorCode::NonEmptyGroup, ErrorCode::GroupIdNotFound, ErrorCode::InvalidGroupId];
         assert_eq!(codes, expected.map(ErrorCode::code), "version {version}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn consumer_groups_are_served_at_every_version() {
+    let running = Running::start().await;
+    let mut member = Member::new(&running).await;
+    for version in served::<ConsumerGroupHeartbeatRequest>() {
+        let group = format!("c{version}");
+        let mut beat = ConsumerGroupHeartbeatRequest {
+            group_id: group.clone(),
+            member_id: "me".into(),
+            rebalance_timeout_ms: 30_000,
+            subscribed_topic_names: Some(vec!["t".into()]),
+            topic_partitions: Some(Vec::new()),
+            ..ConsumerGroupHeartbeatRequest::default()
+        };
+        let joined = patiently!(ask(&mut member.raw, version, &beat).await, |answer| answer.error_code);
+        assert_eq!((joined.error_code, joined.member_id.as_deref()), (0, Some("me")), "version {version}");
+        let assigned = joined.assignment.expect("a new member is told what it has").topic_partitions;
+        assert_eq!((assigned.len(), assigned[0].topic_id), (1, member.topic_id));
+        assert_eq!(assigned[0].partitions, [0, 1]);
+        beat.member_epoch = joined.member_epoch;
+        beat.topic_partitions = None;
+        beat.subscribed_topic_names = None;
+        beat.rebalance_timeout_ms = -1;
+        let again = ask(&mut member.raw, version, &beat).await;
+        assert_eq!((again.error_code, again.assignment), (0, None), "version {version}");
+        let stale = ConsumerGroupHeartbeatRequest { member_epoch: beat.member_epoch + 5, ..beat.clone() };
+        let fenced = ask(&mut member.raw, version, &stale).await;
+        assert_eq!(fenced.error_code, ErrorCode::FencedMemberEpoch.code());
+        for version in served::<ConsumerGroupDescribeRequest>() {
+            let describe = ConsumerGroupDescribeRequest {
+                group_ids: vec![group.clone(), "nobody".into()],
+                include_authorized_operations: true,
+            };
+            let told = ask(&mut member.raw, version, &describe).await.groups;
+            assert_eq!((told[0].error_code, &*told[0].group_state), (0, "Stable"), "version {version}");
+            assert_eq!((&*told[0].assignor_name, told[0].members.len()), ("uniform", 1));
+            let has = &told[0].members[0].assignment.topic_partitions[0];
+            assert_eq!((&*has.topic_name, &has.partitions[..]), ("t", &[0, 1][..]));
+            assert_eq!(told[1].error_code, ErrorCode::GroupIdNotFound.code());
+        }
+        let classic = member.join(9).await;
+        assert_eq!(classic.error_code, 0, "another group is of the other kind");
+        let left = ConsumerGroupHeartbeatRequest { member_epoch: -1, ..beat };
+        assert_eq!(ask(&mut member.raw, version, &left).await.member_epoch, -1);
     }
 }

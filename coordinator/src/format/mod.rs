@@ -2,11 +2,16 @@
 //!
 //! `docs/format/consumer-offsets.md` has the whole of it.
 
+mod consumer_group;
 mod fields;
 mod group_metadata;
 mod key;
 mod offset_commit;
 
+pub use consumer_group::{
+    ConsumerGroupEpoch, ConsumerMember, CurrentAssignment, ResolvedRegex, decode_target, decode_target_epoch,
+    encode_target, encode_target_epoch,
+};
 pub use fields::FormatError;
 pub use group_metadata::{GroupMetadata, MemberMetadata};
 pub use key::Key;

@@ -94,6 +94,12 @@ pub struct GroupSettings {
     pub offsets_retention_minutes: u32,
     /// `offsets.retention.check.interval.ms`.
     pub offsets_retention_check_ms: u64,
+    /// `group.consumer.session.timeout.ms`.
+    pub consumer_session_timeout_ms: u64,
+    /// `group.consumer.heartbeat.interval.ms`.
+    pub consumer_heartbeat_interval_ms: u64,
+    /// `group.consumer.max.size`.
+    pub consumer_size_max: u32,
     /// `offsets.topic.num.partitions`.
     pub topic_partitions: u32,
     /// `offsets.topic.replication.factor`.
@@ -112,6 +118,9 @@ impl GroupSettings {
             offset_metadata_bytes_max: from.u32("offset.metadata.max.bytes")?,
             offsets_retention_minutes: from.u32("offsets.retention.minutes")?,
             offsets_retention_check_ms: from.u64("offsets.retention.check.interval.ms")?,
+            consumer_session_timeout_ms: from.u64("group.consumer.session.timeout.ms")?,
+            consumer_heartbeat_interval_ms: from.u64("group.consumer.heartbeat.interval.ms")?,
+            consumer_size_max: from.u32("group.consumer.max.size")?,
             topic_partitions: from.u32("offsets.topic.num.partitions")?,
             topic_replicas: from.u32("offsets.topic.replication.factor")?,
             topic_segment_bytes: from.u32("offsets.topic.segment.bytes")?,

@@ -46,6 +46,15 @@ pub const BROKER_KEYS: &[Definition] = &[
     key("fetch.max.bytes", Int, "57671680")
         .at_least(1024)
         .doc("The most bytes that one fetch is answered with, apart from a first batch that is larger alone."),
+    key("group.consumer.heartbeat.interval.ms", Int, "5000")
+        .at_least(1)
+        .doc("How often members of consumer groups are told to send signs of life."),
+    key("group.consumer.max.size", Int, "2147483647")
+        .at_least(1)
+        .doc("Most members of a consumer group."),
+    key("group.consumer.session.timeout.ms", Int, "45000")
+        .at_least(1)
+        .doc("How long a member of a consumer group may be silent."),
     key("group.initial.rebalance.delay.ms", Int, "3000")
         .at_least(0)
         .doc("How long the first member of an empty group waits for others, so that they share one rebalance."),

@@ -143,5 +143,8 @@ pub(crate) fn group_shard(settings: &GroupSettings) -> GroupShard {
         offset_metadata_bytes_max: settings.offset_metadata_bytes_max as usize,
         offsets_retention_ms: i64::from(settings.offsets_retention_minutes) * 60_000,
         offsets_retention_check_ms: settings.offsets_retention_check_ms,
+        consumer_session_timeout_ms: settings.consumer_session_timeout_ms,
+        consumer_heartbeat_interval_ms: settings.consumer_heartbeat_interval_ms,
+        consumer_size_max: settings.consumer_size_max as usize,
     })
 }

@@ -63,7 +63,7 @@ const CORE_ALLOWED: &[(&str, &[&str])] = &[
     ("records", &["bytes", "crc32c", "flate2", "lz4_flex", "snap", "thiserror", "twox-hash", "zstd"]),
     ("replication", &["bytes", "thiserror"]),
     ("metadata", &["bytes", "crc32c", "thiserror"]),
-    ("coordinator", &["bytes", "crc32c", "thiserror"]),
+    ("coordinator", &["bytes", "crc32c", "regex", "thiserror"]),
     ("security", &["base64", "bytes", "hmac", "pbkdf2", "sha2", "subtle", "thiserror"]),
 ];
 

@@ -8,6 +8,7 @@ import java.io.PrintStream;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Base64;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -19,6 +20,7 @@ import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ListOffsetsResult.ListOffsetsResultInfo;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
@@ -36,6 +38,8 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 public final class SuiteClient {
     private static final ObjectMapper JSON = new ObjectMapper();
     private final String bootstrap;
+    private KafkaConsumer<byte[], byte[]> member;
+    private int rebalances;
 
     private SuiteClient(String bootstrap) {
         this.bootstrap = bootstrap;
@@ -68,6 +72,10 @@ public final class SuiteClient {
             case "configs" -> configs(request, answer);
             case "cluster" -> cluster(answer);
             case "delete" -> delete(request);
+            case "subscribe" -> subscribe(request);
+            case "poll" -> poll(answer);
+            case "commit" -> member.commitSync();
+            case "leave" -> leave();
             default -> throw new IllegalArgumentException(request.get("do").asText());
         }
     }
@@ -139,6 +147,43 @@ public final class SuiteClient {
                     }
                 }
             }
+        }
+    }
+
+    private void subscribe(JsonNode request) {
+        Properties settings = settings();
+        settings.put("key.deserializer", ByteArrayDeserializer.class.getName());
+        settings.put("value.deserializer", ByteArrayDeserializer.class.getName());
+        settings.put("enable.auto.commit", "false");
+        settings.put("auto.offset.reset", "earliest");
+        request.get("settings").fields().forEachRemaining(e -> settings.put(e.getKey(), e.getValue().asText()));
+        member = new KafkaConsumer<>(settings);
+        member.subscribe(List.of(request.get("topic").asText()), new ConsumerRebalanceListener() {
+            @Override
+            public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
+            }
+
+            @Override
+            public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
+                rebalances++;
+            }
+        });
+    }
+
+    private void poll(ObjectNode answer) {
+        ArrayNode read = answer.putArray("read");
+        for (ConsumerRecord<byte[], byte[]> record : member.poll(Duration.ofMillis(200))) {
+            read.addArray().add(record.partition()).add(record.offset());
+        }
+        ArrayNode assigned = answer.putArray("assigned");
+        member.assignment().forEach(partition -> assigned.add(partition.partition()));
+        answer.put("rebalances", rebalances);
+    }
+
+    private void leave() {
+        if (member != null) {
+            member.close();
+            member = null;
         }
     }
 

@@ -9,6 +9,8 @@
 pub mod alter_client_quotas;
 pub mod alter_configs;
 pub mod api_versions;
+pub mod consumer_group_describe;
+pub mod consumer_group_heartbeat;
 pub mod create_partitions;
 pub mod create_topics;
 pub mod delete_groups;
@@ -60,6 +62,8 @@ macro_rules! for_each_message {
             describe_groups::DescribeGroupsRequest, describe_groups::DescribeGroupsResponse,
             delete_groups::DeleteGroupsRequest, delete_groups::DeleteGroupsResponse,
             offset_delete::OffsetDeleteRequest, offset_delete::OffsetDeleteResponse,
+            consumer_group_heartbeat::ConsumerGroupHeartbeatRequest, consumer_group_heartbeat::ConsumerGroupHeartbeatResponse,
+            consumer_group_describe::ConsumerGroupDescribeRequest, consumer_group_describe::ConsumerGroupDescribeResponse,
             api_versions::ApiVersionsRequest, api_versions::ApiVersionsResponse,
             create_topics::CreateTopicsRequest, create_topics::CreateTopicsResponse,
             delete_topics::DeleteTopicsRequest, delete_topics::DeleteTopicsResponse,

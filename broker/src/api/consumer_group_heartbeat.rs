@@ -1,0 +1,60 @@
+//! ConsumerGroupHeartbeat (KIP-848).
+
+use super::{
+    Decoded,
+    group_codes::{code, member},
+    reply,
+};
+use crate::server::Step;
+use highwater_coordinator::{Assignment as Partitions, ConsumerBeat, ConsumerHeartbeat, GroupError};
+use highwater_wire::messages::consumer_group_heartbeat::{
+    Assignment, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, TopicPartitions,
+};
+
+pub(super) fn answer(call: Decoded<ConsumerGroupHeartbeatRequest>) -> Step {
+    let Decoded { node, caller, start, request } = call;
+    let owned = request.topic_partitions.map(|topics| {
+        let partitions = topics
+            .into_iter()
+            .flat_map(|topic| topic.partitions.into_iter().map(move |partition| (topic.topic_id, partition)));
+        Partitions::of(partitions)
+    });
+    let beat = ConsumerHeartbeat {
+        group: request.group_id,
+        member: request.member_id,
+        epoch: request.member_epoch,
+        instance: request.instance_id,
+        rack: request.rack_id,
+        rebalance_timeout_ms: (request.rebalance_timeout_ms != -1).then_some(request.rebalance_timeout_ms),
+        topics: request.subscribed_topic_names,
+        regex: request.subscribed_topic_regex,
+        assignor: request.server_assignor,
+        owned,
+        caller: member(&caller),
+    };
+    let group = beat.group.clone();
+    let pending = node.ask_group(&caller, &group, beat);
+    Step::Later(Box::pin(async move { reply(start, &respond(pending.wait().await.flatten())) }))
+}
+
+fn respond(answer: Result<ConsumerBeat, GroupError>) -> ConsumerGroupHeartbeatResponse {
+    match answer {
+        Ok(beat) => ConsumerGroupHeartbeatResponse {
+            member_id: Some(beat.member),
+            member_epoch: beat.epoch,
+            heartbeat_interval_ms: i32::try_from(beat.interval_ms).unwrap_or(i32::MAX),
+            assignment: beat.assignment.map(|assignment| Assignment {
+                topic_partitions: assignment
+                    .topics()
+                    .map(|(topic_id, partitions)| TopicPartitions { topic_id, partitions })
+                    .collect(),
+            }),
+            ..ConsumerGroupHeartbeatResponse::default()
+        },
+        Err(error) => ConsumerGroupHeartbeatResponse {
+            error_code: code(error).code(),
+            error_message: Some(error.to_string()),
+            ..ConsumerGroupHeartbeatResponse::default()
+        },
+    }
+}
