@@ -1,6 +1,7 @@
 """Runs the clients' programs one after the other, checks what they say, prints the table."""
 
 import argparse
+import os
 import pathlib
 import re
 import tempfile
@@ -22,17 +23,19 @@ RESULTS = {"ok": PASSED, "fail": FAILED, "n/a": NOT_APPLICABLE}
 def main():
     """The command line."""
     asked = arguments()
+    os.environ["MATRIX_STEPS"] = asked.steps or ""
+    steps = [step for step in ROWS if any(part in step for part in (asked.steps or "").split(","))]
     server = f"{asked.bootstrap}" if asked.bootstrap else "Apache Kafka" if asked.kafka else "highwater"
     report = Report(f"matrix against {server}")
     clients = [client for client in CLIENTS if chosen(client, asked)]
     if asked.bootstrap:
-        run_all(report, clients, asked.bootstrap, [])
+        run_all(report, clients, [step for step in steps if step != BUCKET], asked.bootstrap, [])
         report.finish(asked.json)
     with tempfile.TemporaryDirectory(prefix="highwater-matrix-") as folder:
         with (Kafka if asked.kafka else Highwater)(pathlib.Path(folder), past.BROKER) as broker:
             broker.start()
             past.prepare(broker)
-            run_all(report, clients, broker.address, [past.TOPIC, past.COUNT])
+            run_all(report, clients, steps, broker.address, [past.TOPIC, past.COUNT])
             report.check("the broker lives", "all", lambda: check_alive(broker))
     if asked.readme:
         readme.write(report)
@@ -46,7 +49,7 @@ def chosen(client, asked):
     return client.quick or not asked.quick
 
 
-def run_all(report, clients, address, extra):
+def run_all(report, clients, steps, address, extra):
     """Each in its turn: two cores are few, and a figure per client says who is slow."""
     for number, client in enumerate(clients):
         why = client.missing()
@@ -54,10 +57,10 @@ def run_all(report, clients, address, extra):
             report.skip("everything", client.name, why)
             continue
         prefix = re.sub(r"\W", "", client.name) + f"-{number}"
-        run_one(report, client, address, prefix, extra)
+        run_one(report, client, steps, address, prefix, extra)
 
 
-def run_one(report, client, address, prefix, extra):
+def run_one(report, client, steps, address, prefix, extra):
     """One program. What it does not say is a failure; what it says of codecs is compared with the log."""
     program = client.start(address, prefix, *extra)
     watch = threading.Timer(SECONDS, program.kill)
@@ -76,8 +79,8 @@ def run_one(report, client, address, prefix, extra):
         since = time.monotonic()
     code = program.wait()
     watch.cancel()
-    for step in ROWS:
-        if step not in said and (extra or step != BUCKET):
+    for step in steps:
+        if step not in said:
             report.told(step, column, FAILED, f"the program ended with {code} before this step", since)
 
 
@@ -103,6 +106,7 @@ def arguments():
     parser.add_argument("--kafka", action="store_true", help="Apache Kafka instead of ours: proves the suite")
     parser.add_argument("--only", help="parts of clients' names, with commas between them")
     parser.add_argument("--quick", action="store_true", help="only the clients that need no build and no Java")
+    parser.add_argument("--steps", help="parts of steps' names, with commas between them")
     parser.add_argument("--json", help="a file for the results")
     parser.add_argument("--readme", action="store_true", help="write the table into README.md")
     return parser.parse_args()

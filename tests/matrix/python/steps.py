@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import os
 import sys
 import time
 import traceback
@@ -28,7 +29,9 @@ class Steps:
         return f"{self.prefix}-{name}"
 
     def step(self, name, work):
-        """Runs one step. Returns whether it passed."""
+        """Runs one step, if it is asked for."""
+        if not any(part in name for part in os.environ.get("MATRIX_STEPS", "").split(",")):
+            return
         try:
             work()
         except NotApplicable as why:
@@ -38,8 +41,6 @@ class Steps:
             print(f"fail\t{name}\t{type(error).__name__}: {' '.join(str(error).split())}", flush=True)
         else:
             print(f"ok\t{name}\t", flush=True)
-            return True
-        return False
 
 
 def values(count=COUNT, kind="value"):

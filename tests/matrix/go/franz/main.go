@@ -41,6 +41,11 @@ func main() {
 		next := story("group2", kgo.ServerSideBalancer())
 		defer next.Close()
 		next.TwoShare()
+		// It goes back to the classic one, and says nothing, when the broker does not offer the other.
+		groups, err := admin.ListGroupsByType(soon(), []string{"consumer"})
+		Must(err)
+		_, there := groups[program.Topic("group2")]
+		Check(there, "the group is a classic one")
 		next.OneLeaves()
 		next.Resumes()
 	})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,10 +51,22 @@ func Start(module string) *Program {
 func (p *Program) Topic(name string) string { return p.prefix + "-" + name }
 
 // NotApplicable is said of what a client does not have.
-func (p *Program) NotApplicable(step, why string) { fmt.Printf("n/a\t%s\t%s\n", step, why) }
+func (p *Program) NotApplicable(step, why string) {
+	if asked(step) {
+		fmt.Printf("n/a\t%s\t%s\n", step, why)
+	}
+}
 
-// Step does one step and prints how it ended.
+func asked(step string) bool {
+	contains := func(part string) bool { return strings.Contains(step, part) }
+	return slices.ContainsFunc(strings.Split(os.Getenv("MATRIX_STEPS"), ","), contains)
+}
+
+// Step does one step, if it is asked for, and prints how it ended.
 func (p *Program) Step(name string, work func()) {
+	if !asked(name) {
+		return
+	}
 	defer func() {
 		if failed := recover(); failed != nil {
 			fmt.Printf("fail\t%s\t%s\n", name, strings.Join(strings.Fields(fmt.Sprint(failed)), " "))
