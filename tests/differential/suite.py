@@ -1,0 +1,200 @@
+"""Asks both brokers the same and compares."""
+
+import argparse
+import pathlib
+import tempfile
+import time
+
+from harness.broker import Highwater, Kafka
+from harness.report import FAILED, PASSED, Report
+from harness.waiting import wait_until
+
+from . import allowed, schema, script
+from .conversation import Closed, Conversation
+
+BROKER = {"num.partitions": "2", "node.id": "1", "group.initial.rebalance.delay.ms": "0"}
+KEYS = ("Name", "Topic", "TopicName", "ApiKey", "PartitionIndex", "Partition", "Index", "GroupId", "NodeId", "BrokerId", "ConfigName")
+
+
+def main():
+    """Both brokers, all APIs, all versions."""
+    asked = arguments()
+    report = Report("differences from Apache Kafka")
+    messages = schema.load()
+    with tempfile.TemporaryDirectory(prefix="highwater-differential-") as place:
+        place = pathlib.Path(place)
+        with Kafka(place / "kafka", BROKER) as kafka, (Kafka if asked.kafka else Highwater)(place / "ours", BROKER) as ours:
+            kafka.launch()
+            ours.start()
+            wait_until("Kafka to serve", kafka.is_ready)
+            sides = [Side(broker.address, messages) for broker in (kafka, ours)]
+            for side in sides:
+                script.prepare(side)
+            for api, first, last in advertised(sides, messages):
+                if asked.only and api not in asked.only.split(","):
+                    continue
+                for version in range(first, last + 1):
+                    since = time.monotonic()
+                    compare(report, sides, api, version, since)
+    report.finish(asked.json)
+
+
+def advertised(sides, messages):
+    """(API, first, last version) of everything that both have; what only one of them has is not compared."""
+    keys = [{each["ApiKey"]: each for each in side.set_up("ApiVersions", 3, {"ClientSoftwareName": "a", "ClientSoftwareVersion": "1"})["ApiKeys"]} for side in sides]
+    names = {request.key: name for name, (request, _) in messages.items()}
+    for key in sorted(keys[1]):
+        name = names[key]
+        if key not in keys[0]:
+            print(f"  {name} is ours alone", flush=True)
+        elif name not in script.QUESTIONS:
+            print(f"  {name}: nothing is asked yet", flush=True)
+        else:
+            first = max(keys[0][key]["MinVersion"], keys[1][key]["MinVersion"], 3 if name == "Produce" else 0)
+            yield name, first, min(keys[0][key]["MaxVersion"], keys[1][key]["MaxVersion"])
+
+
+def compare(report, sides, api, version, since):
+    """One API in one version."""
+    for side in sides:
+        side.begin(api, version)
+        try:
+            script.QUESTIONS[api](side, version)
+        except Closed:
+            side.answers.append(("a question of the preparation", "closed"))
+    differences = []
+    if [what for what, _ in sides[0].answers] != [what for what, _ in sides[1].answers]:
+        differences.append("not the same questions were put")
+    for (what, theirs), (_, ours) in zip(*(side.answers for side in sides)):
+        differences += different(api, what, theirs, ours)
+    result = FAILED if differences else PASSED
+    report.told(f"{api} {version}", "fields", result, f"{len(differences)} fields differ", since)
+    for difference in differences:
+        print(f"         {difference}"[:300], flush=True)
+
+
+def different(api, what, theirs, ours):
+    """Lines on what differs in two answers."""
+    theirs, ours = ({"": each} if isinstance(each, str) else flat(each) for each in (theirs, ours))
+    told = []
+    for path in [*theirs, *(path for path in ours if path not in theirs)]:
+        one, other = theirs.get(path, "missing"), ours.get(path, "missing")
+        missing = "missing" in (one, other)
+        if one == other or missing and any(path.startswith(each) for each in told):
+            continue
+        if missing:
+            told.append(path[: path.rfind("]") + 1] or path)  # Not each field of what only one of them has.
+        if allowed.reason(api, what, path) is None:
+            yield f"{what}: {path}: Kafka says {one!r}, we say {other!r}"
+
+
+def flat(value, path=""):
+    """{path: value}; the elements of an array go by their names where they have some."""
+    if isinstance(value, dict):
+        found = {}
+        for name, each in value.items():
+            found |= flat(each, f"{path}.{name}" if path else name)
+        return found
+    if isinstance(value, list):
+        found = {f"{path}.length": len(value)}
+        for number, each in enumerate(value):
+            key = next((each[name] for name in KEYS if name in each), number) if isinstance(each, dict) else number
+            label = f"{path}[{key}]"
+            found |= flat(each, label if f"{label}." not in "".join(f"{k}." for k in found) else f"{label}#{number}")
+        return found
+    return {path: value}
+
+
+class Side:
+    """One of the two brokers, and what it answered."""
+
+    def __init__(self, address, messages):
+        self.conversation = Conversation(address, messages)
+        self.api, self.version, self.answers, self.ids = None, None, [], {}
+
+    def begin(self, api, version):
+        """Forgets the answers."""
+        self.api, self.version, self.answers = api, version, []
+
+    def ask(self, what, fields):
+        """Puts one question and keeps the answer."""
+        try:
+            answer = self.conversation.ask(self.api, self.version, fields)
+        except Closed:
+            answer = "closed the connection"
+        self.answers.append((what, self._named(answer)))
+
+    def set_up(self, api, version, fields):
+        """A question that is not compared."""
+        return self.conversation.ask(api, version, fields)
+
+    def create(self, topic, partitions=1, configs=None):
+        """A topic that is led when this returns."""
+        configs = [{"Name": name, "Value": value} for name, value in (configs or {}).items()]
+        wanted = {"Name": topic, "NumPartitions": partitions, "ReplicationFactor": 1, "Configs": configs}
+        (made,) = self.set_up("CreateTopics", 7, {"Topics": [wanted], "timeoutMs": 10_000})["Topics"]
+        assert made["ErrorCode"] == 0, made
+        wait_until(f"{topic} to be led", lambda: self._led(topic, partitions), pause=0.01)
+        self.id(topic)
+
+    def _led(self, topic, partitions):
+        asked = {"Topics": [{"Name": topic, "TopicId": bytes(16)}], "AllowAutoTopicCreation": False}
+        (found,) = self.set_up("Metadata", 12, asked)["Topics"]
+        return len(found["Partitions"]) == partitions and all(each["ErrorCode"] == 0 for each in found["Partitions"])
+
+    def produce(self, topic, partition, records):
+        """Records that are there when this returns."""
+        data = [{"Name": topic, "PartitionData": [{"Index": partition, "Records": records}]}]
+        answer = self.set_up("Produce", 9, {"Acks": -1, "TimeoutMs": 10_000, "TopicData": data})
+        assert answer["Responses"][0]["PartitionResponses"][0]["ErrorCode"] == 0, answer
+
+    def commit(self, group):
+        """Offset 5 of the first partition, once there is a coordinator."""
+        part = {"PartitionIndex": 0, "CommittedOffset": 5, "CommittedMetadata": "mine"}
+        asked = {"GroupId": group, "GenerationIdOrMemberEpoch": -1, "Topics": [{"Name": script.BASIC, "Partitions": [part]}]}
+
+        def done():
+            self.set_up("FindCoordinator", 3, {"Key": group, "KeyType": 0})
+            answer = self.set_up("OffsetCommit", 8, asked)
+            return answer["Topics"][0]["Partitions"][0]["ErrorCode"] == 0
+
+        wait_until("a commit", done, pause=0.02)
+
+    def producer_id(self):
+        """A new one."""
+        return self.set_up("InitProducerId", 4, {"TransactionalId": None, "TransactionTimeoutMs": 60_000})["ProducerId"]
+
+    def id(self, topic):
+        """Of a topic; the same unknown one for all that are not there."""
+        if topic not in self.ids:
+            asked = {"Topics": [{"Name": topic, "TopicId": bytes(16)}], "AllowAutoTopicCreation": False}
+            (found,) = self.set_up("Metadata", 12, asked)["Topics"]
+            if found["ErrorCode"]:
+                return script.NOWHERE
+            self.ids[topic] = found["TopicId"]
+        return self.ids[topic]
+
+    def _named(self, value):
+        # Ids are drawn at random: one that is known gets the topic's name, of another we only say that it is one.
+        if isinstance(value, dict):
+            return {
+                name: self._id_named(each) if name == "TopicId" else self._named(each) for name, each in value.items()
+            }
+        return [self._named(each) for each in value] if isinstance(value, list) else value
+
+    def _id_named(self, found):
+        known = {script.NOWHERE: "the unknown id", bytes(16): "no id", **{own: name for name, own in self.ids.items()}}
+        return known.get(found, "an id")
+
+
+def arguments():
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", help="APIs, with commas between them")
+    parser.add_argument("--kafka", action="store_true", help="Kafka twice")
+    parser.add_argument("--json", help="a file for the results")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
