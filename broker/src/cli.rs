@@ -1,10 +1,13 @@
-//! The command line: `highwater serve`, `highwater demo` and `highwater log`.
+//! The command line: `highwater serve`, `highwater demo`, `highwater log` and `highwater adopt`.
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 
-use crate::tools::{self, LogArguments};
+use crate::{
+    adopt::{self, AdoptArguments},
+    tools::{self, LogArguments},
+};
 
 /// What the program was asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub enum Command {
     Demo(DemoArguments),
     /// Look at a data directory that nobody has open, or put it right.
     Log(LogArguments),
+    /// Take over a Kafka broker's data directory, or give it back.
+    Adopt(AdoptArguments),
 }
 
 /// Arguments of `highwater serve`.
@@ -60,6 +65,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         }),
         "demo" => Command::Demo(DemoArguments { input: of.get_one("input").cloned() }),
         "log" => Command::Log(tools::parse(of)),
+        "adopt" => Command::Adopt(adopt::parse(of)),
         other => unreachable!("{other} is not a command of ours, and clap refuses those"),
     };
     Ok(Invocation { command, log_level: log_level(of) })
@@ -89,6 +95,7 @@ fn definition() -> clap::Command {
         .subcommand(serve())
         .subcommand(demo())
         .subcommand(tools::command())
+        .subcommand(adopt::command())
 }
 
 fn serve() -> clap::Command {
@@ -164,6 +171,27 @@ mod tests {
         let demo = |input| Command::Demo(DemoArguments { input });
         assert_eq!(parse_words("highwater demo").unwrap().command, demo(None));
         assert_eq!(parse_words("highwater demo --input x").unwrap().command, demo(Some("x".into())));
+    }
+
+    #[test]
+    fn adopt_takes_a_directory_and_what_to_do() {
+        let plain = AdoptArguments {
+            directory: "d".into(),
+            kafka_metadata: None,
+            metadata_log_dir: None,
+            apply: false,
+            undo: false,
+        };
+        assert_eq!(parse_words("highwater adopt d").unwrap().command, Command::Adopt(plain.clone()));
+        let full = AdoptArguments {
+            kafka_metadata: Some("k".into()),
+            metadata_log_dir: Some("m".into()),
+            apply: true,
+            ..plain
+        };
+        let words = "highwater adopt d --kafka-metadata k --metadata-log-dir m --apply";
+        assert_eq!(parse_words(words).unwrap().command, Command::Adopt(full));
+        assert_eq!(parse_words("highwater adopt d --apply --undo"), Err(ErrorKind::ArgumentConflict));
     }
 
     #[test]

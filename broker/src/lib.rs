@@ -1,6 +1,7 @@
 //! The shell around a broker: sockets, configuration, metrics and the command line, and [`Broker`], a whole one inside
 //! this process.
 
+pub mod adopt;
 pub mod api;
 mod broker;
 pub mod cli;

@@ -1,9 +1,11 @@
 //! The `highwater` program. Exits with 0 after a clean stop, 1 after a failure, 2 if the arguments or the
-//! configuration are wrong, 3 if `highwater log` found something that is not sound.
+//! configuration are wrong, 3 if `highwater log` found something that is not sound or
+//! `highwater adopt` refused.
 
 use std::process::ExitCode;
 
 use highwater_broker::{
+    adopt,
     cli::{self, Command},
     demo, logging, serve, tools,
 };
@@ -18,8 +20,8 @@ fn main() -> ExitCode {
         }
     };
     // What recovery has to say is part of what a tool shows.
-    let quiet =
-        matches!(invocation.command, Command::Log(_)) && std::env::var_os(logging::VARIABLE).is_none();
+    let quiet = matches!(invocation.command, Command::Log(_) | Command::Adopt(_))
+        && std::env::var_os(logging::VARIABLE).is_none();
     let level = invocation.log_level.as_deref().or(quiet.then_some("off"));
     if let Err(error) = logging::start(level) {
         eprintln!("highwater: {error}");
@@ -31,6 +33,10 @@ fn main() -> ExitCode {
             Err(error) => failed(&error, error.exit_code()),
         },
         Command::Log(arguments) => match tools::run(&arguments) {
+            Ok(code) => ExitCode::from(code),
+            Err(error) => failed(&error, error.exit_code()),
+        },
+        Command::Adopt(arguments) => match adopt::run(&arguments) {
             Ok(code) => ExitCode::from(code),
             Err(error) => failed(&error, error.exit_code()),
         },

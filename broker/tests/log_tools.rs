@@ -14,8 +14,8 @@ fn prepared(clean: bool) -> tempfile::TempDir {
     let logs = Logs::open(place.path()).unwrap();
     for name in ["orders", "visits"] {
         let log = logs.log(name).unwrap();
-        let last = (0..100).map(|n| log.write(&format!("{name} {n}")).unwrap()).last();
-        last.unwrap().wait().unwrap();
+        let mut tickets: Vec<_> = (0..100).map(|n| log.write(&format!("{name} {n}")).unwrap()).collect();
+        tickets.pop().unwrap().wait().unwrap();
     }
     logs.maintain().unwrap();
     if clean {

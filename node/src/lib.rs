@@ -15,6 +15,7 @@ mod describe;
 mod detached;
 mod fetch;
 mod first_of;
+mod found;
 mod grow;
 mod join;
 mod join_all;
@@ -43,6 +44,7 @@ mod topics;
 mod upkeep;
 
 pub use coordinator::{CoordinatorKey, PendingGroup};
+pub use found::{FoundError, found};
 pub use leadership::LeadershipError;
 pub use metrics::{Counter, MetricsSnapshot, PartitionMetrics, TopicMetrics};
 pub use node::{Endpoint, Node, NodeParts};

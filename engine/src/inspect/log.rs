@@ -56,7 +56,9 @@ impl Looker<'_> {
                     self.say(Finding::new(Severity::Unsettled, &file, "an index without its segment"));
                 }
                 FileName::Deleted(..) | FileName::Temporary => {
-                    self.say(Finding::new(Severity::Unsettled, &file, "its removal was interrupted"));
+                    // Kafka stops cleanly without waiting for its deletions.
+                    let severity = if known.clean { Severity::Note } else { Severity::Unsettled };
+                    self.say(Finding::new(severity, &file, "its removal was interrupted"));
                 }
                 FileName::Cleaned(..) | FileName::Swap(..) => {
                     self.say(Finding::new(Severity::Unsettled, &file, "a compaction was interrupted"));
@@ -84,6 +86,9 @@ impl Looker<'_> {
             _ if UNFINISHED.iter().any(|suffix| name.ends_with(suffix)) || name.contains(DELETED) => {
                 self.say(Finding::new(Severity::Unsettled, file, "a compaction was interrupted"));
             }
+            // Of Kafka's metadata log.
+            "quorum-state" => {}
+            _ if name.ends_with(".checkpoint") => {}
             _ => self.say(Finding::new(Severity::Note, file, "not a file of a log")),
         }
         Ok(())
@@ -147,7 +152,7 @@ impl Looker<'_> {
             let file = bases.last().map_or(path.to_owned(), |base| path.join(FileKind::Log.at(*base)));
             self.say(Finding::new(Severity::Damage, &file, what).of(end..bound));
         }
-        self.epochs(&path.join(epochs::FILE_NAME), &seen, end.unwrap_or(Offset::ZERO), whole)
+        self.epochs(&path.join(epochs::FILE_NAME), &seen, end.unwrap_or(Offset::ZERO), whole, known.clean)
     }
 
     /// Between two segments.
@@ -187,10 +192,16 @@ impl Looker<'_> {
         seen: &[(LeaderEpoch, Offset)],
         end: Offset,
         whole: bool,
+        clean: bool,
     ) -> Result<(), InspectError> {
+        // It is written behind the batches, some time after.
+        let behind = if clean { Severity::Rebuildable } else { Severity::Unsettled };
         let table = match self.small(file)? {
             None if seen.is_empty() => return Ok(()),
-            None => Err("it is missing".to_owned()),
+            None => {
+                self.say(Finding::new(behind, file, "it is missing"));
+                return Ok(());
+            }
             Some(bytes) => {
                 LeaderEpochs::decode(&bytes).map_err(|damaged| format!("it does not read: {damaged}"))
             }
@@ -211,12 +222,12 @@ impl Looker<'_> {
                 let said = said.map_or("none".to_owned(), |said| said.to_string());
                 let what =
                     format!("the batch at offset {start} has leader epoch {epoch}, the table says {said}");
-                self.say(Finding::new(Severity::Rebuildable, file, what));
+                self.say(Finding::new(behind, file, what));
             } else if let Some(from) =
                 by_epoch.get(epoch).filter(|from| **from != *start && whole && **from >= first)
             {
                 let what = format!("leader epoch {epoch} begins at offset {start}, the table says {from}");
-                self.say(Finding::new(Severity::Rebuildable, file, what));
+                self.say(Finding::new(behind, file, what));
             }
         }
         if let Some(beyond) = table.entries().iter().find(|entry| entry.start > end) {
@@ -224,7 +235,7 @@ impl Looker<'_> {
                 "leader epoch {} begins at offset {}, behind the log end {end}",
                 beyond.epoch, beyond.start
             );
-            self.say(Finding::new(Severity::Rebuildable, file, what));
+            self.say(Finding::new(behind, file, what));
         }
         Ok(())
     }
