@@ -6,6 +6,8 @@ use highwater_records::{Offset, TimestampMs};
 
 use super::{ChangeError, Log};
 use crate::{
+    disk::replace_file,
+    epochs,
     name::{DELETED, FileKind},
     recovery::remove_old_cuts,
     segment::Segment,
@@ -150,6 +152,13 @@ impl Log {
         if self.gate.is_closed() {
             // Names of segments are being given to others; the next round deletes.
             return Ok(deleted);
+        }
+        if count > 0 && self.config.tiered && self.epochs_dirty {
+            // Commits through the journal leave this file alone, since the segments show where an epoch began; those that
+            // go no longer will, and the lineage below the local start must go on to agree with the bucket's.
+            let file = self.epochs.encode();
+            replace_file(&*self.dir.disk, self.path(), epochs::FILE_NAME, file.as_bytes())?;
+            self.epochs_dirty = false;
         }
         let mut result = Ok(());
         let doomed: Vec<Arc<Segment>> = self.segments[..count].to_vec();

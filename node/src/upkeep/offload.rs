@@ -195,6 +195,12 @@ impl Node {
                 })
                 .await;
         }
+        if found.end == positions.log_end {
+            // The crash may have taken the empty segment that was begun when the last one was copied. Were that one appended
+            // to, it would reach across the tiered end and could never be copied.
+            let now = self.wall();
+            self.change_log(partition, move |state| state.log.roll(now).map(drop)).await?;
+        }
         if found.log_start > positions.log_start {
             // The crash took the checkpoint of the log start; the head remembers it.
             let start = found.log_start.min(positions.high_watermark);

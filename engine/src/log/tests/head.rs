@@ -1,8 +1,10 @@
 use std::path::Path;
 
-use highwater_records::TimestampMs;
+use highwater_records::{Durability, TimestampMs};
 
-use crate::{ChangeError, LogConfig, ReadError, StartReason, disk::memory::MemoryDisk, testing::*};
+use crate::{
+    ChangeError, LogConfig, ReadError, StartReason, Watermark, disk::memory::MemoryDisk, testing::*,
+};
 
 fn filled(disk: &MemoryDisk, config: LogConfig) -> (std::sync::Arc<crate::LogDir>, crate::Log) {
     let (dir, mut log) = create(disk, config);
@@ -175,5 +177,32 @@ fn sealed_segments_are_described_with_all_their_parts() {
             disk.contents(Path::new(&format!("/data/topic-0/{:020}.snapshot", next.get()))).unwrap();
         assert_eq!(parts.producer_snapshot, snapshot);
         assert_eq!(parts.epochs, log.epochs());
+    }
+}
+
+#[test]
+fn where_an_epoch_began_outlives_the_segments_that_showed_it() {
+    let disk = MemoryDisk::new();
+    let config =
+        LogConfig { tiered: true, durability: Durability::Synced, watermark: Watermark::Own, ..small() };
+    let (dir, mut log) = create(&disk, config.clone());
+    for n in 0..60 {
+        log.append(batch(50, &[n]), highwater_records::LeaderEpoch(n as u32 / 20), NOW).unwrap();
+        if n % 10 == 9 {
+            log.roll(NOW).unwrap();
+        }
+    }
+    log.commit().unwrap();
+    dir.settle().unwrap();
+    let epochs = log.epochs();
+    assert_eq!(epochs.len(), 3);
+    assert!(!log.drop_local_below(offset(55)).unwrap().is_empty());
+    assert!(log.positions().local_start > offset(40), "{:?}", log.positions());
+    dir.write_checkpoints().unwrap();
+    for seed in 0..30 {
+        let crashed = disk.fork();
+        crashed.crash(seed);
+        let (_dir, log, _) = reopen(&crashed, config.clone());
+        assert_eq!(log.epochs(), epochs, "seed {seed}");
     }
 }
