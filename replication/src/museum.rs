@@ -19,14 +19,10 @@ pub enum Bug {
     CommittedIsrDecides,
     /// A refused proposal is taken for one that can never be committed.
     RefusedMeansNever,
-    /// The watermark is not looked at when a smaller set is committed (KAFKA-13091).
-    WatermarkStaysAfterIsrChange,
     /// The watermark moves although too few are in sync (before KIP-966).
     WatermarkIgnoresMinimum,
     /// On a synced topic the log end counts.
     LogEndIsDurable,
-    /// A follower takes the leader's watermark before it has cut its log (KAFKA-14704).
-    WatermarkBeforeTruncation,
     /// An answer is applied although the follower follows somebody else by now (KAFKA-13207).
     AnswerOfFormerLeader,
 }

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Instant};
 
 use highwater_sim::{
-    cluster::run_cluster,
+    cluster::{run_cluster, watch::MARKS},
     real::RealNode,
     simulation::{Options, Outcome, run},
     stats::Table,
@@ -124,6 +124,11 @@ fn many(kind: Kind, from: u64, to: u64) -> ExitCode {
         steps as f64 / took
     );
     print!("{}", Table(&counts));
+    if matches!(kind, Kind::Cluster) {
+        for mark in MARKS.iter().filter(|mark| !counts.contains_key(*mark)) {
+            println!("never seen: {mark}");
+        }
+    }
     match failed {
         None => ExitCode::SUCCESS,
         Some(outcome) => replay(kind, outcome.seed, LINES),

@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
-fn hash_in_a_process_of_its_own(seed: u64) -> String {
+fn hash_in_a_process_of_its_own(kind: &[&str], seed: u64) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_highwater-sim"))
+        .args(kind)
         .args(["--hash", &seed.to_string()])
         .output()
         .expect("the program runs");
@@ -13,10 +14,19 @@ fn hash_in_a_process_of_its_own(seed: u64) -> String {
 
 #[test]
 fn two_processes_agree_on_every_step_of_a_seed() {
+    agree(&[], 3..7);
+}
+
+#[test]
+fn two_processes_agree_on_every_step_of_a_cluster() {
+    agree(&["--cluster"], 2..6);
+}
+
+fn agree(kind: &[&str], seeds: std::ops::Range<u64>) {
     let mut hashes = Vec::new();
-    for seed in 3..7 {
-        let first = hash_in_a_process_of_its_own(seed);
-        assert_eq!(first, hash_in_a_process_of_its_own(seed), "seed {seed}");
+    for seed in seeds {
+        let first = hash_in_a_process_of_its_own(kind, seed);
+        assert_eq!(first, hash_in_a_process_of_its_own(kind, seed), "{kind:?} seed {seed}");
         hashes.push(first);
     }
     hashes.dedup();

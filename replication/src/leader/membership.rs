@@ -86,9 +86,6 @@ impl Leader {
         let replicas = &self.replicas;
         self.followers.retain(|follower, _| replicas.contains(follower));
         self.isr = IsrState::Committed { isr };
-        if has(Bug::WatermarkStaysAfterIsrChange) {
-            return None;
-        }
         self.advance()
     }
 }

@@ -37,6 +37,9 @@ pub(super) struct Faults {
     /// When the metadata log gets a leader, if it has none that is there.
     elect_at: u64,
     over: bool,
+    /// How far the wall clock has been moved altogether, and how far at most.
+    wall_ms: i64,
+    wall_ms_max: i64,
 }
 
 const NEVER: u64 = u64::MAX;
@@ -60,6 +63,8 @@ impl Faults {
             bucket_until: NEVER,
             elect_at: 0,
             over: false,
+            wall_ms: 0,
+            wall_ms_max: 0,
         }
     }
 
@@ -161,6 +166,8 @@ impl Faults {
         self.over = true;
         self.next_fault = NEVER;
         around.world.executor.note(&[36], || "faults are over".to_owned());
+        // A clock that went back makes what is due by time wait until it has caught up.
+        around.world.executor.jump_wall(self.wall_ms_max - self.wall_ms);
         (self.network_until, self.quorum_until, self.mend_at) = (0, 0, 0);
         (self.slow_until, self.bucket_until) = (0, 0);
         self.end_what_is_over(around.world.executor.now(), around, machines, store);
@@ -310,6 +317,8 @@ impl Faults {
             ClusterFault::ClockJump => {
                 let jump = self.random.between(0, 2_400_000) as i64 - 1_200_000;
                 around.world.executor.jump_wall(jump);
+                self.wall_ms += jump;
+                self.wall_ms_max = self.wall_ms_max.max(self.wall_ms);
             }
         }
     }

@@ -8,6 +8,8 @@
 mod faults;
 pub mod invariant;
 mod machine;
+#[cfg(feature = "museum")]
+pub mod museum;
 mod network;
 mod plan;
 mod quorum;
@@ -19,4 +21,4 @@ pub mod watch;
 
 pub use plan::{ClusterFault, ClusterPlan};
 pub use quorum::Quorum;
-pub use run::run_cluster;
+pub use run::{run_cluster, run_plan};

@@ -69,7 +69,12 @@ impl Router {
         let at = TopicIdPartition { topic_id: topic.id, partition: index };
         let mut epochs = self.epochs.lock();
         let newest = epochs.entry(at).or_default();
-        *newest = (*newest).max(image.leader_epoch(state).as_i32());
+        let told = image.leader_epoch(state).as_i32();
+        if told < *newest {
+            // Older than what was heard before: a client does not go back (KIP-320).
+            return None;
+        }
+        *newest = told;
         Some(Target { broker: state.leader?, leader_epoch: *newest })
     }
 

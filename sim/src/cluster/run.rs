@@ -32,7 +32,11 @@ const LOOK_EVERY: u64 = 25_000_000;
 
 /// Runs one seed from beginning to end.
 pub fn run_cluster(seed: u64, options: Options) -> Outcome {
-    let plan = ClusterPlan::draw(seed);
+    run_plan(seed, ClusterPlan::draw(seed), options)
+}
+
+/// Runs a plan from beginning to end, with the luck of a seed.
+pub fn run_plan(seed: u64, plan: ClusterPlan, options: Options) -> Outcome {
     let trace = if options.lines == 0 { Trace::hashed() } else { Trace::readable(options.lines) };
     let mut run = Run::new(seed, plan, trace);
     let whole = AssertUnwindSafe(|| {

@@ -14,6 +14,24 @@ use crate::{
 
 use highwater_node::ReplicaView;
 
+/// Rare states that a campaign of seeds must have seen, all of them.
+pub const MARKS: [&str; 14] = [
+    "mark: a broker hands over",
+    "mark: a broker is fenced",
+    "mark: a broker takes part",
+    "mark: a follower cut its log",
+    "mark: a leader is elected",
+    "mark: a reassignment ends",
+    "mark: an eligible leader is elected",
+    "mark: decision on a stale image dropped",
+    "mark: in-sync set grows",
+    "mark: in-sync set shrinks",
+    "mark: nobody may lead",
+    "mark: the same set again settles a proposal",
+    "fault: disk replaced",
+    "fault: power cut everywhere",
+];
+
 /// The whole cluster at one moment, as plain values.
 #[derive(Clone, Debug, Default)]
 pub struct Look {
