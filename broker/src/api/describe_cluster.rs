@@ -22,7 +22,6 @@ pub(super) fn answer(call: Decoded<DescribeClusterRequest>) -> Reply {
         let response = DescribeClusterResponse {
             error_code: code.code(),
             error_message: Some(message.to_owned()),
-            endpoint_type: request.endpoint_type,
             ..DescribeClusterResponse::default()
         };
         return reply(start, &response);

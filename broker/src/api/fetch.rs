@@ -155,7 +155,15 @@ fn partition(index: i32, isolation: Isolation, answer: Result<Fetched, FetchErro
             records: Some(one_piece(fetched.records)),
             ..empty
         },
-        Err(error) => PartitionData { error_code: code(&error).code(), ..empty },
+        Err(error) => {
+            // Kafka has null for what it could not read, and an empty array for what it does not know.
+            let unknown = matches!(error, FetchError::UnknownTopicOrPartition | FetchError::UnknownTopicId);
+            PartitionData {
+                error_code: code(&error).code(),
+                aborted_transactions: unknown.then(Vec::new),
+                ..empty
+            }
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use highwater_wire::{
         MetadataResponsePartition, MetadataResponseTopic,
     },
 };
+use std::collections::BTreeSet;
 
 pub(super) async fn answer(call: Decoded<MetadataRequest>) -> Reply {
     let Decoded { node, caller, start, request } = call;
@@ -23,7 +24,10 @@ pub(super) async fn answer(call: Decoded<MetadataRequest>) -> Reply {
     };
     let found = match wanted {
         None => None,
-        Some(topics) => {
+        Some(mut topics) => {
+            // One answer for each topic, however often it was asked for.
+            let mut seen = BTreeSet::new();
+            topics.retain(|topic| seen.insert((topic.topic_id, topic.name.clone())));
             let names: Vec<String> = topics.iter().filter_map(wanted_name).map(str::to_owned).collect();
             let ensured = node.ensure_topics(&caller, &names, request.allow_auto_topic_creation).await;
             Some((topics, ensured))

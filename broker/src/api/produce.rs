@@ -176,7 +176,6 @@ impl From<ProduceError> for Failure {
             }
             ProduceError::InvalidTimestamp(_) => ErrorCode::InvalidTimestamp,
             ProduceError::UnsupportedCompression(_) => ErrorCode::UnsupportedCompressionType,
-            ProduceError::UnsupportedFormat(_) => ErrorCode::UnsupportedForMessageFormat,
             ProduceError::OutOfOrderSequence(_) => ErrorCode::OutOfOrderSequenceNumber,
             ProduceError::InvalidProducerEpoch(_) => ErrorCode::InvalidProducerEpoch,
             ProduceError::InvalidTxnState(_) => ErrorCode::InvalidTxnState,

@@ -121,21 +121,22 @@ pub(crate) fn check_batch(
 fn batch_error(error: BatchError) -> ProduceError {
     match error {
         BatchError::TooLarge { .. } => ProduceError::MessageTooLarge(error.to_string()),
-        BatchError::UnsupportedMagic { .. } => ProduceError::UnsupportedFormat(error.to_string()),
+        // An older format is a client's mistake. A newer one nobody writes: the byte is damaged.
+        BatchError::UnsupportedMagic { magic } if magic > 2 => ProduceError::Corrupt(error.to_string()),
         BatchError::UnknownCodec { .. } => ProduceError::UnsupportedCompression(error.to_string()),
         BatchError::InvalidTimestamp(_) => ProduceError::InvalidTimestamp(error.to_string()),
         BatchError::InvalidRecord { index, reason } => ProduceError::InvalidRecord {
             message: error.to_string(),
             records: vec![RecordError { index, message: reason.into() }],
         },
-        BatchError::Invalid(_) => {
+        // As in Kafka a request without a whole batch in it is no damage: sending it again would not mend it.
+        BatchError::Invalid(_) | BatchError::UnsupportedMagic { .. } | BatchError::Truncated { .. } => {
             ProduceError::InvalidRecord { message: error.to_string(), records: Vec::new() }
         }
         BatchError::Compression(CompressionError::NotCompiledIn(_)) => {
             ProduceError::UnsupportedCompression(error.to_string())
         }
-        BatchError::Truncated { .. }
-        | BatchError::Corrupt(_)
+        BatchError::Corrupt(_)
         | BatchError::Checksum { .. }
         | BatchError::Compression(_) => ProduceError::Corrupt(error.to_string()),
     }

@@ -104,9 +104,6 @@ pub enum ProduceError {
     /// The codec is not one this broker, or this request version, may use.
     #[error("unsupported compression: {0}")]
     UnsupportedCompression(String),
-    /// The record format is not v2.
-    #[error("unsupported record format: {0}")]
-    UnsupportedFormat(String),
     /// A sequence number leaves a gap: fatal for the producer's session.
     #[error("out of order sequence: {0}")]
     OutOfOrderSequence(String),

@@ -84,7 +84,7 @@ impl CheckedBatch {
     pub fn check(bytes: Bytes, policy: &CheckPolicy) -> Result<CheckedBatch, BatchError> {
         let view = BatchView::parse(&bytes)?;
         if view.size() != bytes.len() {
-            return Err(BatchError::Corrupt("there are bytes after it"));
+            return Err(BatchError::Invalid("there are bytes after it"));
         }
         if view.size() > policy.size_max {
             return Err(BatchError::TooLarge { size: view.size(), max: policy.size_max });
