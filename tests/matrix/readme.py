@@ -26,9 +26,10 @@ def write(report):
 
 
 def table(report):
-    """Clients down, steps across."""
+    """Clients down, steps across; what was not tried has no column."""
     clients = [column for column in report.columns if column != "all"]
-    lines = [["", *COLUMNS]] + [[name, *(cell(report, name, rows) for rows in COLUMNS.values())] for name in clients]
+    tried = {title: rows for title, rows in COLUMNS.items() if set(rows) & set(report.rows)}
+    lines = [["", *tried]] + [[name, *(cell(report, name, rows) for rows in tried.values())] for name in clients]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     shown = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines]
     shown.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")

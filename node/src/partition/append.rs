@@ -136,9 +136,9 @@ fn batch_error(error: BatchError) -> ProduceError {
         BatchError::Compression(CompressionError::NotCompiledIn(_)) => {
             ProduceError::UnsupportedCompression(error.to_string())
         }
-        BatchError::Corrupt(_)
-        | BatchError::Checksum { .. }
-        | BatchError::Compression(_) => ProduceError::Corrupt(error.to_string()),
+        BatchError::Corrupt(_) | BatchError::Checksum { .. } | BatchError::Compression(_) => {
+            ProduceError::Corrupt(error.to_string())
+        }
     }
 }
 
