@@ -121,12 +121,13 @@ impl Looker<'_> {
                     None
                 }
                 Reading::Hint(known) => {
+                    // How far a log was cleaned bounds nothing.
+                    let cleaner = checkpoint.file_name() == CLEANER_CHECKPOINT;
+                    let hint = if cleaner { Severity::Note } else { Severity::Unsettled };
                     offsets.insert(checkpoint, known);
                     let ours =
                         self.disk.open(&path.join("checkpoints.hwsum"), crate::disk::Open::Read).is_ok();
-                    ours.then(|| {
-                        (Severity::Unsettled, "it is not as we wrote it: recovery will read more".to_owned())
-                    })
+                    ours.then(|| (hint, "it is not as we wrote it: recovery will read more".to_owned()))
                 }
                 Reading::Damaged(damaged) => {
                     Some((Severity::Rebuildable, format!("it does not read: {damaged}")))

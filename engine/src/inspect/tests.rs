@@ -252,3 +252,25 @@ fn inspecting_says_what_is_there() {
     }
     assert!(lines > 30);
 }
+
+#[test]
+fn what_compaction_replaced_takes_nothing_with_it() {
+    for clean in [true, false] {
+        let disk = prepared(clean);
+        let mut logs: Vec<PathBuf> =
+            disk.files().into_iter().filter(|file| file.extension().is_some_and(|e| e == "log")).collect();
+        logs.sort();
+        // As Kafka leaves it: the segment that took their place has the base of the first.
+        for log in &logs[..2] {
+            let mut deleted = log.clone().into_os_string();
+            deleted.push(".deleted");
+            let bytes = disk.contents(log).unwrap();
+            crate::disk::write_file(&disk, Path::new(&deleted), &bytes).unwrap();
+        }
+        let settled = settle(&shared(&disk), Path::new(ROOT), NOW, &mut |_, _, _| {}).unwrap();
+        assert!(settled.clean);
+        let (_, log, _) = reopen(&disk, config());
+        assert_eq!(log.positions().log_start.get(), 0);
+        assert_eq!(read_all(&log.reader(), highwater_records::Offset::ZERO).unwrap().len(), 12, "{clean}");
+    }
+}

@@ -60,7 +60,7 @@ fn recover(
     // Closed in this run is as good as the mark of a clean stop; left open in this run is not.
     let clean = !state.dirty && (dir.clean_at_open() || state.settled);
     let mut report = RecoveryReport { clean, ..RecoveryReport::default() };
-    let mut leftovers = finish_leftovers(&**disk, directory, &mut report)?;
+    let mut leftovers = finish_leftovers(&**disk, directory, clean, &mut report)?;
     let (known, unknown_quarantine) = known_quarantine(dir, entry, &mut report)?;
     let walk_all = unknown_quarantine || state.reread.is_some();
     let situation = Situation {

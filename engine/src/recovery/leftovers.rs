@@ -33,6 +33,7 @@ pub(crate) struct Leftovers {
 pub(crate) fn finish_leftovers(
     disk: &dyn Disk,
     directory: &Path,
+    clean: bool,
     report: &mut RecoveryReport,
 ) -> io::Result<Leftovers> {
     finish_swaps(disk, directory, report)?;
@@ -54,7 +55,14 @@ pub(crate) fn finish_leftovers(
             FileName::Cleaned(..) | FileName::Swap(..) | FileName::Other => {}
         }
     }
-    finish_deletions(disk, directory, &mut found, deleted, report)?;
+    let at_head = !clean && deleted.iter().all(|(_, base, _)| !found.segments.contains(base));
+    if at_head {
+        finish_deletions(disk, directory, &mut found, deleted, report)?;
+    } else {
+        // After a clean stop nothing is unfinished, and a segment that is there beside its deleted namesake has taken
+        // its place: Kafka keeps what compaction replaced for a minute. Neither says anything of the head.
+        found.deleted.extend(deleted.into_iter().map(|(_, _, name)| directory.join(name)));
+    }
     for (kind, base) in others {
         if !found.segments.contains(&base) {
             disk.remove_file(&directory.join(kind.at(base)))?;
