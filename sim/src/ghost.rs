@@ -98,10 +98,6 @@ impl Ghost {
                 self.last_stop = Some(*how);
                 // Nobody will get an answer any more to what the broker was asked.
                 for partition in self.partitions.values_mut() {
-                    if *how != Stop::Clean {
-                        // A move of the log start is durable a moment after it is seen: retention makes it again.
-                        partition.log_start = 0;
-                    }
                     partition.began.retain(|_, began| began.appends);
                 }
             }

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use highwater_records::{BrokerId, TimestampMs, TopicId};
+use highwater_records::{BrokerId, Offset, TimestampMs, TopicId};
 use parking_lot::Mutex;
 
 use super::{
@@ -362,7 +362,13 @@ fn state_of(name: &LogName, readings: &BTreeMap<Checkpoint, Reading>) -> EntrySt
         Reading::Trusted(offsets) => offsets.get(name).copied(),
         _ => None,
     };
-    let recovery_point = read(Checkpoint::RecoveryPoint);
+    let recovery_point = read(Checkpoint::RecoveryPoint).or_else(|| {
+        // A file that is as we wrote it, or that we have not written yet, promises nothing of a log it does not name.
+        let written = |checkpoint| matches!(readings[&checkpoint], Reading::Trusted(_));
+        let missing = matches!(readings[&Checkpoint::RecoveryPoint], Reading::Missing);
+        let ours = written(Checkpoint::RecoveryPoint) || missing && written(Checkpoint::LogStart);
+        ours.then_some(Offset::ZERO)
+    });
     EntryState {
         recovery_point,
         durable_end: recovery_point,

@@ -86,6 +86,8 @@ pub struct Log {
     generation: Arc<AtomicU64>,
     /// Bytes of a failed append may lie behind the active segment's end.
     rest_behind_end: bool,
+    /// The log start as it was written down when the log was opened.
+    written_start: Option<Offset>,
     /// A change broke off halfway; only opening the log anew tells what is there.
     broken: Option<String>,
 }
@@ -117,6 +119,12 @@ impl Log {
     pub fn positions(&self) -> Positions {
         let recovery_point = self.entry.state.lock().recovery_point.unwrap_or(Offset::ZERO);
         Positions { recovery_point: recovery_point.min(self.positions.durable_end), ..self.positions }
+    }
+
+    /// The log start that was written down when the log was opened: it was shown, and nothing below it is shown again.
+    /// `None` if the directory does not know, since it is new or was lost.
+    pub fn written_start(&self) -> Option<Offset> {
+        self.written_start
     }
 
     /// Moves the high watermark, as replication says: never back, and never beyond the log end. Returns where it is.

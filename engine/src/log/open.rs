@@ -139,6 +139,7 @@ fn recover(
         gate: Arc::default(),
         generation: Arc::new(AtomicU64::new(0)),
         rest_behind_end: false,
+        written_start: state.log_start,
         broken: None,
     };
     {

@@ -39,7 +39,7 @@ impl Log {
     /// Deletes whole segments, oldest first, that are too old or too many by the configuration, or lie below the log
     /// start; never beyond the high watermark, and of a synced log only what was settled
     /// ([`LogDir::settle`](crate::LogDir::settle)). On a tiered log only the last of the three. The log start moves with
-    /// it. Files are renamed now and removed by the next [`LogDir::write_checkpoints`](crate::LogDir::write_checkpoints).
+    /// it, and is durable before anything is deleted: waits for a sync if it moves. Files are renamed now and removed by the next [`LogDir::write_checkpoints`](crate::LogDir::write_checkpoints).
     ///
     /// # Errors
     /// The disk's; what was deleted until then is.
@@ -74,17 +74,31 @@ impl Log {
             // The active segment goes too: something must come after it.
             self.roll_active(now)?;
         }
+        let first = self.segments[count].base;
+        if !self.config.tiered && first > self.positions.log_start {
+            self.write_start(first)?;
+        }
         let deleted = self.delete_head(count)?;
         self.publish();
         Ok(deleted)
     }
 
+    /// Makes a log start durable before anybody is shown it, and before anything below it is deleted.
+    fn write_start(&mut self, start: Offset) -> Result<(), ChangeError> {
+        let before = self.entry.state.lock().log_start.replace(start);
+        let written = self.dir.write_checkpoint_files();
+        if written.is_err() {
+            self.entry.state.lock().log_start = before;
+        }
+        Ok(written?)
+    }
+
     /// Moves the log start up, so that nothing below is shown any more; segments go with the next [`Log::retain`].
-    /// A lower offset changes nothing. Durable after the next
-    /// [`LogDir::write_checkpoints`](crate::LogDir::write_checkpoints). Returns the log start.
+    /// A lower offset changes nothing. Durable when it returns, and before anybody sees it: waits for a sync. Returns the
+    /// log start.
     ///
     /// # Errors
-    /// `OutOfRange` above the high watermark.
+    /// `OutOfRange` above the high watermark; the disk's, after which the start is where it was.
     pub fn advance_start_to(&mut self, offset: Offset, reason: StartReason) -> Result<Offset, ChangeError> {
         self.check()?;
         let (low, high) = (self.positions.log_start, self.positions.high_watermark);
@@ -92,6 +106,7 @@ impl Log {
             return Err(ChangeError::OutOfRange { asked: offset, low, high });
         }
         if offset > low {
+            self.write_start(offset)?;
             tracing::debug!(log = %self.name(), %offset, ?reason, "the log start advances");
             self.positions.log_start = offset;
             self.positions.local_start = self.positions.local_start.max(offset);
@@ -102,9 +117,10 @@ impl Log {
     }
 
     /// Of a tiered log that has just been opened: the log start as the bucket has it, which is lower than what this
-    /// directory knows if its checkpoint was lost. Never above the local start.
+    /// directory knows if its checkpoint was lost. Never above the local start. Changes nothing where the start was
+    /// written down ([`Log::written_start`](crate::Log::written_start)).
     pub fn adopt_tiered_start(&mut self, log_start: Offset) -> Offset {
-        if self.config.tiered && log_start < self.positions.log_start {
+        if self.config.tiered && self.written_start.is_none() && log_start < self.positions.log_start {
             self.positions.log_start = log_start;
             self.publish();
         }

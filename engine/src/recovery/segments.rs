@@ -97,7 +97,16 @@ impl Chain<'_> {
         let Some(expected) = self.end else {
             let start = self.situation.log_start;
             if self.situation.head_is_here && base > start {
-                self.quarantine_missing(start, base, report);
+                match decide(self.situation.side(start), Found::Missing, self.situation.last_stop()) {
+                    Action::Quarantine => self.quarantine_missing(start, base, report),
+                    // Nobody knows what was promised: better a gap than everything behind it moved aside.
+                    _ if self.situation.bound.is_none() => self.quarantine_missing(start, base, report),
+                    _ => {
+                        return Ok(Some(format!(
+                            "there is nothing between the log start {start} and segment {base}"
+                        )));
+                    }
+                }
             }
             return Ok(None);
         };
@@ -192,8 +201,18 @@ impl Chain<'_> {
 
     fn finish(mut self, report: &mut RecoveryReport) -> io::Result<Recovered> {
         let Situation { disk, directory, bound, log_start, .. } = *self.situation;
-        // A log whose start lies beyond its batches has none that may be read; it goes on at its start.
+        // A log whose start lies beyond its batches has none that may be read; it goes on at its start. What is left was
+        // deleted before, and would leave a gap.
         let end = self.end.unwrap_or(log_start).max(log_start);
+        if self.end.is_some_and(|end| end < log_start) {
+            for opened in self.segments.drain(..) {
+                for kind in FileKind::SEGMENT {
+                    super::not_found_is_none(
+                        disk.remove_file(&directory.join(kind.at(opened.segment.base))),
+                    )?;
+                }
+            }
+        }
         let mut log_end = end;
         if let Some(bound) = bound
             && end < bound

@@ -78,9 +78,9 @@ fn run(disk: &MemoryDisk, promise: &mut Promise) -> Option<()> {
                 log.set_high_watermark(offset(10));
                 promise.shown_start = 7;
                 log.advance_start_to(offset(7), StartReason::RecordsDeleted).ok()?;
+                promise.durable_start = 7;
                 log.retain(NOW).ok()?;
                 dir.write_checkpoints().ok()?;
-                promise.durable_start = 7;
             }
             _ => {}
         }

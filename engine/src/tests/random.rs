@@ -115,6 +115,7 @@ impl Pair {
                 let to = self.between(self.model.log_start, self.model.high_watermark, at);
                 self.log().advance_start_to(offset(to), StartReason::RecordsDeleted).unwrap();
                 self.model.log_start = to;
+                self.model.durable_start = to;
             }
             Operation::Retain => {
                 self.log().retain(NOW).unwrap();
@@ -122,6 +123,7 @@ impl Pair {
                 assert!(positions.log_start.get() >= self.model.log_start);
                 assert!(positions.log_start.get() <= self.model.high_watermark);
                 self.model.log_start = positions.log_start.get();
+                self.model.durable_start = self.model.log_start;
                 // Deleted without having been synced: there is nothing left to lose.
                 self.model.durable_end =
                     self.model.durable_end.max(positions.durable_end.get().min(self.model.log_start));

@@ -152,11 +152,12 @@ impl Node {
         tier: &Arc<PartitionTier>,
         found: &TierSummary,
     ) -> Result<(), OffloadError> {
-        let (positions, epochs, epoch) = partition
+        let (positions, written, epochs, epoch) = partition
             .with(|state| {
                 let epochs: Vec<_> =
                     state.log.epochs().iter().map(|start| (start.epoch, start.start)).collect();
-                Ok::<_, Closed>((state.log.positions(), epochs, state.leading()?))
+                let (positions, written) = (state.log.positions(), state.log.written_start());
+                Ok::<_, Closed>((positions, written, epochs, state.leading()?))
             })
             .await??;
         let local = (epochs.as_slice(), positions.local_start, positions.log_end);
@@ -185,7 +186,9 @@ impl Node {
             };
             let epochs: Vec<_> =
                 epochs.into_iter().map(|(epoch, start)| EpochStart { epoch, start }).collect();
-            let (end, log_start, now) = (found.end, found.log_start, self.wall());
+            // Records may have been deleted here that the head did not hear of.
+            let log_start = found.log_start.max(written.unwrap_or(Offset::ZERO)).min(found.end);
+            let (end, now) = (found.end, self.wall());
             return self
                 .change_log(partition, move |state| {
                     state.log.restart_at(end, log_start, &epochs, producers.as_deref(), now)?;

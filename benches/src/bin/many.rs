@@ -1,0 +1,352 @@
+//! The engine with many logs: synced appends that share a journal against the same bytes in one shared file, and what
+//! logs cost that nobody uses.
+//!
+//! `cargo run --release -p highwater-benches --bin many [DIRECTORY [LOGS]]`
+
+use std::{
+    error::Error,
+    fs::{File, OpenOptions},
+    io::{self, IoSlice},
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use highwater_benches::machine;
+use highwater_engine::{
+    CommitJob, DirOptions, Log, LogConfig, LogDir, LogName, Watermark,
+    disk::{DirEntry, Disk, DiskFile, DiskLock, Open, RealDisk, Space},
+};
+use highwater_records::{
+    BrokerId, Durability, LeaderEpoch, Offset, PartitionIndex, TimestampMs, TopicId,
+    batch::{BatchBuilder, CheckPolicy, CheckedBatch, Record},
+    compression::Codec,
+};
+use rustix::fs::OFlags;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const NOW: TimestampMs = TimestampMs(1_700_000_000_000);
+const ROUNDS: usize = 5;
+const COMMITS: usize = 60;
+/// Appends that share a commit.
+const GROUP: usize = 64;
+const BATCH_BYTES: usize = 4 << 10;
+const BLOCK: usize = 4096;
+const FLOOR_BYTES: u64 = 64 << 20;
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let place = match arguments.next() {
+        Some(directory) => tempfile::tempdir_in(directory)?,
+        None => tempfile::tempdir()?,
+    };
+    let logs = arguments.next().map_or(Ok(100_000), |logs| logs.parse())?;
+    println!("{}\n", machine::description());
+    println!("| 4 KiB appends, synced | acks/s | commit p50 / p99, ms | CPU-s/GiB | to the shared file |");
+    println!("|---|---|---|---|---|");
+    for logs in [1, 256] {
+        synced(&place.path().join("synced"), logs)?;
+    }
+    println!();
+    idle(&place.path().join("idle"), logs)
+}
+
+#[derive(Default)]
+struct Took {
+    commits: Vec<Duration>,
+    cpu_seconds: f64,
+}
+
+impl Took {
+    fn measure(&mut self, mut commit: impl FnMut() -> Result<()>) -> Result<()> {
+        let cpu = machine::cpu_seconds(std::process::id())?;
+        for _ in 0..COMMITS {
+            let start = Instant::now();
+            commit()?;
+            self.commits.push(start.elapsed());
+        }
+        self.cpu_seconds += machine::cpu_seconds(std::process::id())? - cpu;
+        Ok(())
+    }
+
+    fn acks_per_second(&self, group: usize) -> f64 {
+        (self.commits.len() * group) as f64 / self.commits.iter().sum::<Duration>().as_secs_f64()
+    }
+
+    fn row(&mut self, name: &str, group: usize, floor: f64) {
+        let acks = self.acks_per_second(group);
+        self.commits.sort();
+        let at =
+            |share: f64| self.commits[((self.commits.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+        let gib = (self.commits.len() * group * BATCH_BYTES) as f64 / f64::from(1 << 30);
+        println!(
+            "| {name} | {acks:.0} | {:.2} / {:.2} | {:.2} | {:.2} |",
+            at(0.5),
+            at(0.99),
+            self.cpu_seconds / gib,
+            acks / floor
+        );
+    }
+}
+
+/// Groups of appends, each to another log, that become durable together.
+fn synced(place: &Path, count: usize) -> Result<()> {
+    let (dir, mut logs) = create(&RealDisk, place, count, Durability::Synced)?;
+    let (other, mut unsynced) =
+        create(&RealDisk, &place.with_extension("unsynced"), count, Durability::Replicated)?;
+    let batch = batch(BATCH_BYTES)?;
+    let floor = Floor::new(&place.with_extension("floor"), count)?;
+    let group = GROUP.min(count);
+    let (mut next, mut position, mut at) = (0, 0, 0);
+    let mut advance = move || {
+        next = (next + 7) % count;
+        next
+    };
+    let [mut ours, mut raw, mut cached] = [Took::default(), Took::default(), Took::default()];
+    for round in 0..=ROUNDS {
+        let [mut one, mut two, mut three] = [Took::default(), Took::default(), Took::default()];
+        one.measure(|| {
+            let mut jobs: Vec<(usize, CommitJob)> = Vec::with_capacity(group);
+            for _ in 0..group {
+                let at = advance();
+                logs[at].append(batch.clone(), LeaderEpoch(0), NOW)?;
+                jobs.extend(logs[at].begin_commit().map(|job| (at, job)));
+            }
+            let (which, jobs): (Vec<usize>, Vec<CommitJob>) = jobs.into_iter().unzip();
+            for (at, done) in which.into_iter().zip(CommitJob::run_all(jobs)) {
+                logs[at].finish_commit(done)?;
+            }
+            Ok(())
+        })?;
+        two.measure(|| floor.commit(group, batch.bytes(), &mut position, &mut at))?;
+        three.measure(|| {
+            for _ in 0..group {
+                unsynced[advance()].append(batch.clone(), LeaderEpoch(0), NOW)?;
+            }
+            Ok(())
+        })?;
+        // The first round warms up.
+        if round > 0 {
+            for (sum, one) in [(&mut ours, one), (&mut raw, two), (&mut cached, three)] {
+                sum.commits.extend(one.commits);
+                sum.cpu_seconds += one.cpu_seconds;
+            }
+        }
+    }
+    let limit = raw.acks_per_second(group);
+    raw.row(&format!("{count}: files written, one shared file through O_DIRECT + O_DSYNC"), group, limit);
+    ours.row(&format!("{count}: the engine's journal"), group, limit);
+    cached.row(&format!("{count}: the engine, page cache only"), group, limit);
+    let start = Instant::now();
+    dir.settle()?;
+    println!(
+        "| {count}: settling all of it afterwards, ms | {:.0} | | | |",
+        start.elapsed().as_secs_f64() * 1e3
+    );
+    drop((dir, logs, other, unsynced, floor));
+    for directory in [place, &place.with_extension("unsynced"), &place.with_extension("floor")] {
+        std::fs::remove_dir_all(directory)?;
+    }
+    Ok(())
+}
+
+/// The same in system calls.
+struct Floor {
+    files: Vec<File>,
+    shared: File,
+    memory: Vec<u8>,
+}
+
+impl Floor {
+    fn new(place: &Path, count: usize) -> Result<Floor> {
+        std::fs::create_dir_all(place)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true);
+        let files: io::Result<Vec<File>> =
+            (0..count).map(|n| options.open(place.join(n.to_string()))).collect();
+        let path = place.join("shared");
+        let file = options.open(&path)?;
+        for position in (0..FLOOR_BYTES).step_by(1 << 20) {
+            file.write_all_at(&vec![0; 1 << 20], position)?;
+        }
+        file.sync_all()?;
+        options.custom_flags((OFlags::DIRECT | OFlags::DSYNC).bits().cast_signed());
+        let memory = vec![b'x'; (GROUP + 2) * BATCH_BYTES + BLOCK];
+        Ok(Floor { files: files?, shared: options.open(path)?, memory })
+    }
+
+    fn commit(&self, group: usize, batch: &[u8], position: &mut u64, at: &mut usize) -> Result<()> {
+        for _ in 0..group {
+            *at = (*at + 7) % self.files.len();
+            let file = &self.files[*at];
+            file.write_all_at(batch, file.metadata()?.len())?;
+        }
+        // One more block for what a journal says of each append.
+        let size = group * batch.len() + BLOCK;
+        if *position + size as u64 > FLOOR_BYTES {
+            *position = 0;
+        }
+        let start = self.memory.as_ptr().align_offset(BLOCK);
+        self.shared.write_all_at(&self.memory[start..start + size], *position)?;
+        *position += size as u64;
+        Ok(())
+    }
+}
+
+/// What logs cost that lie in a directory and that nobody asks for.
+fn idle(place: &Path, count: usize) -> Result<()> {
+    let made = Instant::now();
+    let (dir, logs) = create(&Unsynced, place, 0, Durability::Replicated)?;
+    drop(logs);
+    let batch = batch(BATCH_BYTES)?;
+    for n in 0..count {
+        let mut log = dir.create_log(name(n), TopicId::from_random(3, 4), LogConfig::default(), NOW)?;
+        log.append(batch.clone(), LeaderEpoch(0), NOW)?;
+        log.close(NOW)?;
+    }
+    dir.close(NOW)?;
+    drop(dir);
+    println!(
+        "{count} logs of one batch each, closed cleanly (made in {:.0} s):\n",
+        made.elapsed().as_secs_f64()
+    );
+
+    let pid = std::process::id();
+    let (before, start) = (machine::resident_mib(pid)?, Instant::now());
+    let (dir, report) = LogDir::open(Arc::new(RealDisk), place, options(), NOW)?;
+    let opened = start.elapsed();
+    let resident = machine::resident_mib(pid)? - before;
+    assert_eq!((report.logs.len(), report.clean), (count, true), "the directory was closed cleanly");
+    drop(report);
+    let start = Instant::now();
+    let (log, _) = dir.open_log(&name(count / 2), LogConfig::default(), NOW)?;
+    let range = log.reader().read(Offset::ZERO, 1 << 20, log.positions().log_end, true)?;
+    assert_eq!(range.bytes()?.len(), BATCH_BYTES, "the batch is there");
+    let first_read = start.elapsed();
+    println!("| | |\n|---|---|");
+    println!("| open the directory, s | {:.2} |", opened.as_secs_f64());
+    println!("| then open one log and read it, ms | {:.2} |", first_read.as_secs_f64() * 1e3);
+    println!("| resident memory, bytes for each log | {:.0} |", resident * f64::from(1 << 20) / count as f64);
+    println!("| descriptors open | {} |", std::fs::read_dir("/proc/self/fd")?.count());
+    Ok(())
+}
+
+fn options() -> DirOptions {
+    DirOptions {
+        cluster_id: "bench".into(),
+        node_id: BrokerId(1),
+        new_directory_id: TopicId::from_random(1, 2),
+    }
+}
+
+fn name(n: usize) -> LogName {
+    LogName::new("bench", PartitionIndex(n as u32))
+}
+
+fn create(
+    disk: &(impl Disk + Clone + 'static),
+    place: &Path,
+    count: usize,
+    durability: Durability,
+) -> Result<(Arc<LogDir>, Vec<Log>)> {
+    let (dir, _) = LogDir::open(Arc::new(disk.clone()), place, options(), NOW)?;
+    let config = LogConfig { durability, watermark: Watermark::Own, ..LogConfig::default() };
+    let log = |n| dir.create_log(name(n), TopicId::from_random(3, 4), config.clone(), NOW);
+    let logs: std::result::Result<Vec<Log>, _> = (0..count).map(log).collect();
+    Ok((dir.clone(), logs?))
+}
+
+/// A batch of exactly `size` bytes.
+fn batch(size: usize) -> Result<CheckedBatch> {
+    let build = |len: usize| -> Result<CheckedBatch> {
+        let mut builder = BatchBuilder::new(Codec::None);
+        builder.push(Record { timestamp: NOW, key: None, value: Some(&vec![b'x'; len]), headers: &[] })?;
+        Ok(CheckedBatch::check(builder.build(Offset::ZERO, None)?, &CheckPolicy::client(1 << 30))?)
+    };
+    let mut len = size - 80;
+    loop {
+        let batch = build(len)?;
+        match size.checked_sub(batch.bytes().len()) {
+            Some(0) => return Ok(batch),
+            Some(missing) => len += missing,
+            None => return Err("no batch has that size".into()),
+        }
+    }
+}
+
+/// The real disk without syncs: only for making what is measured afterwards.
+#[derive(Clone, Debug)]
+struct Unsynced;
+
+#[derive(Debug)]
+struct UnsyncedFile(Arc<dyn DiskFile>);
+
+impl Disk for Unsynced {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(UnsyncedFile(RealDisk.open(path, how)?)))
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        RealDisk.create_dir_all(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        RealDisk.list(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove_dir(path)
+    }
+
+    fn sync_dir(&self, _path: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
+        RealDisk.lock(path)
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Option<Space>> {
+        RealDisk.space(path)
+    }
+}
+
+impl DiskFile for UnsyncedFile {
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        self.0.read_at(buffer, position)
+    }
+
+    fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {
+        self.0.write_at(slices, position)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn modified_ms(&self) -> io::Result<i64> {
+        self.0.modified_ms()
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
