@@ -154,7 +154,6 @@ fn is_final(error: &ProduceError) -> bool {
         | ProduceError::InvalidRecord { .. }
         | ProduceError::InvalidTimestamp(_)
         | ProduceError::UnsupportedCompression(_)
-        | ProduceError::UnsupportedFormat(_)
         | ProduceError::InvalidTxnState(_)
         | ProduceError::CoordinatorFenced(_)
         | ProduceError::TransactionsUnsupported
