@@ -17,7 +17,7 @@ use crate::{
         JoinGroup, JoinRefused, LeaveGroup, Left, ListedGroup,
     },
     offsets::{Offsets, tombstone},
-    shard::{Logged, Marker, Moment, NewRecord, ReplyTo, Shard, Step},
+    shard::{Logged, Marker, Moment, NewRecord, ReplyTo, Shard, Step, TopicFacts},
 };
 
 /// One partition of `__consumer_offsets`: groups and their offsets.
@@ -160,7 +160,7 @@ impl GroupShard {
             let topic_id =
                 if topic.id.is_zero() { facts.map_or(TopicId::ZERO, |facts| facts.id) } else { topic.id };
             for partition in topic.partitions {
-                if facts.is_none() {
+                if !has_partition(facts, partition.partition) {
                     answers.push(Err(GroupError::UnknownTopicOrPartition));
                     continue;
                 }
@@ -362,7 +362,6 @@ impl GroupShard {
     }
 
     fn delete(&mut self, group: &str, step: &mut Step<GroupShard>) -> Result<(), GroupError> {
-        check_id(group)?;
         let found = self.groups.get(group).ok_or(GroupError::GroupIdNotFound)?;
         found.check_delete()?;
         for (topic, partition) in self.offsets.keys(group) {
@@ -375,6 +374,7 @@ impl GroupShard {
 
     fn delete_offsets(
         &mut self,
+        at: &Moment<'_>,
         request: &DeleteOffsets,
         step: &mut Step<GroupShard>,
     ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
@@ -385,6 +385,10 @@ impl GroupShard {
         for (topic, partitions) in &request.topics {
             let stays = !group.is_empty() && group.is_subscribed_to(topic);
             for partition in partitions {
+                if !has_partition(at.topics.named(topic), *partition) {
+                    answers.push(Err(GroupError::UnknownTopicOrPartition));
+                    continue;
+                }
                 if stays {
                     answers.push(Err(GroupError::SubscribedToTopic));
                     continue;
@@ -516,7 +520,7 @@ impl Shard for GroupShard {
                 GroupReply::DescribeConsumers(self.describe_consumers(&group, at))
             }
             GroupRequest::DeleteOffsets(request) => {
-                GroupReply::DeleteOffsets(self.delete_offsets(&request, step))
+                GroupReply::DeleteOffsets(self.delete_offsets(at, &request, step))
             }
         };
         step.replies.push((reply_to, reply));
@@ -565,6 +569,11 @@ impl Shard for GroupShard {
         }
         self.forget_deleted_topics(at, step);
     }
+}
+
+/// Whether the cluster has this partition.
+fn has_partition(topic: Option<TopicFacts>, partition: i32) -> bool {
+    topic.is_some_and(|facts| u32::try_from(partition).is_ok_and(|partition| partition < facts.partitions))
 }
 
 /// A group has a name.

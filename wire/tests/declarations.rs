@@ -44,10 +44,16 @@ fn compare_message(declaration: &Declaration, directory: &Path, differences: &mu
     compare("versions", declaration.versions.to_string(), kafka.text("validVersions"));
     compare("flexible", declaration.flexible.to_string(), kafka.text("flexibleVersions"));
     let Kind::Struct(fields) = declaration.kind else { panic!("{} is no struct", declaration.name) };
-    compare_fields(declaration.name, fields, &kafka, differences)
+    compare_fields(declaration.name, fields, &kafka, &kafka, differences)
 }
 
-fn compare_fields(path: &str, ours: &[Field], kafka: &Json, differences: &mut Vec<String>) -> usize {
+fn compare_fields(
+    path: &str,
+    ours: &[Field],
+    kafka: &Json,
+    message: &Json,
+    differences: &mut Vec<String>,
+) -> usize {
     let kafkas = kafka.array("fields");
     let names = |list: Vec<String>| list.join(", ");
     let (our_names, kafka_names) = (
@@ -89,7 +95,17 @@ fn compare_fields(path: &str, ours: &[Field], kafka: &Json, differences: &mut Ve
                     kafka_element.to_owned(),
                 );
             }
-            (None, Kind::Struct(fields)) => count += compare_fields(&path, fields, kafka, differences),
+            (None, Kind::Struct(fields)) => {
+                // A struct that several fields share stands apart from them.
+                let shared = match kafka.get("fields") {
+                    Some(_) => None,
+                    None => message
+                        .array("commonStructs")
+                        .iter()
+                        .find(|shared| shared.text("name") == kafka_element),
+                };
+                count += compare_fields(&path, fields, shared.unwrap_or(kafka), message, differences);
+            }
             (None, _) => compare("type", "array of arrays".to_owned(), kafka_type),
         }
     }

@@ -6,7 +6,7 @@ use super::{
     reply,
 };
 use crate::server::Step;
-use highwater_coordinator::{LeaveGroup, Leaving};
+use highwater_coordinator::{GroupError, LeaveGroup, Leaving};
 use highwater_wire::messages::leave_group::{LeaveGroupRequest, LeaveGroupResponse, MemberResponse};
 
 pub(super) fn answer(call: Decoded<LeaveGroupRequest>) -> Step {
@@ -19,11 +19,21 @@ pub(super) fn answer(call: Decoded<LeaveGroupRequest>) -> Step {
             .map(|member| Leaving { member: member.member_id, instance: member.group_instance_id })
             .collect()
     };
+    let asked = members.clone();
     let leave = LeaveGroup { group: request.group_id, members };
     let group = leave.group.clone();
     let pending = node.ask_group(&caller, &group, leave);
     Step::Later(Box::pin(async move {
         let response = match pending.wait().await.flatten() {
+            // To later versions a group that is not there is one without these members.
+            Err(error @ GroupError::UnknownMember) if start.api_version >= 3 => {
+                let members = asked.into_iter().map(|leaving| MemberResponse {
+                    member_id: leaving.member,
+                    group_instance_id: leaving.instance,
+                    error_code: code(error).code(),
+                });
+                LeaveGroupResponse { members: members.collect(), ..LeaveGroupResponse::default() }
+            }
             Err(error) => {
                 LeaveGroupResponse { error_code: code(error).code(), ..LeaveGroupResponse::default() }
             }

@@ -246,7 +246,7 @@ async fn groups_are_listed_described_and_deleted_at_every_version() {
             .iter()
             .map(|result| result.error_code)
             .collect();
-        let expected = [ErrorCode::NonEmptyGroup, ErrorCode::GroupIdNotFound, ErrorCode::InvalidGroupId];
+        let expected = [ErrorCode::NonEmptyGroup, ErrorCode::GroupIdNotFound, ErrorCode::GroupIdNotFound];
         assert_eq!(codes, expected.map(ErrorCode::code), "version {version}");
     }
 }
