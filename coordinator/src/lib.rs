@@ -5,7 +5,7 @@
 //! that counts (design decision 10: there is no undo, a shard whose append failed is dropped and replayed).
 //!
 //! [`GroupShard`] is the group coordinator: membership, assignments and committed offsets, persisted in Kafka's own
-//! record formats ([`format`](mod@format)).
+//! record formats ([`format`](mod@format)). [`TransactionShard`] is the transaction coordinator.
 #![no_std]
 extern crate alloc;
 
@@ -23,6 +23,7 @@ mod java_hash;
 mod offsets;
 mod shard;
 mod subscription;
+mod transaction;
 
 pub use consumer::Assignment;
 pub use group_config::GroupConfig;
@@ -37,3 +38,7 @@ pub use group_request::{
 pub use group_shard::GroupShard;
 pub use java_hash::partition_of;
 pub use shard::{Logged, Marker, Moment, NewRecord, ReplyTo, Shard, Step, TopicFacts, Topics, Transaction};
+pub use transaction::{
+    AddPartitions, BeginProducer, DescribedTransaction, EndMarkers, EndTransaction, ListedTransaction,
+    TransactionConfig, TransactionError, TransactionReply, TransactionRequest, TransactionShard,
+};

@@ -41,10 +41,12 @@ mod start;
 mod stop;
 mod tasks;
 mod topics;
+mod transactional_produce;
 mod upkeep;
 
 pub use coordinator::{CoordinatorKey, PendingGroup};
 pub use found::{FoundError, found};
+pub use highwater_engine::MarkerEpoch;
 pub use leadership::LeadershipError;
 pub use metrics::{Counter, MetricsSnapshot, PartitionMetrics, TopicMetrics};
 pub use node::{Endpoint, Node, NodeParts};

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use highwater_coordinator::GroupShard;
+use highwater_coordinator::{GroupShard, TransactionShard};
 use highwater_engine::{LogDir, disk::Disk};
 use highwater_env::Env;
 use highwater_metadata::{Image, config::BrokerConfig};
@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use crate::{
     cluster::{Cluster, LocalMetadataLog},
     commit::Committer,
-    coordinator::Host,
+    coordinator::{Host, MarkerQueue},
     live_config::LiveConfig,
     metrics::NodeCounters,
     partitions::Partitions,
@@ -71,6 +71,8 @@ pub struct Node {
     pub(crate) committer: Arc<Committer>,
     pub(crate) tier: Option<Arc<Tier>>,
     pub(crate) groups: Arc<Host<GroupShard>>,
+    pub(crate) transactions: Arc<Host<TransactionShard>>,
+    pub(crate) markers: Arc<MarkerQueue>,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) sessions: SessionCache,
     pub(crate) quotas: Quotas,

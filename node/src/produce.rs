@@ -14,6 +14,7 @@ use crate::{
     partition::{AppendOutcome, Partition, check_batch},
     partitions::FindError,
     request::{Caller, EndTransaction, Produce, ProduceError, ProducePartition, Produced},
+    transactional_produce::Verified,
 };
 
 /// Appends that are done, and acknowledgements that may not be yet.
@@ -24,7 +25,7 @@ pub struct PendingProduce {
     partitions: Vec<Pending>,
 }
 
-enum Pending {
+pub(crate) enum Pending {
     Done(Result<Produced, ProduceError>),
     Waiting(Produced, oneshot::Receiver<Result<(), ProduceError>>),
 }
@@ -39,22 +40,25 @@ impl Node {
         let deadline = self.env.now().plus(request.timeout);
         let mut partitions = Vec::with_capacity(request.partitions.len());
         for partition in request.partitions {
-            partitions.push(match self.produce_one(partition, request.acks, request.transactional).await {
-                Ok(pending) => pending,
-                Err(error) => {
-                    self.counters.failed_produces.add(1);
-                    Pending::Done(Err(error))
-                }
-            });
+            partitions.push(
+                match self.produce_one(partition, request.acks, request.transactional, None).await {
+                    Ok(pending) => pending,
+                    Err(error) => {
+                        self.counters.failed_produces.add(1);
+                        Pending::Done(Err(error))
+                    }
+                },
+            );
         }
         PendingProduce { env: self.env.clone(), deadline, partitions }
     }
 
-    async fn produce_one(
+    pub(crate) async fn produce_one(
         &self,
         request: ProducePartition,
         acks: Acks,
         transactional: bool,
+        verified: Option<Verified>,
     ) -> Result<Pending, ProduceError> {
         let partition = self.partitions.find(&request.topic, request.partition).await.map_err(find_error)?;
         if is_internal(&partition.name.topic) {
@@ -62,7 +66,18 @@ impl Node {
         }
         let batch = check_batch(request.records, &partition.config(), transactional)?;
         let now = TimestampMs(self.env.wall_ms());
-        let appended = partition.with(move |state| state.append(batch, acks, now)).await;
+        let appended = partition
+            .with(move |state| {
+                // Used up by the first batch of the transaction; the ones behind it find it open.
+                if let Some(verified) = verified
+                    && !state.verifications.use_up(verified)
+                    && !state.has_open_transaction(&batch)
+                {
+                    return Err(ProduceError::InvalidTxnState("the transaction has ended meanwhile".into()));
+                }
+                state.append(batch, acks, now)
+            })
+            .await;
         let outcome = appended.map_err(|_| ProduceError::NotLeader)??;
         Ok(self.after_append(&partition, outcome))
     }
@@ -108,6 +123,10 @@ impl Node {
 }
 
 impl PendingProduce {
+    pub(crate) fn new(env: Arc<dyn Env>, deadline: Instant, partitions: Vec<Pending>) -> PendingProduce {
+        PendingProduce { env, deadline, partitions }
+    }
+
     /// The acknowledgements, in the order of the request's partitions, at the latest at its deadline.
     pub async fn wait(self) -> Vec<Result<Produced, ProduceError>> {
         let mut answers = Vec::with_capacity(self.partitions.len());
@@ -128,7 +147,7 @@ impl PendingProduce {
     }
 }
 
-fn find_error(error: FindError) -> ProduceError {
+pub(crate) fn find_error(error: FindError) -> ProduceError {
     match error {
         FindError::UnknownTopicOrPartition => ProduceError::UnknownTopicOrPartition,
         FindError::UnknownTopicId => ProduceError::UnknownTopicId,

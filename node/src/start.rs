@@ -17,7 +17,7 @@ use crate::{
     Endpoint, Node, NodeParts,
     cluster::{Cluster, LocalMetadataLog},
     commit::Committer,
-    coordinator::{Ground, Host, OFFSETS, group_shard},
+    coordinator::{Ground, Host, MarkerQueue, OFFSETS, TRANSACTIONS, group_shard, transaction_shard},
     first_of::{First, first_of},
     live_config::LiveConfig,
     metrics::NodeCounters,
@@ -137,7 +137,16 @@ impl Opened {
             committer: committer.clone(),
         };
         let settings = config.groups.clone();
-        let groups = Host::new(ground, OFFSETS, move |_| group_shard(&settings), |_, never| match never {});
+        let groups =
+            Host::new(ground.clone(), OFFSETS, move |_| group_shard(&settings), |_, never| match never {});
+        let (settings, markers) = (config.transactions.clone(), Arc::new(MarkerQueue::default()));
+        let asked = markers.clone();
+        let transactions = Host::new(
+            ground,
+            TRANSACTIONS,
+            move |_| transaction_shard(&settings),
+            move |partition, effect| asked.push(partition, effect),
+        );
         let node = Arc::new(Node {
             committer,
             env,
@@ -152,6 +161,8 @@ impl Opened {
             partitions,
             tier,
             groups,
+            transactions,
+            markers,
             producer_ids: ProducerIds::default(),
             sessions: SessionCache::new(fetch_sessions_max),
             quotas: Quotas::default(),
@@ -168,6 +179,8 @@ impl Opened {
         node.tasks.spawn(&node.env, Lane::Background, node.clone().read_heads());
         node.tasks.spawn(&node.env, Lane::Control, node.clone().follow_configs());
         node.tasks.spawn(&node.env, Lane::Control, node.groups.clone().follow());
+        node.tasks.spawn(&node.env, Lane::Control, node.transactions.clone().follow());
+        node.tasks.spawn(&node.env, Lane::Control, node.clone().write_asked_markers());
         Ok(node)
     }
 }

@@ -33,6 +33,7 @@ impl Node {
         }
         self.stopping.notify_waiters();
         self.groups.close().await;
+        self.transactions.close().await;
         let partitions = self.partitions.close();
         for partition in &partitions {
             self.committer.ask(partition);
@@ -79,6 +80,7 @@ impl Node {
         }
         self.stopping.notify_waiters();
         self.groups.close().await;
+        self.transactions.close().await;
         for partition in self.partitions.close() {
             drop(partition.close().await);
         }

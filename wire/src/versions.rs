@@ -92,9 +92,19 @@ apis! {
     delete_records::DeleteRecordsRequest 0-2,
         "all there are";
     init_producer_id::InitProducerIdRequest 0-6,
-        "for idempotent producers; 6 adds two-phase commit, which is refused like every transactional id";
+        "6 adds two-phase commit, which is refused";
     offset_for_leader_epoch::OffsetForLeaderEpochRequest 2-4,
         "versions below 2 are gone in Kafka 4; 4 is flexible";
+    add_partitions_to_txn::AddPartitionsToTxnRequest 0-5,
+        "4 is for brokers, 5 knows errors that ask for an abort";
+    add_offsets_to_txn::AddOffsetsToTxnRequest 0-4,
+        "all there are";
+    end_txn::EndTxnRequest 0-5,
+        "5 answers with the epoch to go on with (KIP-890)";
+    write_txn_markers::WriteTxnMarkersRequest 1-2,
+        "version 0 is gone in Kafka 4; operators end transactions that hang with it";
+    txn_offset_commit::TxnOffsetCommitRequest 0-5,
+        "from 5 on the group joins the transaction by it (KIP-890)";
     describe_configs::DescribeConfigsRequest 1-4,
         "version 0 is gone in Kafka 4; 4 is flexible";
     alter_configs::AlterConfigsRequest 0-2,
@@ -117,6 +127,10 @@ apis! {
         "all there are";
     describe_producers::DescribeProducersRequest 0-0,
         "all there are";
+    describe_transactions::DescribeTransactionsRequest 0-0,
+        "all there are";
+    list_transactions::ListTransactionsRequest 0-1,
+        "2 looks for ids by a pattern, which is not built";
     consumer_group_heartbeat::ConsumerGroupHeartbeatRequest 0-1,
         "all there are";
     consumer_group_describe::ConsumerGroupDescribeRequest 0-1,

@@ -32,8 +32,10 @@ struct Feature {
     max: i16,
 }
 
-/// `group.version` 1: consumer groups (KIP-848).
-const FEATURES: &[Feature] = &[Feature { name: "group.version", max: 1 }];
+/// `group.version` 1: consumer groups (KIP-848). `transaction.version` 2: epochs that grow with each transaction, and
+/// partitions that join by the first record (KIP-890).
+const FEATURES: &[Feature] =
+    &[Feature { name: "group.version", max: 1 }, Feature { name: "transaction.version", max: 2 }];
 
 /// From here on clients read features whose lowest level is 0 (KAFKA-17492).
 const LEVEL_ZERO_SINCE: i16 = 4;

@@ -1,4 +1,5 @@
-//! FindCoordinator: which broker coordinates a group. The first question creates `__consumer_offsets`.
+//! FindCoordinator: which broker coordinates a group or a transactional id. The first question creates
+//! `__consumer_offsets` or `__transaction_state`.
 
 use super::{Decoded, group_codes::code, reply};
 use crate::server::Reply;
@@ -11,16 +12,22 @@ use highwater_wire::{
 };
 
 const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
 
 pub(super) async fn answer(call: Decoded<FindCoordinatorRequest>) -> Reply {
     let Decoded { node, caller, start, request } = call;
     let asked = if start.api_version < 4 { vec![request.key] } else { request.coordinator_keys };
-    let coordinators = if request.key_type == GROUP {
-        let keys: Vec<_> = asked.iter().cloned().map(CoordinatorKey::Group).collect();
+    let key_of = match request.key_type {
+        GROUP => Some(CoordinatorKey::Group as fn(String) -> CoordinatorKey),
+        TRANSACTION => Some(CoordinatorKey::Transaction as fn(String) -> CoordinatorKey),
+        _ => None,
+    };
+    let coordinators = if let Some(key_of) = key_of {
+        let keys: Vec<_> = asked.iter().cloned().map(key_of).collect();
         let found = node.find_coordinators(&caller, &keys).await;
         asked.into_iter().zip(found).map(|(key, found)| coordinator(key, found)).collect()
     } else {
-        asked.into_iter().map(|key| refused(key, request.key_type)).collect()
+        asked.into_iter().map(refused).collect()
     };
     reply(start, &respond(start.api_version, coordinators))
 }
@@ -54,12 +61,8 @@ fn coordinator(key: String, found: Result<(BrokerId, Endpoint), GroupError>) -> 
     }
 }
 
-fn refused(key: String, key_type: i8) -> Coordinator {
-    let what = match key_type {
-        1 => "transactions: leave transactional.id unset",
-        _ => "share groups",
-    };
-    nobody(key, ErrorCode::UnsupportedVersion, format!("this broker does not serve {what}"))
+fn refused(key: String) -> Coordinator {
+    nobody(key, ErrorCode::UnsupportedVersion, "this broker does not serve share groups".to_owned())
 }
 
 /// Whoever reads a node despite the error must not find a broker there: -1.
@@ -80,9 +83,9 @@ mod tests {
 
     #[test]
     fn one_key_or_many_are_told_the_same() {
-        let one = respond(3, vec![refused("t".into(), 1)]);
+        let one = respond(3, vec![refused("t".into())]);
         assert_eq!((one.error_code, one.node_id, one.port), (35, -1, -1));
-        assert!(one.error_message.unwrap().contains("transactional.id"));
+        assert!(one.error_message.unwrap().contains("share"));
         let endpoint = Endpoint { host: "here".into(), port: 9092 };
         let found = vec![
             coordinator("a".into(), Ok((BrokerId(3), endpoint))),

@@ -1,28 +1,50 @@
-//! InitProducerId: an identity for idempotent producers.
+//! InitProducerId: an identity for idempotent and transactional producers.
 
-use super::{Decoded, reply};
-use crate::server::Reply;
+use super::{Decoded, reply, transaction_codes::code};
+use crate::server::{Reply, Step};
+use highwater_coordinator::BeginProducer;
 use highwater_node::request::InitProducerIdError;
+use highwater_records::{ProducerEpoch, ProducerId};
 use highwater_wire::{
-    ErrorCode,
+    ErrorCode, RequestStart,
     messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse},
 };
 
-pub(super) async fn answer(call: Decoded<InitProducerIdRequest>) -> Reply {
+/// From here on clients know that they can be fenced.
+const FENCED_SINCE: i16 = 4;
+
+pub(super) fn answer(call: Decoded<InitProducerIdRequest>) -> Step {
     let Decoded { node, caller, start, request } = call;
-    let given = match request.transactional_id.as_deref() {
-        None => match node.init_producer_id(&caller).await {
-            Ok(given) => Ok(given),
-            Err(InitProducerIdError::Unavailable(detail)) => {
-                tracing::warn!("no producer id: {detail}");
-                // The one retriable code that every client knows here.
-                Err(ErrorCode::CoordinatorLoadInProgress)
+    // Two-phase commit (KIP-939) is not built.
+    if request.enable2_pc || request.keep_prepared_txn {
+        return Step::Now(respond(start, Err(ErrorCode::UnsupportedVersion)));
+    }
+    Step::Later(Box::pin(async move {
+        let given = match request.transactional_id {
+            None => node.init_producer_id(&caller).await.map_err(|error| match error {
+                InitProducerIdError::Unavailable(detail) => {
+                    tracing::warn!("no producer id: {detail}");
+                    // The one retriable code that every client knows here.
+                    ErrorCode::CoordinatorLoadInProgress
+                }
+            }),
+            Some(id) => {
+                let has_both = request.producer_id != -1 && request.producer_epoch != -1;
+                let begin = BeginProducer {
+                    id,
+                    timeout_ms: request.transaction_timeout_ms,
+                    expected: has_both.then_some((request.producer_id, request.producer_epoch)),
+                    fresh: None,
+                };
+                let given = node.begin_transactional(&caller, begin).await;
+                given.map_err(|error| code(error, start.api_version >= FENCED_SINCE))
             }
-        },
-        Some("") => Err(ErrorCode::InvalidRequest),
-        // Transactions are not built yet.
-        Some(_) => Err(ErrorCode::UnsupportedVersion),
-    };
+        };
+        respond(start, given)
+    }))
+}
+
+fn respond(start: RequestStart, given: Result<(ProducerId, ProducerEpoch), ErrorCode>) -> Reply {
     let response = match given {
         Ok((id, epoch)) => InitProducerIdResponse {
             producer_id: id.0.cast_signed(),

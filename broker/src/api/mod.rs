@@ -3,6 +3,8 @@
 //! Which APIs and versions there are says [`highwater_wire::versions`]; what a request means, the node. Here is
 //! only what the protocol adds: sentinels, error codes, and how a connection ends that sends what it should not.
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_client_quotas;
 mod alter_configs;
 mod api_versions;
@@ -20,6 +22,8 @@ mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
+mod describe_transactions;
+mod end_txn;
 mod fetch;
 mod find_coordinator;
 mod group_codes;
@@ -31,6 +35,7 @@ mod leave_group;
 mod list_config_resources;
 mod list_groups;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -39,6 +44,9 @@ mod offset_for_leader_epoch;
 mod produce;
 mod sync_group;
 mod throttle;
+mod transaction_codes;
+mod txn_offset_commit;
+mod write_txn_markers;
 
 use crate::server::{Handler, Peer, Reply, Step};
 use bytes::Bytes;
@@ -49,6 +57,7 @@ use highwater_node::{
 use highwater_wire::{
     DecodeError, ErrorCode, Message, Request, RequestHeader, RequestStart, encode_response,
     messages::{
+        add_offsets_to_txn::AddOffsetsToTxnRequest, add_partitions_to_txn::AddPartitionsToTxnRequest,
         alter_client_quotas::AlterClientQuotasRequest, alter_configs::AlterConfigsRequest,
         api_versions::ApiVersionsRequest, consumer_group_describe::ConsumerGroupDescribeRequest,
         consumer_group_heartbeat::ConsumerGroupHeartbeatRequest, create_partitions::CreatePartitionsRequest,
@@ -57,15 +66,17 @@ use highwater_wire::{
         describe_client_quotas::DescribeClientQuotasRequest, describe_cluster::DescribeClusterRequest,
         describe_configs::DescribeConfigsRequest, describe_groups::DescribeGroupsRequest,
         describe_log_dirs::DescribeLogDirsRequest, describe_producers::DescribeProducersRequest,
-        describe_topic_partitions::DescribeTopicPartitionsRequest, fetch::FetchRequest,
+        describe_topic_partitions::DescribeTopicPartitionsRequest,
+        describe_transactions::DescribeTransactionsRequest, end_txn::EndTxnRequest, fetch::FetchRequest,
         find_coordinator::FindCoordinatorRequest, heartbeat::HeartbeatRequest,
         incremental_alter_configs::IncrementalAlterConfigsRequest, init_producer_id::InitProducerIdRequest,
         join_group::JoinGroupRequest, leave_group::LeaveGroupRequest,
         list_config_resources::ListConfigResourcesRequest, list_groups::ListGroupsRequest,
-        list_offsets::ListOffsetsRequest, metadata::MetadataRequest, offset_commit::OffsetCommitRequest,
-        offset_delete::OffsetDeleteRequest, offset_fetch::OffsetFetchRequest,
-        offset_for_leader_epoch::OffsetForLeaderEpochRequest, produce::ProduceRequest,
-        sync_group::SyncGroupRequest,
+        list_offsets::ListOffsetsRequest, list_transactions::ListTransactionsRequest,
+        metadata::MetadataRequest, offset_commit::OffsetCommitRequest, offset_delete::OffsetDeleteRequest,
+        offset_fetch::OffsetFetchRequest, offset_for_leader_epoch::OffsetForLeaderEpochRequest,
+        produce::ProduceRequest, sync_group::SyncGroupRequest, txn_offset_commit::TxnOffsetCommitRequest,
+        write_txn_markers::WriteTxnMarkersRequest,
     },
     versions,
 };
@@ -134,7 +145,16 @@ impl Api {
             ApiVersionsRequest::KEY => Step::Now(api_versions::answer(call.decode()?)),
             CreateTopicsRequest::KEY => Step::Now(create_topics::answer(call.decode()?).await),
             DeleteTopicsRequest::KEY => Step::Now(delete_topics::answer(call.decode()?).await),
-            InitProducerIdRequest::KEY => Step::Now(init_producer_id::answer(call.decode()?).await),
+            InitProducerIdRequest::KEY => init_producer_id::answer(call.decode()?),
+            AddPartitionsToTxnRequest::KEY => add_partitions_to_txn::answer(call.decode()?),
+            AddOffsetsToTxnRequest::KEY => add_offsets_to_txn::answer(call.decode()?),
+            EndTxnRequest::KEY => end_txn::answer(call.decode()?),
+            WriteTxnMarkersRequest::KEY => write_txn_markers::answer(call.decode()?),
+            TxnOffsetCommitRequest::KEY => txn_offset_commit::answer(call.decode()?),
+            DescribeTransactionsRequest::KEY => {
+                Step::Now(describe_transactions::answer(call.decode()?).await)
+            }
+            ListTransactionsRequest::KEY => Step::Now(list_transactions::answer(call.decode()?).await),
             DescribeConfigsRequest::KEY => Step::Now(describe_configs::answer(call.decode()?)),
             DeleteRecordsRequest::KEY => Step::Now(delete_records::answer(call.decode()?).await),
             OffsetForLeaderEpochRequest::KEY => {

@@ -1,6 +1,9 @@
 //! Produce: append batches, answer when they count.
 
-use super::{Decoded, reply};
+use super::{
+    Decoded, reply,
+    transaction_codes::{JOINS_SINCE, produce_code},
+};
 use crate::server::{Reply, Step};
 use bytes::Bytes;
 use highwater_node::request::{Produce, ProduceError, ProducePartition, Produced, TopicRef};
@@ -36,10 +39,7 @@ pub(super) async fn answer(call: Decoded<ProduceRequest>) -> Step {
             Err(Failure::of(ErrorCode::InvalidRequiredAcks, format!("acks {other} is none of -1, 0 and 1")))
         }
     };
-    let acks = match (acks, request.transactional_id) {
-        (Ok(_), Some(_)) => Err(ProduceError::TransactionsUnsupported.into()),
-        (acks, _) => acks,
-    };
+    let id = request.transactional_id;
     let (asked, partitions) = split(start.api_version, request.topic_data);
     let acks = acks.and_then(|acks| match spoiled(start.api_version, &partitions) {
         Some(failure) => Err(failure),
@@ -52,9 +52,14 @@ pub(super) async fn answer(call: Decoded<ProduceRequest>) -> Step {
             return Step::Now(respond(start, silent, asked, answers));
         }
     };
-    let pending = node.produce(&caller, Produce { acks, timeout, transactional: false, partitions }).await;
+    let produce = Produce { acks, timeout, transactional: id.is_some(), partitions };
+    let pending = match id {
+        None => node.produce(&caller, produce).await,
+        Some(id) => node.produce_transactional(&caller, &id, start.api_version >= JOINS_SINCE, produce).await,
+    };
     Step::Later(Box::pin(async move {
-        let answers = pending.wait().await.into_iter().map(|answer| answer.map_err(Failure::from)).collect();
+        let failure = |error| Failure::from(error, start.api_version);
+        let answers = pending.wait().await.into_iter().map(|answer| answer.map_err(failure)).collect();
         respond(start, silent, asked, answers)
     }))
 }
@@ -157,8 +162,8 @@ impl Failure {
     }
 }
 
-impl From<ProduceError> for Failure {
-    fn from(error: ProduceError) -> Failure {
+impl Failure {
+    fn from(error: ProduceError, version: i16) -> Failure {
         let message = error.to_string();
         let code = match error {
             ProduceError::UnknownTopicOrPartition => ErrorCode::UnknownTopicOrPartition,
@@ -185,7 +190,8 @@ impl From<ProduceError> for Failure {
             ProduceError::NotEnoughReplicasAfterAppend => ErrorCode::NotEnoughReplicasAfterAppend,
             ProduceError::TimedOut => ErrorCode::RequestTimedOut,
             ProduceError::Storage(_) => ErrorCode::KafkaStorageError,
-            ProduceError::TransactionsUnsupported => ErrorCode::UnsupportedVersion,
+            ProduceError::Transaction(error) => produce_code(error, version),
+            ProduceError::TransactionsUnsupported => ErrorCode::InvalidTxnState,
         };
         Failure::of(code, message)
     }
@@ -213,7 +219,7 @@ mod tests {
         assert_eq!(wanted[2].topic, TopicRef::Name("b".into()));
         let done =
             Produced { base_offset: Offset::new(42).unwrap(), append_time: None, log_start: Offset::ZERO };
-        let answers = vec![Ok(done), Err(ProduceError::NotLeader.into()), Ok(done)];
+        let answers = vec![Ok(done), Err(Failure::from(ProduceError::NotLeader, 9)), Ok(done)];
         let Reply::Response(segments) = respond(start, false, asked, answers) else { panic!("no response") };
         let frame = Bytes::from(segments.concat()).slice(4..);
         let (_, response) = decode_response::<ProduceResponse>(&frame, 9).unwrap();
@@ -230,7 +236,7 @@ mod tests {
         let start = RequestStart { api_key: 0, api_version: 13, correlation_id: 1 };
         let (asked, wanted) = split(13, vec![topic("", &[0])]);
         assert_eq!(wanted[0].topic, TopicRef::Id(TopicId::from_bytes([7; 16])));
-        let answers = vec![Err(ProduceError::UnknownTopicId.into())];
+        let answers = vec![Err(Failure::from(ProduceError::UnknownTopicId, 13))];
         assert!(matches!(respond(start, true, asked, answers), Reply::Close));
         assert!(matches!(respond(start, true, Vec::new(), Vec::new()), Reply::Nothing));
     }

@@ -30,7 +30,8 @@ async fn the_table_is_what_is_told() {
             answer.supported_features.iter().map(|feature| feature.name.as_str()).collect();
         let finalized: Vec<_> =
             answer.finalized_features.iter().map(|feature| feature.name.as_str()).collect();
-        let told = |since: i16| if version >= since { vec!["group.version"] } else { vec![] };
+        let told =
+            |since: i16| if version >= since { vec!["group.version", "transaction.version"] } else { vec![] };
         assert_eq!((supported, finalized), (told(4), told(3)), "version {version}");
         assert_eq!(answer.finalized_features_epoch, if version >= 3 { 0 } else { -1 });
     }
@@ -181,9 +182,9 @@ async fn producers_get_ids_and_groups_get_the_truth() {
         assert_eq!((given.error_code, given.producer_epoch), (0, 0));
         assert!(given.producer_id > last, "ids are given once");
         last = given.producer_id;
-        request.transactional_id = Some("x".into());
+        request.transactional_id = Some(String::new());
         let refused = ask(&mut raw, version, &request).await;
-        assert_eq!(refused.error_code, ErrorCode::UnsupportedVersion.code());
+        assert_eq!(refused.error_code, ErrorCode::CoordinatorNotAvailable.code(), "nobody looked for it yet");
         assert_eq!((refused.producer_id, refused.producer_epoch), (-1, -1));
     }
     for version in served::<FindCoordinatorRequest>() {
@@ -199,6 +200,10 @@ async fn producers_get_ids_and_groups_get_the_truth() {
         if version >= 1 {
             let transaction = FindCoordinatorRequest { key_type: 1, ..group };
             let answer = ask(&mut raw, version, &transaction).await;
+            let told = answer.coordinators.first().map_or(answer.error_code, |found| found.error_code);
+            assert_eq!(told, 0);
+            let share = FindCoordinatorRequest { key_type: 2, ..transaction };
+            let answer = ask(&mut raw, version, &share).await;
             let told = answer.coordinators.first().map_or(answer.error_code, |found| found.error_code);
             assert_eq!(told, ErrorCode::UnsupportedVersion.code());
         }

@@ -14,4 +14,5 @@ mod quotas;
 mod running;
 mod serve;
 mod sessions;
+mod transactions;
 mod waiting;

@@ -78,6 +78,17 @@ impl<'a> Fields<'a> {
         Ok(count)
     }
 
+    /// The same, or nothing where there is null instead.
+    pub(super) fn nullable_count(&mut self) -> Result<Option<usize>, FormatError> {
+        let length = if self.flexible { self.reader.compact_length()? } else { self.reader.i32_length()? };
+        match length {
+            Some(count) if count > self.reader.remaining() => {
+                Err(ReadError::Truncated { needed: count, remaining: self.reader.remaining() }.into())
+            }
+            length => Ok(length),
+        }
+    }
+
     /// Calls `known` with each tagged field; one it has no use for it leaves alone.
     pub(super) fn tagged(
         &mut self,

@@ -170,6 +170,11 @@ impl Log {
         self.producers.producers.iter().map(|(id, state)| (*id, state))
     }
 
+    /// What is remembered of one producer.
+    pub fn producer(&self, id: ProducerId) -> Option<&ProducerState> {
+        self.producers.producers.get(&id)
+    }
+
     /// Ranges that cannot be read because their bytes were damaged or lost, by offset.
     pub fn quarantined(&self) -> &[Quarantined] {
         &self.quarantine

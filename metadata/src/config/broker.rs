@@ -73,6 +73,8 @@ pub struct BrokerConfig {
     pub connections_max: u32,
     /// What the group coordinator is configured with.
     pub groups: GroupSettings,
+    /// What the transaction coordinator is configured with.
+    pub transactions: TransactionSettings,
     /// What was given.
     pub settings: Settings,
 }
@@ -124,6 +126,39 @@ impl GroupSettings {
             topic_partitions: from.u32("offsets.topic.num.partitions")?,
             topic_replicas: from.u32("offsets.topic.replication.factor")?,
             topic_segment_bytes: from.u32("offsets.topic.segment.bytes")?,
+        })
+    }
+}
+
+/// What the transaction coordinator is configured with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransactionSettings {
+    /// `transaction.max.timeout.ms`, at most `i32::MAX`.
+    pub timeout_max_ms: u32,
+    /// `transactional.id.expiration.ms`.
+    pub id_expiration_ms: u32,
+    /// `transaction.remove.expired.transaction.cleanup.interval.ms`.
+    pub expiration_check_ms: u64,
+    /// `transaction.state.log.num.partitions`.
+    pub topic_partitions: u32,
+    /// `transaction.state.log.replication.factor`.
+    pub topic_replicas: u32,
+    /// `transaction.state.log.min.isr`.
+    pub topic_min_isr: u32,
+    /// `transaction.state.log.segment.bytes`.
+    pub topic_segment_bytes: u32,
+}
+
+impl TransactionSettings {
+    fn new(from: &Reader<'_>) -> Result<TransactionSettings, ConfigError> {
+        Ok(TransactionSettings {
+            timeout_max_ms: from.u32("transaction.max.timeout.ms")?,
+            id_expiration_ms: from.u32("transactional.id.expiration.ms")?,
+            expiration_check_ms: from.u64("transaction.remove.expired.transaction.cleanup.interval.ms")?,
+            topic_partitions: from.u32("transaction.state.log.num.partitions")?,
+            topic_replicas: from.u32("transaction.state.log.replication.factor")?,
+            topic_min_isr: from.u32("transaction.state.log.min.isr")?,
+            topic_segment_bytes: from.u32("transaction.state.log.segment.bytes")?,
         })
     }
 }
@@ -197,6 +232,7 @@ impl BrokerConfig {
             connection_idle_max_ms: from.number("connections.max.idle.ms")?.try_into().ok(),
             connections_max: from.u32("max.connections")?,
             groups: GroupSettings::new(&from)?,
+            transactions: TransactionSettings::new(&from)?,
             settings,
         })
     }

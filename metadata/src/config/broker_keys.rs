@@ -190,4 +190,32 @@ pub const BROKER_KEYS: &[Definition] = &[
         .at_least(1)
         .rank(High)
         .doc("The largest request; a connection that announces a larger one is closed."),
+    key("transaction.max.timeout.ms", Int, "900000")
+        .at_least(1)
+        .rank(High)
+        .doc("The longest time that a producer may give its transactions before they are aborted."),
+    key("transaction.remove.expired.transaction.cleanup.interval.ms", Int, "3600000")
+        .at_least(1)
+        .rank(Low)
+        .doc("How often transactional ids are looked for that nobody uses any more."),
+    key("transaction.state.log.min.isr", Int, "2")
+        .at_least(1)
+        .rank(High)
+        .doc("`min.insync.replicas` of the topic that keeps transactions; at most its number of replicas counts."),
+    key("transaction.state.log.num.partitions", Int, "50")
+        .checked(Range(1, 10_000))
+        .rank(High)
+        .doc("Partitions of the topic that keeps transactions. Counts when it is created, which the first transactional producer does."),
+    key("transaction.state.log.replication.factor", Int, "3")
+        .at_least(1)
+        .rank(High)
+        .doc("Replicas of the topic that keeps transactions, or as many as there are brokers if those are fewer."),
+    key("transaction.state.log.segment.bytes", Int, "104857600")
+        .at_least(1)
+        .rank(High)
+        .doc("Segment size of the topic that keeps transactions, so that replays stay short once it is compacted."),
+    key("transactional.id.expiration.ms", Int, "604800000")
+        .at_least(1)
+        .rank(High)
+        .doc("How long a transactional id is remembered that nobody uses."),
 ];

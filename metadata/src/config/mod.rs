@@ -21,7 +21,7 @@ mod topic;
 mod topic_keys;
 mod value;
 
-pub use broker::{BrokerConfig, BucketLocation, GroupSettings};
+pub use broker::{BrokerConfig, BucketLocation, GroupSettings, TransactionSettings};
 pub use broker_keys::BROKER_KEYS;
 pub use definition::{BrokerKey, Check, Definition, Importance, Kind, Synonym};
 pub use describe::{

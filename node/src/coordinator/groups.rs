@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::{
     Unavailable,
     topic::{InternalTopic, OFFSETS},
+    transactions::transactions_topic,
 };
 use crate::{Endpoint, Node, request::Caller};
 
@@ -20,6 +21,8 @@ use crate::{Endpoint, Node, request::Caller};
 pub enum CoordinatorKey {
     /// A group.
     Group(String),
+    /// A transactional id.
+    Transaction(String),
 }
 
 /// A request that a group's shard has, and whose answer may be long in coming.
@@ -98,30 +101,42 @@ impl Node {
         keys: &[CoordinatorKey],
     ) -> Vec<Result<(BrokerId, Endpoint), GroupError>> {
         let _ = caller;
-        if !keys.is_empty() {
-            let settings = &self.config.groups;
-            let topic = InternalTopic {
-                name: OFFSETS,
-                partitions: settings.topic_partitions,
-                replicas: settings.topic_replicas,
-                segment_bytes: settings.topic_segment_bytes,
-                configs: Vec::new(),
-            };
+        let of_groups = keys.iter().any(|key| matches!(key, CoordinatorKey::Group(_)));
+        let of_transactions = keys.iter().any(|key| matches!(key, CoordinatorKey::Transaction(_)));
+        let topics = [
+            of_groups.then(|| offsets_topic(&self.config.groups)),
+            of_transactions.then(|| transactions_topic(&self.config.transactions)),
+        ];
+        for topic in topics.into_iter().flatten() {
+            let name = topic.name;
             if let Err(error) = self.ensure_internal_topic(topic).await {
-                tracing::warn!(%error, "the topic of groups cannot be created now");
+                tracing::warn!(%error, "topic {name} cannot be created now");
             }
         }
         keys.iter().map(|key| self.coordinator_of(key)).collect()
     }
 
     fn coordinator_of(&self, key: &CoordinatorKey) -> Result<(BrokerId, Endpoint), GroupError> {
-        let CoordinatorKey::Group(group) = key;
+        let leader = match key {
+            CoordinatorKey::Group(group) => self.groups.leader_of(group),
+            CoordinatorKey::Transaction(id) => self.transactions.leader_of(id),
+        };
         // To a client a partition without leader is a coordinator that will come.
-        let leader = self.groups.leader_of(group).map_err(|_| GroupError::NotAvailable)?;
+        let leader = leader.map_err(|_| GroupError::NotAvailable)?;
         let image = self.image();
         let found = image.brokers().get(&leader).and_then(|broker| broker.endpoints.first());
         let found = found.ok_or(GroupError::NotAvailable)?;
         Ok((leader, Endpoint { host: found.host.clone(), port: found.port }))
+    }
+}
+
+pub(super) fn offsets_topic(settings: &GroupSettings) -> InternalTopic {
+    InternalTopic {
+        name: OFFSETS,
+        partitions: settings.topic_partitions,
+        replicas: settings.topic_replicas,
+        segment_bytes: settings.topic_segment_bytes,
+        configs: Vec::new(),
     }
 }
 

@@ -8,11 +8,14 @@ mod follow;
 mod groups;
 mod host;
 mod load;
+mod markers;
 mod running;
 mod topic;
 mod topics_view;
+mod transactions;
 
 pub(crate) use groups::group_shard;
 pub use groups::{CoordinatorKey, PendingGroup};
 pub(crate) use host::{Ground, Host, Unavailable};
-pub(crate) use topic::{OFFSETS, is_internal};
+pub(crate) use topic::{OFFSETS, TRANSACTIONS, is_internal};
+pub(crate) use transactions::{MarkerQueue, transaction_shard};

@@ -65,6 +65,7 @@ impl State {
         }
         let epoch = self.admit(Acks::All)?;
         let producer = (request.producer_id, request.producer_epoch);
+        self.verifications.ended(request.producer_id);
         let appended = self.log.end_transaction(producer, request.marker, request.rule, epoch, now);
         self.after_append(appended.map_err(append_error)?, Acks::All, Appended { bytes: 0, records: 0 })
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use highwater_engine::{CommitDone, CommitJob, Log, LogReader, Positions};
-use highwater_records::{Durability, LeaderEpoch, Offset};
+use highwater_records::{Durability, LeaderEpoch, Offset, batch::CheckedBatch};
 use highwater_replication::{AckState, Acks, Leader, LocalPositions};
 use tokio::sync::Notify;
 
@@ -12,7 +12,7 @@ use super::{
     role::Role,
     waiting::{WaitingFetches, WaitingProduce},
 };
-use crate::{replicate::Watcher, request::ProduceError};
+use crate::{replicate::Watcher, request::ProduceError, transactional_produce::Verifications};
 
 /// A partition's log and role, and the requests that wait for them.
 pub(crate) struct State {
@@ -29,6 +29,8 @@ pub(crate) struct State {
     pub(crate) tier_known: bool,
     /// Whether the head was read since the partition was opened, or is known not to exist yet.
     pub(crate) head_read: bool,
+    /// Producers whose transactions are about to begin here.
+    pub(crate) verifications: Verifications,
     pub(super) produces: Vec<WaitingProduce>,
     pub(super) fetches: WaitingFetches,
 }
@@ -59,6 +61,7 @@ impl State {
             watchers: Vec::new(),
             tier_known,
             head_read,
+            verifications: Verifications::default(),
             produces: Vec::new(),
             fetches: WaitingFetches::default(),
         }
@@ -170,6 +173,12 @@ impl State {
         let leader = self.leader().ok_or(ProduceError::NotLeader)?;
         leader.admit(acks).map_err(|_| ProduceError::NotEnoughReplicas)?;
         Ok(leader.leader_epoch())
+    }
+
+    /// Whether the batch's producer has a transaction with records here.
+    pub(crate) fn has_open_transaction(&self, batch: &CheckedBatch) -> bool {
+        let known = batch.view().producer().and_then(|producer| self.log.producer(producer.id));
+        known.is_some_and(|known| known.transaction_start.is_some())
     }
 
     /// Whether appended bytes wait for a sync before anyone is told about them.

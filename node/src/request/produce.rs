@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use highwater_coordinator::TransactionError;
 use highwater_engine::MarkerEpoch;
 use highwater_records::{Offset, ProducerEpoch, ProducerId, TimestampMs, batch::EndTxnMarker};
 use highwater_replication::Acks;
@@ -131,8 +132,11 @@ pub enum ProduceError {
     /// The disk refused (full, failed, offline), or the tier's state is not known yet. Retry.
     #[error("storage: {0}")]
     Storage(String),
+    /// The transaction's coordinator does not have this partition in it.
+    #[error(transparent)]
+    Transaction(TransactionError),
     /// A transactional batch where none may be: [`Produce::transactional`].
-    #[error("transactions are not supported")]
+    #[error("a transactional batch needs a transactional id")]
     TransactionsUnsupported,
 }
 

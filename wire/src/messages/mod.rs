@@ -6,6 +6,8 @@
 // The guide, not we, says what a field means; a doc comment per field would repeat its name.
 #![allow(missing_docs)]
 
+pub mod add_offsets_to_txn;
+pub mod add_partitions_to_txn;
 pub mod alter_client_quotas;
 pub mod alter_configs;
 pub mod api_versions;
@@ -23,6 +25,8 @@ pub mod describe_groups;
 pub mod describe_log_dirs;
 pub mod describe_producers;
 pub mod describe_topic_partitions;
+pub mod describe_transactions;
+pub mod end_txn;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod heartbeat;
@@ -33,6 +37,7 @@ pub mod leave_group;
 pub mod list_config_resources;
 pub mod list_groups;
 pub mod list_offsets;
+pub mod list_transactions;
 pub mod metadata;
 pub mod offset_commit;
 pub mod offset_delete;
@@ -40,6 +45,8 @@ pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod sync_group;
+pub mod txn_offset_commit;
+pub mod write_txn_markers;
 
 /// Calls another macro with the types of all messages, each as a path below [`messages`](crate::messages).
 #[doc(hidden)]
@@ -80,6 +87,13 @@ macro_rules! for_each_message {
             describe_producers::DescribeProducersRequest, describe_producers::DescribeProducersResponse,
             describe_topic_partitions::DescribeTopicPartitionsRequest, describe_topic_partitions::DescribeTopicPartitionsResponse,
             list_config_resources::ListConfigResourcesRequest, list_config_resources::ListConfigResourcesResponse,
+            add_partitions_to_txn::AddPartitionsToTxnRequest, add_partitions_to_txn::AddPartitionsToTxnResponse,
+            add_offsets_to_txn::AddOffsetsToTxnRequest, add_offsets_to_txn::AddOffsetsToTxnResponse,
+            end_txn::EndTxnRequest, end_txn::EndTxnResponse,
+            write_txn_markers::WriteTxnMarkersRequest, write_txn_markers::WriteTxnMarkersResponse,
+            txn_offset_commit::TxnOffsetCommitRequest, txn_offset_commit::TxnOffsetCommitResponse,
+            describe_transactions::DescribeTransactionsRequest, describe_transactions::DescribeTransactionsResponse,
+            list_transactions::ListTransactionsRequest, list_transactions::ListTransactionsResponse,
             describe_cluster::DescribeClusterRequest, describe_cluster::DescribeClusterResponse,
         }
     };

@@ -1,0 +1,101 @@
+//! TxnOffsetCommit: offsets that count once a transaction is committed. From version 5 on the group joins the transaction
+//! by it (KIP-890); below, AddOffsetsToTxn has come before.
+
+use super::{Decoded, group_codes, reply, transaction_codes};
+use crate::server::Step;
+use highwater_coordinator::{
+    AddPartitions, CommitOffsets, CommitPartition, CommitTopic, Transaction, TransactionError,
+};
+use highwater_records::{ProducerEpoch, ProducerId, TopicId};
+use highwater_wire::{
+    ErrorCode,
+    messages::txn_offset_commit::{
+        TxnOffsetCommitRequest, TxnOffsetCommitRequestTopic, TxnOffsetCommitResponse,
+        TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+    },
+};
+
+const JOINS_SINCE: i16 = 5;
+
+pub(super) fn answer(call: Decoded<TxnOffsetCommitRequest>) -> Step {
+    let Decoded { node, caller, start, request } = call;
+    let asked: Vec<(String, Vec<i32>)> = request
+        .topics
+        .iter()
+        .map(|topic| {
+            let indexes = topic.partitions.iter().map(|partition| partition.partition_index);
+            (topic.name.clone(), indexes.collect())
+        })
+        .collect();
+    let producer = u64::try_from(request.producer_id).ok().zip(u16::try_from(request.producer_epoch).ok());
+    Step::Later(Box::pin(async move {
+        let Some((producer, epoch)) = producer else {
+            let code = ErrorCode::InvalidProducerIdMapping;
+            return reply(start, &respond(asked, |_| code));
+        };
+        let join = AddPartitions {
+            id: request.transactional_id,
+            producer_id: request.producer_id,
+            producer_epoch: request.producer_epoch,
+            partitions: Vec::new(),
+            verify_only: start.api_version < JOINS_SINCE,
+        };
+        let commit = CommitOffsets {
+            group: request.group_id,
+            member: request.member_id,
+            instance: request.group_instance_id,
+            generation: request.generation_id,
+            retention_ms: None,
+            knows_group_not_found: false,
+            transaction: Some(Transaction { producer: ProducerId(producer), epoch: ProducerEpoch(epoch) }),
+            topics: request.topics.into_iter().map(topic).collect(),
+        };
+        let response = match node.commit_transactional_offsets(&caller, join, commit).await {
+            Ok(Ok(each)) => {
+                let mut each = each.into_iter();
+                respond(asked, |_| match each.next() {
+                    Some(Ok(())) => ErrorCode::None,
+                    Some(Err(error)) => group_codes::code(error),
+                    None => ErrorCode::UnknownServerError,
+                })
+            }
+            Ok(Err(error)) => respond(asked, |_| group_codes::code(error)),
+            Err(error) => {
+                let code = match error {
+                    // The group was not in the transaction, or the transaction is over.
+                    TransactionError::NotInTransaction if start.api_version < JOINS_SINCE - 1 => {
+                        ErrorCode::InvalidTxnState
+                    }
+                    error => transaction_codes::code(error, false),
+                };
+                respond(asked, |_| code)
+            }
+        };
+        reply(start, &response)
+    }))
+}
+
+fn topic(topic: TxnOffsetCommitRequestTopic) -> CommitTopic {
+    let partitions = topic.partitions.into_iter().map(|partition| CommitPartition {
+        partition: partition.partition_index,
+        offset: partition.committed_offset,
+        leader_epoch: partition.committed_leader_epoch,
+        metadata: partition.committed_metadata.unwrap_or_default(),
+    });
+    CommitTopic { name: topic.name, id: TopicId::ZERO, partitions: partitions.collect() }
+}
+
+fn respond(
+    asked: Vec<(String, Vec<i32>)>,
+    mut code: impl FnMut(i32) -> ErrorCode,
+) -> TxnOffsetCommitResponse {
+    let mut topics = Vec::with_capacity(asked.len());
+    for (name, indexes) in asked {
+        let partitions = indexes.into_iter().map(|partition_index| TxnOffsetCommitResponsePartition {
+            partition_index,
+            error_code: code(partition_index).code(),
+        });
+        topics.push(TxnOffsetCommitResponseTopic { name, partitions: partitions.collect() });
+    }
+    TxnOffsetCommitResponse { topics, ..TxnOffsetCommitResponse::default() }
+}
