@@ -16,8 +16,8 @@ use crate::{
     positions::Positions,
     quarantine::{self, Quarantined},
     recovery::{
-        ProducerSource, Recovered, RecoveryReport, Situation, finish_leftovers, recover_segments,
-        remove_stray_snapshots, set_transactions, trust_transactions,
+        ProducerSource, Recovered, RecoveredProducers, RecoveryReport, Situation, finish_leftovers,
+        recover_segments, remove_stray_snapshots, set_transactions, trust_transactions,
     },
 };
 
@@ -96,8 +96,9 @@ fn recover(
         snapshots: &leftovers.snapshots,
         now,
     };
-    let (producers, aborted) =
-        source.at_with_aborted(recovered.log_end, positions.high_watermark, &rebuild)?;
+    let RecoveredProducers { states: producers, aborted, snapshots } =
+        source.recover(recovered.log_end, positions.high_watermark, &rebuild, &recovered.walked)?;
+    leftovers.snapshots.extend(snapshots);
     set_transactions(&situation, &recovered.segments, &leftovers.transactions, &aborted)?;
     let log_end = recovered.log_end;
     remove_stray_snapshots(&**disk, directory, &recovered.segments, &mut leftovers.snapshots, log_end)?;

@@ -16,7 +16,7 @@ use highwater_records::{Offset, TimestampMs};
 
 pub(crate) use cut::remove_old_cuts;
 pub(crate) use leftovers::finish_leftovers;
-pub(crate) use producers::{ProducerSource, remove_snapshot, remove_stray_snapshots};
+pub(crate) use producers::{ProducerSource, RecoveredProducers, remove_snapshot, remove_stray_snapshots};
 pub(crate) use segments::{Recovered, recover_segments};
 pub(crate) use transactions::{set_transactions, trust_transactions};
 

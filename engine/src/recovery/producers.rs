@@ -5,10 +5,10 @@ use std::{collections::BTreeSet, io, path::Path, sync::Arc};
 use highwater_records::{Offset, TimestampMs, batch::BatchView};
 
 use crate::{
-    disk::{Disk, read_file},
+    disk::{Disk, Open, read_file, write_file},
     index::AbortedTransaction,
     name::FileKind,
-    producer::{ProducerStates, decode_kafka, decode_window, marker_of},
+    producer::{ProducerStates, decode_kafka, decode_window, encode_kafka, encode_window, marker_of},
     quarantine::Quarantined,
     segment::{Depth, LARGE_WINDOW, Segment, Step, Walk},
 };
@@ -30,35 +30,89 @@ impl ProducerSource<'_> {
     /// transactions that ended above the watermark are known.
     pub(crate) fn at(&self, end: Offset, watermark: Offset) -> io::Result<ProducerStates> {
         if let Some((mut states, from)) = self.whole(end.min(watermark))? {
-            self.replay(from, end, &mut states, |_, _| {})?;
+            self.replay(from, end, &mut states)?;
             return Ok(states);
         }
         self.replayed_from_newest(end)
     }
 
-    /// Like [`ProducerSource::at`], with what was aborted in the segments that begin at `wanted`, by segment.
-    pub(crate) fn at_with_aborted(
+    /// Like [`ProducerSource::at`], for a log that is recovered: with what was aborted in the segments that begin at
+    /// `wanted`, by segment; and the snapshots of the segments that begin at `walked` are there and synced afterwards,
+    /// except for their names.
+    pub(crate) fn recover(
         &self,
         end: Offset,
         watermark: Offset,
         wanted: &BTreeSet<Offset>,
-    ) -> io::Result<(ProducerStates, Vec<(Offset, AbortedTransaction)>)> {
-        let Some(first) = wanted.first() else { return Ok((self.at(end, watermark)?, Vec::new())) };
-        let mut aborted = Vec::new();
-        let mut collect = |base: Offset, transaction| {
-            if wanted.contains(&base) {
-                aborted.push((base, transaction));
-            }
+        walked: &BTreeSet<Offset>,
+    ) -> io::Result<RecoveredProducers> {
+        let lacking = self.lacking(walked)?;
+        let mut recovered = RecoveredProducers::default();
+        let first = wanted.first().into_iter().chain(lacking.first()).min();
+        let Some(first) = first else {
+            recovered.states = self.at(end, watermark)?;
+            return self.with_snapshot_at_end(end, recovered);
         };
         let begins = self.whole(end.min(watermark).min(*first))?;
         let knows_all = begins.is_some() || self.snapshots.range(..=end).next().is_none();
         let (mut states, from) = begins.unwrap_or_default();
-        self.replay(from, end, &mut states, &mut collect)?;
-        if !knows_all {
-            // That began without the producers whose batches are gone; a snapshot further on knows them.
-            states = self.replayed_from_newest(end)?;
+        for segment in self.segments.iter().filter(|s| s.facts().next_offset > from && s.base < end) {
+            if knows_all && lacking.contains(&segment.base) {
+                self.write(segment.base, &states)?;
+                recovered.snapshots.insert(segment.base);
+            }
+            self.replay_segment(segment, from, end, &mut states, |transaction| {
+                if wanted.contains(&segment.base) {
+                    recovered.aborted.push((segment.base, transaction));
+                }
+            })?;
         }
-        Ok((states, aborted))
+        // That may have begun without the producers whose batches are gone; a snapshot further on knows them.
+        recovered.states = if knows_all { states } else { self.replayed_from_newest(end)? };
+        self.with_snapshot_at_end(end, recovered)
+    }
+
+    /// A segment that begins at the end may be new; nobody has rolled it.
+    fn with_snapshot_at_end(
+        &self,
+        end: Offset,
+        mut recovered: RecoveredProducers,
+    ) -> io::Result<RecoveredProducers> {
+        let begins_here = self.segments.last().is_some_and(|active| active.base == end);
+        if begins_here && end > Offset::ZERO && !self.snapshots.contains(&end) {
+            self.write(end, &recovered.states)?;
+            recovered.snapshots.insert(end);
+        }
+        Ok(recovered)
+    }
+
+    /// Of the segments that begin at `walked` those without a snapshot that reads; the first one of all has none before
+    /// it to make it from. Those that read are synced.
+    fn lacking(&self, walked: &BTreeSet<Offset>) -> io::Result<BTreeSet<Offset>> {
+        let first = self.segments.first().map(|first| first.base);
+        let mut lacking = BTreeSet::new();
+        for base in walked {
+            let known = self.snapshots.contains(base);
+            if known && matches!(self.load(*base)?, Some(Loaded { whole: true, .. })) {
+                for kind in FileKind::PRODUCER_STATE {
+                    let path = self.directory.join(kind.at(*base));
+                    if let Some(file) = super::not_found_is_none(self.disk.open(&path, Open::Write))? {
+                        file.sync_data()?;
+                    }
+                }
+            } else if Some(*base) != first {
+                lacking.insert(*base);
+            }
+        }
+        Ok(lacking)
+    }
+
+    fn write(&self, at: Offset, states: &ProducerStates) -> io::Result<()> {
+        let path = |kind: FileKind| self.directory.join(kind.at(at));
+        if !states.producers.is_empty() {
+            write_file(self.disk, &path(FileKind::Producers), &encode_window(states))?.sync_data()?;
+        }
+        write_file(self.disk, &path(FileKind::Snapshot), &encode_kafka(states))?.sync_data()
     }
 
     /// The newest snapshot at or below `limit` that knows all windows, if the batches behind it are all here. Before the
@@ -81,7 +135,7 @@ impl ProducerSource<'_> {
         for offset in self.snapshots.range(..=end).rev() {
             match self.load(*offset)? {
                 Some(Loaded { mut states, whole: true }) => {
-                    self.replay(*offset, end, &mut states, |_, _| {})?;
+                    self.replay(*offset, end, &mut states)?;
                     return Ok(states);
                 }
                 // An older one that knows all windows is better, since the batches behind it fill them again.
@@ -91,12 +145,12 @@ impl ProducerSource<'_> {
         }
         let Some((mut states, offset)) = last_only else {
             let mut states = ProducerStates::default();
-            self.replay(Offset::ZERO, end, &mut states, |_, _| {})?;
+            self.replay(Offset::ZERO, end, &mut states)?;
             return Ok(states);
         };
         // Where only last batches are known, all batches there are fill the windows again.
         let mut windows = ProducerStates::default();
-        self.replay(Offset::ZERO, offset, &mut windows, |_, _| {})?;
+        self.replay(Offset::ZERO, offset, &mut windows)?;
         for (id, state) in &mut states.producers {
             let same = |other: &&crate::producer::ProducerState| {
                 other.epoch == state.epoch && other.last_offset() == state.last_offset()
@@ -105,7 +159,7 @@ impl ProducerSource<'_> {
                 state.batches = window.batches.clone();
             }
         }
-        self.replay(offset, end, &mut states, |_, _| {})?;
+        self.replay(offset, end, &mut states)?;
         Ok(states)
     }
 
@@ -123,24 +177,16 @@ impl ProducerSource<'_> {
         }))
     }
 
-    /// Notes the batches from `from` on that begin below `end`; tells of each aborted transaction and the segment its
-    /// marker lies in.
-    fn replay(
-        &self,
-        from: Offset,
-        end: Offset,
-        states: &mut ProducerStates,
-        mut aborted: impl FnMut(Offset, AbortedTransaction),
-    ) -> io::Result<()> {
+    /// Notes the batches from `from` on that begin below `end`.
+    fn replay(&self, from: Offset, end: Offset, states: &mut ProducerStates) -> io::Result<()> {
         let touched = |segment: &&Arc<Segment>| segment.facts().next_offset > from && segment.base < end;
         for segment in self.segments.iter().filter(touched) {
-            self.replay_segment(segment, from, end, states, |transaction| {
-                aborted(segment.base, transaction)
-            })?;
+            self.replay_segment(segment, from, end, states, |_| {})?;
         }
         Ok(())
     }
 
+    /// The same of one segment; tells of the transactions that its markers aborted.
     fn replay_segment(
         &self,
         segment: &Segment,
@@ -223,6 +269,16 @@ pub(crate) fn remove_snapshot(disk: &dyn Disk, directory: &Path, offset: Offset)
         super::not_found_is_none(disk.remove_file(&directory.join(kind.at(offset))))?;
     }
     Ok(())
+}
+
+/// What a recovery learns of a log's producers.
+#[derive(Default)]
+pub(crate) struct RecoveredProducers {
+    pub(crate) states: ProducerStates,
+    /// Aborted transactions, and the bases of the segments that have their markers.
+    pub(crate) aborted: Vec<(Offset, AbortedTransaction)>,
+    /// Snapshots that were written.
+    pub(crate) snapshots: BTreeSet<Offset>,
 }
 
 struct Loaded {

@@ -226,9 +226,6 @@ impl Model {
             self.batches.last().is_none_or(|last| last.next == end) || start == end,
             "the end is a batch's"
         );
-        if self.batches.last().is_none_or(|last| last.next < start) {
-            self.forget_transactions();
-        }
         self.log_start = start;
         self.log_end = end;
         self.durable_end = end;
