@@ -55,7 +55,10 @@ pub(crate) fn finish_leftovers(
             FileName::Cleaned(..) | FileName::Swap(..) | FileName::Other => {}
         }
     }
-    let at_head = !clean && deleted.iter().all(|(_, base, _)| !found.segments.contains(base));
+    // Only the log's own file tells: of an index the new name may have become durable before its log's has.
+    let replaced =
+        deleted.iter().any(|(kind, base, _)| *kind == FileKind::Log && found.segments.contains(base));
+    let at_head = !clean && !replaced;
     if at_head {
         finish_deletions(disk, directory, &mut found, deleted, report)?;
     } else {
