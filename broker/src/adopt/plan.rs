@@ -230,6 +230,17 @@ impl Planner<'_> {
                 self.refuse(format!("{name} is of another topic of that name, or does not say of which"));
             }
             Some(log) => {
+                let within = log.segments.iter().map(|segment| (segment.base, segment.gaps));
+                let between = log
+                    .segments
+                    .windows(2)
+                    .map(|pair| (pair[1].base, pair[1].base.since(pair[0].next_offset)));
+                if let Some((base, gaps)) = within.chain(between).find(|(_, gaps)| *gaps > 0) {
+                    self.refuse(format!(
+                        "{name}, segment {base}: Kafka has compacted it, and {gaps} offsets in or before it have no \
+                         batch; such segments cannot be served yet"
+                    ));
+                }
                 if let Some(bad) = log.segments.iter().find(|segment| segment.unread > 0) {
                     self.refuse(format!(
                         "{name}, segment {}: {} bytes do not read (highwater log verify {}); format v0 and v1 are not read",

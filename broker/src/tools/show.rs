@@ -92,7 +92,7 @@ fn log_line(log: &LogContents, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn segment_line(segment: &SegmentContents, out: &mut impl Write) -> io::Result<()> {
-    let SegmentContents { base, size: bytes, next_offset, batches, times, unread } = segment;
+    let SegmentContents { base, size: bytes, next_offset, batches, times, unread, gaps: _ } = segment;
     write!(out, "  {base:?} to {next_offset}: {batches} batches in {}", size(*bytes))?;
     if let Some((from, to)) = times {
         write!(out, ", times {from} to {to}")?;

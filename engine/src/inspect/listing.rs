@@ -87,6 +87,8 @@ pub struct SegmentContents {
     pub times: Option<(TimestampMs, TimestampMs)>,
     /// Bytes behind the last batch that hangs together.
     pub unread: u64,
+    /// Offsets between its base and its end that no batch has, as Kafka's compaction leaves them.
+    pub gaps: u64,
 }
 
 /// Says what is at `path`, reading headers only. Changes nothing and takes no lock.
@@ -158,8 +160,9 @@ fn log_contents(
 fn segment_contents(disk: &dyn Disk, path: &Path, base: Offset) -> Result<SegmentContents, InspectError> {
     let size = length(disk, path)?;
     let mut contents =
-        SegmentContents { base, size, next_offset: base, batches: 0, times: None, unread: size };
+        SegmentContents { base, size, next_offset: base, batches: 0, times: None, unread: size, gaps: 0 };
     each_batch(disk, path, |_, header| {
+        contents.gaps += header.base_offset.since(contents.next_offset);
         contents.next_offset = header.next_offset;
         contents.batches += 1;
         contents.unread -= header.size;
