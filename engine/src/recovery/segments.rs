@@ -118,7 +118,8 @@ impl Chain<'_> {
             return Ok(Some(format!("segment {base} begins before the end {expected} of the one before")));
         }
         if base <= self.situation.log_start {
-            // Nobody may read what lies there.
+            // Nobody may read what lies there: it was deleted, and a power cut brought some of it back.
+            self.delete_all()?;
             return Ok(None);
         }
         match decide(self.situation.side(expected), Found::Missing, self.situation.last_stop()) {
@@ -199,19 +200,24 @@ impl Chain<'_> {
         Ok(())
     }
 
+    /// Deletes the segments so far, all of which lie below the log start.
+    fn delete_all(&mut self) -> io::Result<()> {
+        let Situation { disk, directory, .. } = self.situation;
+        for opened in self.segments.drain(..) {
+            for kind in FileKind::SEGMENT {
+                super::not_found_is_none(disk.remove_file(&directory.join(kind.at(opened.segment.base))))?;
+            }
+        }
+        Ok(())
+    }
+
     fn finish(mut self, report: &mut RecoveryReport) -> io::Result<Recovered> {
         let Situation { disk, directory, bound, log_start, .. } = *self.situation;
         // A log whose start lies beyond its batches has none that may be read; it goes on at its start. What is left was
         // deleted before, and would leave a gap.
         let end = self.end.unwrap_or(log_start).max(log_start);
         if self.end.is_some_and(|end| end < log_start) {
-            for opened in self.segments.drain(..) {
-                for kind in FileKind::SEGMENT {
-                    super::not_found_is_none(
-                        disk.remove_file(&directory.join(kind.at(opened.segment.base))),
-                    )?;
-                }
-            }
+            self.delete_all()?;
         }
         let mut log_end = end;
         if let Some(bound) = bound
