@@ -69,7 +69,7 @@ fn recover(
         bound: state.recovery_point.max(state.reread),
         last_stop_clean: clean,
         log_start: state.log_start.unwrap_or(Offset::ZERO),
-        head_is_here: state.log_start.is_some() && leftovers.deleted.is_empty() && !config.tiered,
+        head_is_here: state.log_start.is_some() && !config.tiered,
         index_interval_bytes: config.index_interval_bytes,
         now,
     };

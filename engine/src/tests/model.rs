@@ -98,15 +98,23 @@ impl Model {
             self.durable_end =
                 if kept < self.log_start { self.log_end } else { self.durable_end.min(self.log_end) };
             if kept < self.log_start {
-                self.forget_transactions();
+                self.forget_transactions(&[]);
             }
         }
         self.high_watermark = self.high_watermark.min(self.log_end);
     }
 
-    /// The log begins anew, without a memory of what nobody may read.
-    pub(super) fn forget_transactions(&mut self) {
-        self.batches.iter_mut().for_each(|batch| batch.role = Role::Plain);
+    /// Batches that nobody may read are not sent again.
+    pub(super) fn forget_sequences(&mut self) {
+        self.batches.iter_mut().for_each(|batch| batch.sequence = None);
+    }
+
+    /// The log begins anew: of what nobody may read only these transactions, by first record and producer, are open.
+    pub(super) fn forget_transactions(&mut self, open: &[(u64, u64)]) {
+        for batch in &mut self.batches {
+            let still_open = open.iter().find(|(first, _)| *first == batch.base);
+            batch.role = still_open.map_or(Role::Plain, |(_, producer)| Role::Part(*producer));
+        }
     }
 
     /// What a reader finds from the log start on: (base offset, checksum, leader epoch).
