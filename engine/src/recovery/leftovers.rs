@@ -78,7 +78,7 @@ pub(crate) fn finish_leftovers(
 
 /// Deletion at the head goes from the oldest segment on; names may have become durable in any order. So a deleted
 /// segment takes what is older with it, if a younger one shows that the head was what was deleted. Those files stay
-/// until the log start is durable: till then they are what tells a deletion from a loss.
+/// until the next checkpoints: of a tiered log they alone tell that local copies were dropped.
 fn finish_deletions(
     disk: &dyn Disk,
     directory: &Path,

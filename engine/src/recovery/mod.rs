@@ -61,8 +61,8 @@ pub(crate) struct Situation<'a> {
     pub(crate) bound: Option<Offset>,
     pub(crate) last_stop_clean: bool,
     pub(crate) log_start: Offset,
-    /// Whether all from the log start on must be here: nothing was deleted since it was written down, and no bucket
-    /// has it.
+    /// Whether all from the log start on must be here: the start was written down, as it is before anything below it is
+    /// deleted, and no bucket has it.
     pub(crate) head_is_here: bool,
     pub(crate) index_interval_bytes: u32,
     pub(crate) now: TimestampMs,
