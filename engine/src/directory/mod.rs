@@ -295,8 +295,8 @@ impl LogDir {
         Ok(())
     }
 
-    /// Ends the use of the directory in order: checkpoints, an empty journal, then the mark of a clean stop. The lock is released when
-    /// the last handle is dropped.
+    /// Ends the use of the directory in order: checkpoints, an empty journal, then the mark of a clean stop. The lock is
+    /// released when the last handle is dropped.
     ///
     /// # Errors
     /// `StillOpen` while a log was not closed; the disk's, after which the stop was not a clean one.

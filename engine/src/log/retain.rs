@@ -39,7 +39,8 @@ impl Log {
     /// Deletes whole segments, oldest first, that are too old or too many by the configuration, or lie below the log
     /// start; never beyond the high watermark, and of a synced log only what was settled
     /// ([`LogDir::settle`](crate::LogDir::settle)). On a tiered log only the last of the three. The log start moves with
-    /// it, and is durable before anything is deleted: waits for a sync if it moves. Files are renamed now and removed by the next [`LogDir::write_checkpoints`](crate::LogDir::write_checkpoints).
+    /// it, and is durable before anything is deleted: waits for a sync if it moves. Files are renamed now and removed by
+    /// the next [`LogDir::write_checkpoints`](crate::LogDir::write_checkpoints).
     ///
     /// # Errors
     /// The disk's; what was deleted until then is.
@@ -128,7 +129,8 @@ impl Log {
     }
 
     /// Of a tiered log: drops local copies of whole sealed segments that end at or below `offset`, which the caller
-    /// knows to be in the bucket, as far as they are settled ([`LogDir::settle`](crate::LogDir::settle)). The log start stays, the local start moves.
+    /// knows to be in the bucket, as far as they are settled ([`LogDir::settle`](crate::LogDir::settle)). The log
+    /// start stays, the local start moves.
     ///
     /// # Errors
     /// The disk's; what was dropped until then is.

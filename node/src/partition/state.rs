@@ -24,8 +24,8 @@ pub(crate) struct State {
     due: Option<Watcher>,
     /// Followers to tell when there is more to fetch.
     pub(super) watchers: Vec<Watcher>,
-    /// Whether producers may append and log start and end mean anything: a tiered log whose last stop was unclean, or whose directory was lost, must
-    /// first be compared with its head in the bucket.
+    /// Whether producers may append and log start and end mean anything: a tiered log whose
+    /// last stop was unclean, or whose directory was lost, must first be compared with its head in the bucket.
     pub(crate) tier_known: bool,
     /// Whether the head was read since the partition was opened, or is known not to exist yet.
     pub(crate) head_read: bool,

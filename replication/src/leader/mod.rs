@@ -28,8 +28,8 @@ use highwater_records::{BrokerId, LeaderEpoch, Offset};
 /// - *reports* ([`Leader::on_local`], [`Leader::on_fetch`]) say how far a replica has come and answer with the
 ///   watermark when it advanced: wake readers and waiting producers then;
 /// - *settings* ([`Leader::set_min_isr`]) answer like reports;
-/// - *membership* ([`Leader::check_lag`], [`Leader::check_joining`], [`Leader::proposal`], [`Leader::on_refused`], [`Leader::on_committed`]) keeps
-///   the in-sync set and what is proposed to the controller.
+/// - *membership* ([`Leader::check_lag`], [`Leader::check_joining`], [`Leader::proposal`],
+///   [`Leader::on_refused`], [`Leader::on_committed`]) keeps the in-sync set and what is proposed to the controller.
 ///
 /// The order of one produce: `admit`, append to the log, `on_local`, `ack`; if that is
 /// [`AckState::Waiting`], `ack` again after each advance of the watermark and, for `acks=1`, after each report of
