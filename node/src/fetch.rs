@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use highwater_engine::{AbortedTransaction, LogReader};
 use highwater_env::{EnvExt, Lane};
-use highwater_records::{LeaderEpoch, Offset};
+use highwater_records::{BrokerId, LeaderEpoch, Offset};
 use highwater_tiering::{PartitionTier, TierAborted, TierError};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -32,6 +32,8 @@ struct Attempt<'a> {
     gathered: usize,
     max_bytes: usize,
     isolation: Isolation,
+    /// See [`Fetch::rack`].
+    rack: Option<&'a str>,
 }
 
 /// A read from the bucket that goes on beside the fetch that wanted it.
@@ -59,19 +61,26 @@ struct Wanted {
 }
 
 impl Node {
-    /// Reads batches from each partition: at once where `min_bytes` are ready or anything failed, else when there
-    /// is enough or `max_wait` is over.
+    /// Reads batches from each partition: at once where `min_bytes` are ready, anything failed or the reader is to go
+    /// elsewhere, else when there is enough or `max_wait` is over.
     ///
     /// Nothing at or above the high watermark is ever returned, nor, to readers of committed records, at or above the
     /// last stable offset. Offsets that only the bucket has are read from
     /// there; while the bucket has not answered, other partitions are not held up.
+    ///
+    /// A consumer that says where it stands is sent to an in-sync replica in its rack, if `replica.selector.class` says
+    /// so, and may read from any replica up to the watermark that this one knows (KIP-392).
     pub async fn fetch(&self, caller: &Caller, request: Fetch) -> Vec<FetchedPartition> {
         let _ = caller;
         let deadline = self.env.now().plus(request.max_wait);
+        let rack = request.rack.as_deref();
         let mut wanted = Vec::with_capacity(request.partitions.len());
         for request in request.partitions {
-            let found = self.partitions.find(&request.topic, request.partition).await.map_err(find_error);
-            wanted.push(Wanted { request, found, remote: None });
+            let found = match rack {
+                None => self.partitions.find(&request.topic, request.partition).await,
+                Some(_) => self.partitions.find_replica(&request.topic, request.partition).await,
+            };
+            wanted.push(Wanted { request, found: found.map_err(find_error), remote: None });
         }
         let signal = Arc::new(Notify::new());
         loop {
@@ -81,14 +90,19 @@ impl Node {
                 gathered: 0,
                 max_bytes: request.max_bytes,
                 isolation: request.isolation,
+                rack,
             };
             let mut answers = Vec::with_capacity(wanted.len());
             for partition in &mut wanted {
                 answers.push(FetchedPartition { result: attempt.read(partition).await });
             }
-            let failed = answers.iter().any(|answer| answer.result.is_err());
+            let is_final = |answer: &FetchedPartition| match &answer.result {
+                Ok(fetched) => fetched.preferred_replica.is_some(),
+                Err(_) => true,
+            };
+            let settled = answers.iter().any(is_final);
             let enough = attempt.gathered >= request.min_bytes;
-            if failed || enough || wanted.is_empty() || self.env.now() >= deadline || self.is_stopping() {
+            if settled || enough || wanted.is_empty() || self.env.now() >= deadline || self.is_stopping() {
                 self.count_fetched(&wanted, &answers);
                 return answers;
             }
@@ -113,15 +127,18 @@ impl Attempt<'_> {
         // Registered with the picture that is read, so that no move of the watermark falls between.
         let view = partition.with(move |state| state.view_and_wait(&signal)).await;
         let view = view.map_err(|_| FetchError::NotLeader)?;
-        if !view.leads {
+        if !view.leads && self.rack.is_none() {
             return Err(FetchError::NotLeader);
         }
         check_epoch(wanted.request.current_leader_epoch, view.leader_epoch)?;
-        // What a consumer is told must not go back when the leader changes (KIP-207).
-        if !view.watermark_known {
+        // What a consumer is told must not go back when the leader changes (KIP-207). A follower's watermark lags
+        // behind all the time, and its readers know that it is one.
+        if view.leads && !view.watermark_known {
             return Err(FetchError::NotAvailable);
         }
         let mut fetched = Fetched {
+            preferred_replica: None,
+            by_follower: !view.leads,
             high_watermark: view.positions.high_watermark,
             last_stable: view.positions.last_stable,
             log_start: view.positions.log_start,
@@ -134,13 +151,20 @@ impl Attempt<'_> {
         };
         let Ok(offset) = Offset::from_i64(wanted.request.offset) else { return Err(out_of_range) };
         // What is not here may be in the bucket, whose head is read soon after such a start: that is worth waiting for.
-        if !view.tier_known && (offset < view.positions.local_start || offset > view.positions.log_end) {
+        if view.leads
+            && !view.tier_known
+            && (offset < view.positions.local_start || offset > view.positions.log_end)
+        {
             return Ok(fetched);
         }
         // Above the watermark nothing exists for a consumer, but the log end may be where it stood before a
         // restart: only what is beyond that is out of range.
         if offset < fetched.log_start || offset > view.positions.log_end {
             return Err(out_of_range);
+        }
+        fetched.preferred_replica = self.nearer(&partition, &view, offset).await;
+        if fetched.preferred_replica.is_some() {
+            return Ok(fetched);
         }
         let room = self.max_bytes.saturating_sub(self.gathered).min(wanted.request.max_bytes);
         let first = self.gathered == 0;
@@ -165,6 +189,17 @@ impl Attempt<'_> {
             fetched.records.push(bytes);
         }
         Ok(fetched)
+    }
+
+    /// As the leader: the replica that this consumer should read the offset from instead.
+    async fn nearer(&self, partition: &Arc<Partition>, view: &View, offset: Offset) -> Option<BrokerId> {
+        let rack = self.rack.filter(|rack| !rack.is_empty())?;
+        let node = self.node;
+        if !view.leads || !node.config.reads_from_nearest || node.config.rack.as_deref() == Some(rack) {
+            return None;
+        }
+        let (rack, image) = (rack.to_owned(), node.image());
+        partition.with(move |state| state.nearest(&rack, offset, &image)).await.ok().flatten()
     }
 
     async fn read_local(

@@ -5,6 +5,8 @@
 //! runs in a simulation.
 
 mod cluster;
+#[cfg(test)]
+mod cluster_tests;
 mod combine;
 mod commit;
 mod configs;

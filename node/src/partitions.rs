@@ -100,12 +100,23 @@ impl Partitions {
     /// The partition that a request names, opened if need be.
     pub(crate) async fn find(&self, topic: &TopicRef, partition: i32) -> Result<Arc<Partition>, FindError> {
         let image = self.cluster.image();
-        let topic = match topic {
-            TopicRef::Name(name) => image.topic_named(name).ok_or(FindError::UnknownTopicOrPartition)?,
-            TopicRef::Id(id) => image.topic(*id).ok_or(FindError::UnknownTopicId)?,
-        };
-        let index = u32::try_from(partition).map_err(|_| FindError::UnknownTopicOrPartition)?;
-        self.get(&image, topic, PartitionIndex(index)).await
+        let (topic, index) = named(&image, topic, partition)?;
+        self.get(&image, topic, index).await
+    }
+
+    /// The partition that a request names, if this broker has a replica of it, opened if need be.
+    pub(crate) async fn find_replica(
+        &self,
+        topic: &TopicRef,
+        partition: i32,
+    ) -> Result<Arc<Partition>, FindError> {
+        let image = self.cluster.image();
+        let (topic, index) = named(&image, topic, partition)?;
+        let assigned = topic.partition(index).ok_or(FindError::UnknownTopicOrPartition)?;
+        if !assigned.replicas.contains(&self.broker) {
+            return Err(FindError::NotLeader);
+        }
+        self.get_replica(&image, topic, index).await
     }
 
     /// One partition of a topic, opened if need be.
@@ -354,6 +365,20 @@ impl Partitions {
         open.unknown.clear();
         std::mem::take(&mut open.partitions).into_values().collect()
     }
+}
+
+/// The topic and the partition that a request names.
+fn named<'a>(
+    image: &'a Image,
+    topic: &TopicRef,
+    partition: i32,
+) -> Result<(&'a Arc<Topic>, PartitionIndex), FindError> {
+    let topic = match topic {
+        TopicRef::Name(name) => image.topic_named(name).ok_or(FindError::UnknownTopicOrPartition)?,
+        TopicRef::Id(id) => image.topic(*id).ok_or(FindError::UnknownTopicId)?,
+    };
+    let index = u32::try_from(partition).map_err(|_| FindError::UnknownTopicOrPartition)?;
+    Ok((topic, PartitionIndex(index)))
 }
 
 struct Opened {

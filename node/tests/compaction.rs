@@ -72,6 +72,7 @@ async fn read(node: &Node) -> Vec<(u64, String, String)> {
             min_bytes: 1,
             max_bytes: 1 << 20,
             isolation: Isolation::ReadCommitted,
+            rack: None,
             partitions: vec![FetchPartition {
                 topic: TopicRef::Name(TOPIC.into()),
                 partition: 0,

@@ -113,6 +113,7 @@ async fn fetch(node: &Node, topic: &str, offset: i64) -> Result<Vec<(u64, String
         min_bytes: 1,
         max_bytes: 1 << 20,
         isolation: Isolation::ReadUncommitted,
+        rack: None,
         partitions: vec![FetchPartition {
             topic: TopicRef::Name(topic.into()),
             partition: 0,

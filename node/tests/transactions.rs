@@ -116,6 +116,7 @@ impl Client {
                 min_bytes: 1,
                 max_bytes: 1 << 20,
                 isolation,
+                rack: None,
                 partitions: vec![partition],
             };
             let fetched = self.node.fetch(&caller(), request).await.remove(0).result.unwrap();

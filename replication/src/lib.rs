@@ -23,5 +23,5 @@ pub use highwater_records::Durability;
 pub use isr::{IsrProposal, IsrState};
 pub use leader::{CommittedIsr, FetchOutcome, FetchRefused, FollowerFetch, Leader, LeaderStart};
 pub use moment::Moment;
-pub use nearest::{Candidate, nearest};
+pub use nearest::{Candidate, Place, nearest};
 pub use position::LocalPositions;

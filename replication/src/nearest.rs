@@ -1,5 +1,6 @@
 //! Which replica a consumer reads from (KIP-392).
 
+use crate::Leader;
 use highwater_records::{BrokerId, Offset};
 
 /// A replica that could serve a consumer.
@@ -46,6 +47,39 @@ pub fn nearest<'a>(
         }
     }
     best.map(|best| best.broker)
+}
+
+/// Where a broker stands, as the cluster has it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place<'a> {
+    /// Its `broker.rack`.
+    pub rack: Option<&'a str>,
+    /// Whether it takes part: registered, not fenced, not stopping.
+    pub active: bool,
+}
+
+impl Leader {
+    /// The replica that a consumer in `rack` should read `offset` from, or `None` for this leader; see [`nearest`].
+    /// `place` says where a broker stands. A replica that has not fetched in this leader epoch is not offered: how far
+    /// its log goes is not known.
+    pub fn nearest<'a>(
+        &self,
+        rack: &str,
+        offset: Offset,
+        place: impl Fn(BrokerId) -> Place<'a>,
+    ) -> Option<BrokerId> {
+        let candidates = self.replicas().filter_map(|broker| {
+            let is_leader = broker == self.local();
+            let log_end = match is_leader {
+                true => self.own_position(),
+                false => self.follower(broker)?.log_end,
+            };
+            let Place { rack, active } = place(broker);
+            let is_in_sync = active && self.isr().committed().contains(&broker);
+            Some(Candidate { broker, rack, is_leader, is_in_sync, log_end })
+        });
+        nearest(rack, offset, candidates)
+    }
 }
 
 #[cfg(test)]

@@ -87,6 +87,8 @@ pub enum Event {
         from: u64,
         /// The positions in the answer.
         positions: Positions,
+        /// Whether a follower answered: its positions may lag behind what leaders told.
+        by_follower: bool,
         /// The batches.
         batches: Batches,
     },
@@ -242,7 +244,7 @@ impl Event {
     /// The watermark that a client learns from it.
     pub fn watermark(&self) -> Option<(OpId, u64)> {
         match self {
-            Event::Fetched { op, positions, .. } => Some((*op, positions.watermark)),
+            Event::Fetched { op, positions, by_follower: false, .. } => Some((*op, positions.watermark)),
             Event::OutOfRange { op, watermark, .. } | Event::ListedLatest { op, watermark, .. } => {
                 Some((*op, *watermark))
             }
@@ -253,7 +255,7 @@ impl Event {
     /// The log start that a client learns from it.
     pub fn log_start(&self) -> Option<(OpId, u64)> {
         match self {
-            Event::Fetched { op, positions, .. } => Some((*op, positions.log_start)),
+            Event::Fetched { op, positions, by_follower: false, .. } => Some((*op, positions.log_start)),
             Event::OutOfRange { op, log_start, .. }
             | Event::ListedEarliest { op, log_start, .. }
             | Event::ProduceAcked { op, log_start, .. } => Some((*op, *log_start)),
@@ -284,9 +286,13 @@ impl fmt::Display for Event {
             }
             Event::ProduceRefused { op, at, content } => write!(f, "{op} {at}: {content:016x} refused"),
             Event::ReadInvoked { op, at } => write!(f, "{op} {at}: ask"),
-            Event::Fetched { op, at, from, positions, batches } => {
+            Event::Fetched { op, at, from, positions, by_follower, batches } => {
                 let Positions { log_start, last_stable, watermark } = positions;
-                write!(f, "{op} {at}: from {from} of [{log_start}, {last_stable}, {watermark}):{batches}")
+                let whose = if *by_follower { "a follower's " } else { "" };
+                write!(
+                    f,
+                    "{op} {at}: from {from} of {whose}[{log_start}, {last_stable}, {watermark}):{batches}"
+                )
             }
             Event::OutOfRange { op, at, from, log_start, watermark } => {
                 write!(f, "{op} {at}: {from} is out of range [{log_start}, {watermark})")

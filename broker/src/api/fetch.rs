@@ -28,12 +28,15 @@ pub(super) fn answer(call: Decoded<FetchRequest>) -> Result<Step, Refused> {
     // The broker's own bound: no answer is larger, but for a single larger batch.
     let answer_bytes_max = usize::try_from(node.config().fetch_bytes_max).unwrap_or(usize::MAX);
     let session = session(start.api_version, &request);
+    // Older clients cannot be sent to another replica, and do not know that one may lag behind.
+    let rack = (start.api_version >= 11).then(|| request.rack_id.clone());
     let partitions = split(start.api_version, request.topics);
     let fetch = Fetch {
         max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
         min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
         max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(answer_bytes_max),
         isolation,
+        rack,
         partitions,
     };
     Ok(Step::Poll(Box::pin(async move {
@@ -152,6 +155,7 @@ fn partition(index: i32, isolation: Isolation, answer: Result<Fetched, FetchErro
                 };
                 fetched.aborted.into_iter().map(aborted).collect()
             }),
+            preferred_read_replica: fetched.preferred_replica.map_or(-1, |broker| broker.0.cast_signed()),
             records: Some(one_piece(fetched.records)),
             ..empty
         },

@@ -2,6 +2,7 @@
 
 use super::{
     BROKER_KEYS, Listener, Settings,
+    broker_keys::NEAREST_RACK,
     error::{ConfigError, ConfigProblem},
     listener, value,
 };
@@ -21,6 +22,8 @@ pub struct BrokerConfig {
     pub node_id: BrokerId,
     /// `broker.rack`.
     pub rack: Option<String>,
+    /// `replica.selector.class`: whether consumers are sent to a replica in their own rack.
+    pub reads_from_nearest: bool,
     /// `listeners`, without those of controllers: one, of the protocol `PLAINTEXT`.
     pub listeners: Vec<Listener>,
     /// `advertised.listeners`, or `listeners`. An empty host or a port of 0 is for the shell to fill in.
@@ -206,6 +209,7 @@ impl BrokerConfig {
         Ok(BrokerConfig {
             node_id: BrokerId(from.u32("node.id")?),
             rack: from.text("broker.rack"),
+            reads_from_nearest: from.text("replica.selector.class").as_deref() == Some(NEAREST_RACK),
             listeners,
             advertised_listeners,
             log_dir,

@@ -2,7 +2,7 @@
 
 use super::{
     definition::{
-        Check::{Range, Rule},
+        Check::{Range, Rule, Words},
         Definition,
         Importance::{High, Low},
         Kind::{Boolean, Int, List, Long, Text},
@@ -19,6 +19,9 @@ const fn open(name: &'static str, kind: super::Kind) -> Definition {
     Definition::new(name, kind, None)
 }
 
+/// The value of `replica.selector.class` with which consumers read from the nearest replica.
+pub(super) const NEAREST_RACK: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+
 /// Every key of a broker's own, sorted by name.
 pub const BROKER_KEYS: &[Definition] = &[
     open("advertised.listeners", List)
@@ -34,7 +37,7 @@ pub const BROKER_KEYS: &[Definition] = &[
     key("auto.create.topics.enable", Boolean, "true")
         .rank(High)
         .doc("Whether asking for the metadata of a topic that does not exist creates it, if the client allows that."),
-    open("broker.rack", Text).doc("Where this broker stands, for placing replicas apart."),
+    open("broker.rack", Text).doc("Where this broker stands, for placing replicas apart and for consumers to read from the nearest one."),
     key("connections.max.idle.ms", Long, "600000").doc("How long a connection may be silent before it is closed."),
     key("controller.listener.names", List, "")
         .rank(High)
@@ -186,6 +189,15 @@ pub const BROKER_KEYS: &[Definition] = &[
         }))
         .rank(High)
         .doc("The bucket. Unless given: the directory `bucket` beside the first of `log.dirs`."),
+    key("replica.selector.class", Text, "org.apache.kafka.common.replica.LeaderSelector")
+        .checked(Words(&[
+            "org.apache.kafka.common.replica.LeaderSelector",
+            NEAREST_RACK,
+        ]))
+        .doc(
+            "Which replica consumers read from. With the rack-aware one, a consumer that says in which rack it stands \
+             (`client.rack`) is sent to an in-sync replica with that `broker.rack`.",
+        ),
     key("socket.request.max.bytes", Int, "104857600")
         .at_least(1)
         .rank(High)

@@ -4,7 +4,7 @@ use highwater_metadata::{Image, Topic};
 use highwater_records::{BrokerId, LeaderEpoch, Offset, PartitionIndex};
 use highwater_replication::{
     CommittedIsr, FetchOutcome, FetchRefused, Follower, FollowerFetch, FollowerStart, IsrProposal, Leader,
-    LeaderStart, Moment,
+    LeaderStart, Moment, Place,
 };
 
 use super::State;
@@ -177,6 +177,14 @@ impl State {
             self.watermark_advanced(*watermark);
         }
         Some(outcome)
+    }
+
+    /// As a leader: the replica that a consumer in `rack` should read `offset` from instead, if there is a nearer one.
+    pub(crate) fn nearest(&self, rack: &str, offset: Offset, image: &Image) -> Option<BrokerId> {
+        self.leader()?.nearest(rack, offset, |broker| Place {
+            rack: image.brokers().get(&broker).and_then(|broker| broker.rack.as_deref()),
+            active: image.is_active(broker),
+        })
     }
 
     /// As a leader, the proposal of an in-sync set that is to be sent (again).

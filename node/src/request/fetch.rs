@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use highwater_engine::AbortedTransaction;
-use highwater_records::{LeaderEpoch, Offset};
+use highwater_records::{BrokerId, LeaderEpoch, Offset};
 
 use super::TopicRef;
 
@@ -17,6 +17,9 @@ pub struct Fetch {
     pub max_bytes: usize,
     /// Which records may be shown.
     pub isolation: Isolation,
+    /// Where the consumer stands, or empty if it does not say; for one that may be sent to another replica, and may read
+    /// from one that does not lead (KIP-392). `None` for one that reads from leaders only.
+    pub rack: Option<String>,
     /// Where to read, answered in this order.
     pub partitions: Vec<FetchPartition>,
 }
@@ -106,6 +109,10 @@ pub struct Fetched {
     /// With [`Isolation::ReadCommitted`]: the aborted transactions that have records among the batches; the reader skips
     /// each one's transactional records from its first offset to its marker.
     pub aborted: Vec<AbortedTransaction>,
+    /// The replica to read from instead: nearer than this leader, and it has the offset. Nothing was read here then.
+    pub preferred_replica: Option<BrokerId>,
+    /// Whether this broker does not lead. Its positions may be older than what the leader tells, never newer.
+    pub by_follower: bool,
     /// Whole batches, in order, in pieces that follow one another; the first batch contains the offset asked for.
     pub records: Vec<Bytes>,
 }

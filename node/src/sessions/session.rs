@@ -126,7 +126,8 @@ impl Session {
         match &answer.result {
             Ok(fetched) => {
                 let now = (fetched.high_watermark.as_i64(), fetched.log_start.as_i64());
-                let moved = now != (known.high_watermark, known.log_start);
+                let moved =
+                    now != (known.high_watermark, known.log_start) || fetched.preferred_replica.is_some();
                 (known.high_watermark, known.log_start) = now;
                 if !fetched.is_empty() {
                     self.order.remove(&known.place);

@@ -183,6 +183,16 @@ impl Leader {
         self.own.counted(self.counting())
     }
 
+    /// This broker.
+    pub const fn local(&self) -> BrokerId {
+        self.local
+    }
+
+    /// The assigned replicas, this broker among them.
+    pub fn replicas(&self) -> impl Iterator<Item = BrokerId> + '_ {
+        self.replicas.iter().copied()
+    }
+
     /// The leader epoch of this leadership.
     pub const fn leader_epoch(&self) -> LeaderEpoch {
         self.leader_epoch

@@ -128,7 +128,8 @@ impl One<'_> {
         let mut offset = 0;
         loop {
             let wait = Duration::from_millis(500);
-            match fetch(self.world, &self.topic, self.index, offset, wait, &mut self.random).await {
+            let from = (offset, None);
+            match fetch(self.world, &self.topic, self.index, from, wait, &mut self.random).await {
                 Some(Ok(read)) => {
                     batches.extend(read.batches);
                     offset = read.next.unwrap_or(offset);

@@ -27,7 +27,9 @@ pub async fn reader(world: Arc<World>, mut random: Random) {
         let Some(mut offset) = some_start(&world, &topic, index, &mut random).await else { continue };
         for _ in 0..random.between(1, 6) {
             let max_wait = Duration::from_millis(random.below(500));
-            match fetch(&world, &topic, index, offset, max_wait, &mut random).await {
+            // Brokers of a cluster stand in the first three of these racks.
+            let rack = Some(format!("rack-{}", offset % 4));
+            match fetch(&world, &topic, index, (offset, rack), max_wait, &mut random).await {
                 Some(Ok(Read { next: Some(next), .. })) => offset = next,
                 Some(Err(FetchError::OffsetOutOfRange { log_start, .. })) => offset = log_start.get(),
                 _ => break,
@@ -57,12 +59,13 @@ pub(super) struct Read {
     pub(super) batches: Vec<SeenBatch>,
 }
 
-/// One fetch of one partition, reported. `None` without an answer.
+/// One fetch of one partition, reported: from its leader, or for a reader in a rack from the nearest replica. `None`
+/// without an answer.
 pub(super) async fn fetch(
     world: &Arc<World>,
     topic: &Arc<Topic>,
     index: u32,
-    offset: u64,
+    (offset, rack): (u64, Option<String>),
     max_wait: Duration,
     random: &mut Random,
 ) -> Option<Result<Read, FetchError>> {
@@ -73,6 +76,7 @@ pub(super) async fn fetch(
         max_wait,
         min_bytes: 1,
         max_bytes,
+        rack,
         isolation: *random.pick(&[Isolation::ReadUncommitted, Isolation::ReadCommitted]),
         partitions: vec![FetchPartition {
             topic: topic.reference(random),
@@ -130,7 +134,11 @@ fn report(world: &World, op: OpId, at: TopicIdPartition, from: u64, fetched: &Fe
         "fetches with records"
     });
     let good = batches.good.clone();
-    world.event(&Event::Fetched { op, at, from, positions, batches });
+    let by_follower = fetched.by_follower;
+    if by_follower && !good.is_empty() {
+        world.stats.count("mark: a follower is read from");
+    }
+    world.event(&Event::Fetched { op, at, from, positions, by_follower, batches });
     Read { next: good.last().map(|batch| batch.last + 1), positions, batches: good }
 }
 

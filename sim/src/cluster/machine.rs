@@ -64,6 +64,7 @@ fn config(id: BrokerId) -> Arc<BrokerConfig> {
     for (key, value) in [
         ("node.id", id.0.to_string()),
         ("broker.rack", format!("rack-{}", id.0 % 3)),
+        ("replica.selector.class", "org.apache.kafka.common.replica.RackAwareReplicaSelector".to_owned()),
         ("log.dirs", LOG_DIR.to_owned()),
         ("metadata.log.dir", "/metadata".to_owned()),
         ("log.retention.check.interval.ms", "1500".to_owned()),

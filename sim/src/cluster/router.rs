@@ -12,9 +12,9 @@ use highwater_metadata::Image;
 use highwater_node::{
     Node,
     request::{
-        Caller, CreateTopic, CreateTopicError, DeleteTopicError, Fetch, FetchError, FetchedPartition,
-        InitProducerIdError, ListOffset, ListOffsetsError, ListedOffset, Produce, ProduceError, Produced,
-        TopicRef,
+        Caller, CreateTopic, CreateTopicError, DeleteTopicError, Fetch, FetchError, Fetched,
+        FetchedPartition, InitProducerIdError, ListOffset, ListOffsetsError, ListedOffset, Produce,
+        ProduceError, Produced, TopicRef,
     },
 };
 use highwater_records::{BrokerId, ProducerEpoch, ProducerId, TopicId, TopicIdPartition};
@@ -99,6 +99,23 @@ impl Router {
         self.network.reaches(broker, CLIENTS).then_some(answer)
     }
 
+    /// Reads one partition from its leader, or from the replica that it names, and from the leader after all if that one
+    /// does not have it (yet).
+    async fn fetch_one(&self, leader: BrokerId, request: Fetch) -> Option<FetchedPartition> {
+        let first = self.fetch_from(leader, request.clone()).await?;
+        let Ok(Fetched { preferred_replica: Some(nearer), .. }) = first.result else { return Some(first) };
+        match self.fetch_from(nearer, request.clone()).await {
+            Some(answer @ FetchedPartition { result: Ok(_) }) => Some(answer),
+            _ => self.fetch_from(leader, Fetch { rack: None, ..request }).await,
+        }
+    }
+
+    async fn fetch_from(&self, broker: BrokerId, request: Fetch) -> Option<FetchedPartition> {
+        let answer = self
+            .ask(broker, move |node| Box::pin(async move { node.fetch(&Router::caller(), request).await }));
+        answer.await?.into_iter().next()
+    }
+
     fn caller() -> Caller {
         Caller { client_id: "simulated".into(), address: "simulated".into() }
     }
@@ -140,7 +157,7 @@ impl Broker for Router {
     fn fetch(self: Arc<Self>, request: Fetch) -> BoxFuture<'static, Vec<FetchedPartition>> {
         Box::pin(async move {
             let mut answers = Vec::new();
-            let Fetch { max_wait, min_bytes, max_bytes, isolation, partitions } = request;
+            let Fetch { max_wait, min_bytes, max_bytes, isolation, rack, partitions } = request;
             for mut partition in partitions {
                 let refused = || FetchedPartition { result: Err(FetchError::NotLeader) };
                 let Some(target) = self.target(&partition.topic, partition.partition) else {
@@ -148,14 +165,10 @@ impl Broker for Router {
                     continue;
                 };
                 partition.current_leader_epoch = Some(target.leader_epoch);
+                let rack = rack.clone();
                 let request =
-                    Fetch { max_wait, min_bytes, max_bytes, isolation, partitions: vec![partition] };
-                let answer = self
-                    .ask(target.broker, move |node| {
-                        Box::pin(async move { node.fetch(&Router::caller(), request).await })
-                    })
-                    .await;
-                answers.push(match answer.and_then(|answers| answers.into_iter().next()) {
+                    Fetch { max_wait, min_bytes, max_bytes, isolation, rack, partitions: vec![partition] };
+                answers.push(match self.fetch_one(target.broker, request).await {
                     Some(FetchedPartition {
                         result: Err(FetchError::UnknownTopicOrPartition | FetchError::UnknownTopicId),
                     })

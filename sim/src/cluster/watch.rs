@@ -15,11 +15,12 @@ use crate::{
 use highwater_node::ReplicaView;
 
 /// Rare states that a campaign of seeds must have seen, all of them.
-pub const MARKS: [&str; 14] = [
+pub const MARKS: [&str; 15] = [
     "mark: a broker hands over",
     "mark: a broker is fenced",
     "mark: a broker takes part",
     "mark: a follower cut its log",
+    "mark: a follower is read from",
     "mark: a leader is elected",
     "mark: a reassignment ends",
     "mark: an eligible leader is elected",

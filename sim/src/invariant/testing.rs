@@ -80,6 +80,7 @@ pub(super) fn fetched(op: u64, from: u64, watermark: u64, batches: &[SeenBatch])
         at: AT,
         from,
         positions: Positions { log_start: 0, last_stable: watermark, watermark },
+        by_follower: false,
         batches: Batches { good: batches.to_vec(), bad: None },
     }
 }

@@ -257,6 +257,8 @@ impl ModelBroker {
                 last_stable: watermark,
                 log_start: Offset::ZERO,
                 aborted: Vec::new(),
+                preferred_replica: None,
+                by_follower: false,
                 records: log.read(from, request.max_bytes),
             }),
             _ => Err(FetchError::OffsetOutOfRange { log_start: Offset::ZERO, high_watermark: watermark }),
