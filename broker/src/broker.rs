@@ -7,6 +7,7 @@ use highwater_env::{Env, TokioEnv};
 use highwater_metadata::config::{BrokerConfig, ConfigError, Settings};
 use highwater_node::{Endpoint, Node, NodeParts};
 use highwater_tiering::bucket::{self, BucketError, OpenOptions, SharedBucket};
+use tokio::task::JoinHandle;
 
 use crate::{
     api::Api,
@@ -149,9 +150,7 @@ impl Broker {
     pub async fn start(options: impl Into<BrokerOptions>) -> Result<Broker, StartError> {
         let threads = Threads(Arc::new(TokioEnv::start().map_err(StartError::Threads)?));
         let env = threads.0.clone();
-        // On the broker's own threads, so that its sockets and tasks live there and not on the caller's.
-        let assembled = env.connections().spawn(assemble(env.clone(), options.into())).await;
-        match assembled {
+        match spawn_assemble(env, options.into()).await {
             Ok(started) => Ok(Broker { parts: started?, threads }),
             Err(failed) => std::panic::resume_unwind(failed.into_panic()),
         }
@@ -183,20 +182,30 @@ impl Broker {
     /// # Errors
     /// Something could not be made durable. The next start recovers.
     pub async fn stop(self) -> Result<(), StopError> {
-        let Parts { node, server, metrics, .. } = self.parts;
-        let stopped = self.threads.0.connections().spawn(async move {
-            if let Stopped::Cut(connections) = server.stop(STOP_GRACE).await {
-                tracing::info!(connections, "cut off clients that still waited");
-            }
-            let stopped = node.stop().await;
-            drop(metrics);
-            stopped
-        });
-        match stopped.await {
+        match spawn_stop(&self.threads.0, self.parts).await {
             Ok(stopped) => stopped,
             Err(failed) => std::panic::resume_unwind(failed.into_panic()),
         }
     }
+}
+
+// Both run on the broker's own threads, so that its sockets and tasks live there and not on the caller's. And both are
+// functions that are not async, so that what they spawn is compiled once, here, and not by every caller again.
+
+fn spawn_assemble(env: Arc<TokioEnv>, options: BrokerOptions) -> JoinHandle<Result<Parts, StartError>> {
+    env.connections().spawn(assemble(env.clone(), options))
+}
+
+fn spawn_stop(env: &TokioEnv, parts: Parts) -> JoinHandle<Result<(), StopError>> {
+    let Parts { node, server, metrics, .. } = parts;
+    env.connections().spawn(async move {
+        if let Stopped::Cut(connections) = server.stop(STOP_GRACE).await {
+            tracing::info!(connections, "cut off clients that still waited");
+        }
+        let stopped = node.stop().await;
+        drop(metrics);
+        stopped
+    })
 }
 
 async fn assemble(env: Arc<TokioEnv>, options: BrokerOptions) -> Result<Parts, StartError> {

@@ -1,5 +1,6 @@
 //! Configurations: described, and altered while topics and brokers are in use.
 
+use highwater_env::BoxFuture;
 use highwater_metadata::{
     Topic,
     config::{ConfigSource, Described, Kind, describe_broker, describe_brokers, describe_topic},
@@ -58,28 +59,30 @@ impl Node {
     ///
     /// A change that is answered `Ok` is durable, and in force on this broker's logs from their next operation on;
     /// other brokers follow as they learn of it.
-    pub async fn alter_configs(
-        &self,
-        caller: &Caller,
+    pub fn alter_configs<'a>(
+        &'a self,
+        caller: &'a Caller,
         changes: Vec<(ConfigTarget, ConfigChange)>,
         validate_only: bool,
-    ) -> Vec<Result<(), AlterConfigsError>> {
-        let _ = caller;
-        let mut answers = Vec::with_capacity(changes.len());
-        let mut altered = false;
-        for (target, change) in changes {
-            answers.push(match self.alter_config(&target, &change, validate_only).await {
-                Ok(changed) => {
-                    altered |= changed;
-                    Ok(())
-                }
-                Err(error) => Err(error),
-            });
-        }
-        if altered {
-            self.reconfigure().await;
-        }
-        answers
+    ) -> BoxFuture<'a, Vec<Result<(), AlterConfigsError>>> {
+        Box::pin(async move {
+            let _ = caller;
+            let mut answers = Vec::with_capacity(changes.len());
+            let mut altered = false;
+            for (target, change) in changes {
+                answers.push(match self.alter_config(&target, &change, validate_only).await {
+                    Ok(changed) => {
+                        altered |= changed;
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                });
+            }
+            if altered {
+                self.reconfigure().await;
+            }
+            answers
+        })
     }
 
     async fn alter_config(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use highwater_engine::{ChangeError, StartReason};
-use highwater_env::{EnvExt, Lane};
+use highwater_env::{BoxFuture, EnvExt, Lane};
 use highwater_records::Offset;
 use highwater_tiering::DropReason;
 
@@ -20,41 +20,44 @@ impl Node {
     ///
     /// The new starts are durable on return; what lies below is shown to nobody any more and goes with the next
     /// rounds of retention, on local disk and in the bucket.
-    pub async fn delete_records(
-        &self,
-        caller: &Caller,
+    pub fn delete_records<'a>(
+        &'a self,
+        caller: &'a Caller,
         requests: Vec<OfPartition<i64>>,
-    ) -> Vec<Result<Offset, PartitionError>> {
-        let _ = caller;
-        let mut answers = Vec::with_capacity(requests.len());
-        let mut advanced = Vec::new();
-        for request in requests {
-            let answer = self.advance_asked(&request).await;
-            if let Ok((partition, start)) = &answer {
-                advanced.push((partition.clone(), *start));
+    ) -> BoxFuture<'a, Vec<Result<Offset, PartitionError>>> {
+        Box::pin(async move {
+            let _ = caller;
+            let mut answers = Vec::with_capacity(requests.len());
+            let mut advanced = Vec::new();
+            for request in requests {
+                let answer = self.advance_asked(&request).await;
+                if let Ok((partition, start)) = &answer {
+                    advanced.push((partition.clone(), *start));
+                }
+                answers.push(answer.map(|(_, start)| start));
             }
-            answers.push(answer.map(|(_, start)| start));
-        }
-        if advanced.is_empty() {
-            return answers;
-        }
-        // One write for all, before the bucket hears of it: nothing is deleted below a start that a crash could undo.
-        let directory = self.directory.clone();
-        let written = self.env.run_blocking(Lane::Background, move || directory.write_checkpoints()).await;
-        let failed = match written {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(error) => Some(error.to_string()),
-        };
-        if let Some(detail) = failed {
-            let fail =
-                |answer: Result<_, _>| answer.and_then(|_| Err(PartitionError::Storage(detail.clone())));
-            return answers.into_iter().map(fail).collect();
-        }
-        for (partition, start) in advanced {
-            self.tell_bucket(&partition, start).await;
-        }
-        answers
+            if advanced.is_empty() {
+                return answers;
+            }
+            // One write for all, before the bucket hears of it: nothing is deleted below a start that a crash could undo.
+            let directory = self.directory.clone();
+            let written =
+                self.env.run_blocking(Lane::Background, move || directory.write_checkpoints()).await;
+            let failed = match written {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(error) => Some(error.to_string()),
+            };
+            if let Some(detail) = failed {
+                let fail =
+                    |answer: Result<_, _>| answer.and_then(|_| Err(PartitionError::Storage(detail.clone())));
+                return answers.into_iter().map(fail).collect();
+            }
+            for (partition, start) in advanced {
+                self.tell_bucket(&partition, start).await;
+            }
+            answers
+        })
     }
 
     async fn advance_asked(

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use highwater_env::{EnvExt, Lane};
+use highwater_env::{BoxFuture, EnvExt, Lane};
 use highwater_metadata::Topic;
 
 use crate::{
@@ -12,41 +12,43 @@ use crate::{
 
 impl Node {
     /// The data directory and the logs in it: of the partitions asked for by topic, or all. Unknown ones are left out.
-    pub async fn describe_log_directory(
-        &self,
-        caller: &Caller,
+    pub fn describe_log_directory<'a>(
+        &'a self,
+        caller: &'a Caller,
         asked: Option<BTreeMap<String, Vec<i32>>>,
-    ) -> LogDirectory {
-        let _ = caller;
-        let image = self.image();
-        let mut logs = Vec::new();
-        for topic in image.topics() {
-            let wanted = match &asked {
-                None => None,
-                Some(asked) => match asked.get(&topic.name) {
-                    None => continue,
-                    Some(partitions) => Some(partitions),
-                },
-            };
-            for (index, _) in topic.numbered() {
-                let partition = index.0.cast_signed();
-                if wanted.is_none_or(|wanted| wanted.contains(&partition))
-                    && let Some(bytes) = self.local_bytes(topic, partition).await
-                {
-                    logs.push(LogSize { topic: topic.name.clone(), partition, bytes });
+    ) -> BoxFuture<'a, LogDirectory> {
+        Box::pin(async move {
+            let _ = caller;
+            let image = self.image();
+            let mut logs = Vec::new();
+            for topic in image.topics() {
+                let wanted = match &asked {
+                    None => None,
+                    Some(asked) => match asked.get(&topic.name) {
+                        None => continue,
+                        Some(partitions) => Some(partitions),
+                    },
+                };
+                for (index, _) in topic.numbered() {
+                    let partition = index.0.cast_signed();
+                    if wanted.is_none_or(|wanted| wanted.contains(&partition))
+                        && let Some(bytes) = self.local_bytes(topic, partition).await
+                    {
+                        logs.push(LogSize { topic: topic.name.clone(), partition, bytes });
+                    }
                 }
             }
-        }
-        let (disk, path) = (self.disk.clone(), self.config.log_dir.clone());
-        let space = self
-            .env
-            .run_blocking(Lane::Background, move || disk.space(Path::new(&path)).ok().flatten())
-            .await;
-        LogDirectory {
-            path: self.config.log_dir.clone(),
-            space: space.ok().flatten().map(|space| (space.total, space.usable)),
-            logs,
-        }
+            let (disk, path) = (self.disk.clone(), self.config.log_dir.clone());
+            let space = self
+                .env
+                .run_blocking(Lane::Background, move || disk.space(Path::new(&path)).ok().flatten())
+                .await;
+            LogDirectory {
+                path: self.config.log_dir.clone(),
+                space: space.ok().flatten().map(|space| (space.total, space.usable)),
+                logs,
+            }
+        })
     }
 
     async fn local_bytes(&self, topic: &Topic, partition: i32) -> Option<u64> {
@@ -55,17 +57,19 @@ impl Node {
     }
 
     /// The producers that each partition remembers, answered in order.
-    pub async fn describe_producers(
-        &self,
-        caller: &Caller,
+    pub fn describe_producers<'a>(
+        &'a self,
+        caller: &'a Caller,
         requests: Vec<OfPartition<()>>,
-    ) -> Vec<Result<Vec<ActiveProducer>, PartitionError>> {
-        let _ = caller;
-        let mut answers = Vec::with_capacity(requests.len());
-        for request in requests {
-            answers.push(self.producers_of(&request).await);
-        }
-        answers
+    ) -> BoxFuture<'a, Vec<Result<Vec<ActiveProducer>, PartitionError>>> {
+        Box::pin(async move {
+            let _ = caller;
+            let mut answers = Vec::with_capacity(requests.len());
+            for request in requests {
+                answers.push(self.producers_of(&request).await);
+            }
+            answers
+        })
     }
 
     async fn producers_of(&self, request: &OfPartition<()>) -> Result<Vec<ActiveProducer>, PartitionError> {

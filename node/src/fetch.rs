@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use highwater_engine::{AbortedTransaction, LogReader};
-use highwater_env::{EnvExt, Lane};
+use highwater_env::{BoxFuture, EnvExt, Lane};
 use highwater_records::{BrokerId, LeaderEpoch, Offset};
 use highwater_tiering::{PartitionTier, TierAborted, TierError};
 use parking_lot::Mutex;
@@ -70,44 +70,47 @@ impl Node {
     ///
     /// A consumer that says where it stands is sent to an in-sync replica in its rack, if `replica.selector.class` says
     /// so, and may read from any replica up to the watermark that this one knows (KIP-392).
-    pub async fn fetch(&self, caller: &Caller, request: Fetch) -> Vec<FetchedPartition> {
-        let _ = caller;
-        let deadline = self.env.now().plus(request.max_wait);
-        let rack = request.rack.as_deref();
-        let mut wanted = Vec::with_capacity(request.partitions.len());
-        for request in request.partitions {
-            let found = match rack {
-                None => self.partitions.find(&request.topic, request.partition).await,
-                Some(_) => self.partitions.find_replica(&request.topic, request.partition).await,
-            };
-            wanted.push(Wanted { request, found: found.map_err(find_error), remote: None });
-        }
-        let signal = Arc::new(Notify::new());
-        loop {
-            let mut attempt = Attempt {
-                node: self,
-                signal: signal.clone(),
-                gathered: 0,
-                max_bytes: request.max_bytes,
-                isolation: request.isolation,
-                rack,
-            };
-            let mut answers = Vec::with_capacity(wanted.len());
-            for partition in &mut wanted {
-                answers.push(FetchedPartition { result: attempt.read(partition).await });
+    pub fn fetch<'a>(&'a self, caller: &'a Caller, request: Fetch) -> BoxFuture<'a, Vec<FetchedPartition>> {
+        Box::pin(async move {
+            let _ = caller;
+            let deadline = self.env.now().plus(request.max_wait);
+            let rack = request.rack.as_deref();
+            let mut wanted = Vec::with_capacity(request.partitions.len());
+            for request in request.partitions {
+                let found = match rack {
+                    None => self.partitions.find(&request.topic, request.partition).await,
+                    Some(_) => self.partitions.find_replica(&request.topic, request.partition).await,
+                };
+                wanted.push(Wanted { request, found: found.map_err(find_error), remote: None });
             }
-            let is_final = |answer: &FetchedPartition| match &answer.result {
-                Ok(fetched) => fetched.preferred_replica.is_some(),
-                Err(_) => true,
-            };
-            let settled = answers.iter().any(is_final);
-            let enough = attempt.gathered >= request.min_bytes;
-            if settled || enough || wanted.is_empty() || self.env.now() >= deadline || self.is_stopping() {
-                self.count_fetched(&wanted, &answers);
-                return answers;
+            let signal = Arc::new(Notify::new());
+            loop {
+                let mut attempt = Attempt {
+                    node: self,
+                    signal: signal.clone(),
+                    gathered: 0,
+                    max_bytes: request.max_bytes,
+                    isolation: request.isolation,
+                    rack,
+                };
+                let mut answers = Vec::with_capacity(wanted.len());
+                for partition in &mut wanted {
+                    answers.push(FetchedPartition { result: attempt.read(partition).await });
+                }
+                let is_final = |answer: &FetchedPartition| match &answer.result {
+                    Ok(fetched) => fetched.preferred_replica.is_some(),
+                    Err(_) => true,
+                };
+                let settled = answers.iter().any(is_final);
+                let enough = attempt.gathered >= request.min_bytes;
+                if settled || enough || wanted.is_empty() || self.env.now() >= deadline || self.is_stopping()
+                {
+                    self.count_fetched(&wanted, &answers);
+                    return answers;
+                }
+                first_of(signal.notified(), self.env.sleep_until(deadline)).await;
             }
-            first_of(signal.notified(), self.env.sleep_until(deadline)).await;
-        }
+        })
     }
 
     fn count_fetched(&self, wanted: &[Wanted], answers: &[FetchedPartition]) {

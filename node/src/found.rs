@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use highwater_engine::disk::Disk;
-use highwater_env::{Env, EnvExt, Lane};
+use highwater_env::{BoxFuture, Env, EnvExt, Lane};
 use highwater_metadata::{MetadataLog, MetadataRecord};
 use highwater_records::BrokerId;
 
@@ -25,24 +25,26 @@ pub enum FoundError {
 ///
 /// # Errors
 /// [`FoundError`].
-pub async fn found(
+pub fn found(
     env: Arc<dyn Env>,
     disk: Arc<dyn Disk>,
     path: &Path,
     broker: BrokerId,
     records: Vec<MetadataRecord>,
-) -> Result<(), FoundError> {
-    let failed = |error: String| FoundError::Metadata(error);
-    let (opener, place) = (env.clone(), path.to_owned());
-    let log = env
-        .run_blocking(Lane::Control, move || LocalMetadataLog::open(opener, disk, &place, broker))
-        .await
-        .map_err(|error| failed(error.to_string()))?
-        .map_err(|error| failed(error.to_string()))?;
-    if log.committed().is_some() {
-        log.abandon();
-        return Err(FoundError::NotEmpty(path.display().to_string()));
-    }
-    log.propose(None, records).await.map_err(|error| failed(error.to_string()))?;
-    log.close().await.map_err(failed)
+) -> BoxFuture<'_, Result<(), FoundError>> {
+    Box::pin(async move {
+        let failed = |error: String| FoundError::Metadata(error);
+        let (opener, place) = (env.clone(), path.to_owned());
+        let log = env
+            .run_blocking(Lane::Control, move || LocalMetadataLog::open(opener, disk, &place, broker))
+            .await
+            .map_err(|error| failed(error.to_string()))?
+            .map_err(|error| failed(error.to_string()))?;
+        if log.committed().is_some() {
+            log.abandon();
+            return Err(FoundError::NotEmpty(path.display().to_string()));
+        }
+        log.propose(None, records).await.map_err(|error| failed(error.to_string()))?;
+        log.close().await.map_err(failed)
+    })
 }

@@ -15,21 +15,23 @@ impl Node {
     /// Adds partitions to topics, each by itself, answered in order. With `validate_only` nothing changes.
     ///
     /// Partitions that are answered `Ok` are durable, and so are their empty logs.
-    pub async fn create_partitions(
-        &self,
-        caller: &Caller,
+    pub fn create_partitions<'a>(
+        &'a self,
+        caller: &'a Caller,
         wishes: Vec<decide::CreatePartitions>,
         validate_only: bool,
-    ) -> Vec<Result<(), CreatePartitionsError>> {
-        let _ = caller;
-        let mut answers = Vec::with_capacity(wishes.len());
-        for wish in wishes {
-            answers.push(match validate_only {
-                true => decide::create_partitions(&self.image(), &wish).map(drop).map_err(Into::into),
-                false => self.grow(&wish).await,
-            });
-        }
-        answers
+    ) -> BoxFuture<'a, Vec<Result<(), CreatePartitionsError>>> {
+        Box::pin(async move {
+            let _ = caller;
+            let mut answers = Vec::with_capacity(wishes.len());
+            for wish in wishes {
+                answers.push(match validate_only {
+                    true => decide::create_partitions(&self.image(), &wish).map(drop).map_err(Into::into),
+                    false => self.grow(&wish).await,
+                });
+            }
+            answers
+        })
     }
 
     async fn grow(&self, wish: &decide::CreatePartitions) -> Result<(), CreatePartitionsError> {

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use highwater_engine::disk::{Disk, Open};
-use highwater_env::Lane;
+use highwater_env::{BoxFuture, Lane};
 use highwater_metadata::{Broker, Endpoint as ListenerEndpoint, decide::Rules};
 use highwater_records::TopicId;
 
@@ -27,67 +27,70 @@ impl Node {
     /// # Errors
     /// [`StartError`]; the directories are released again. A directory of another cluster or broker is refused, and so is
     /// a broker that the cluster refuses.
-    pub async fn start_in_cluster(
+    pub fn start_in_cluster(
         parts: NodeParts,
         cluster_parts: ClusterParts,
-    ) -> Result<Arc<Node>, StartError> {
-        let NodeParts { env, disk, bucket, config, endpoint } = parts;
-        let broker = config.node_id;
-        let membership = Arc::new(Membership::new(env.clone(), broker, &cluster_parts));
-        let log = ForwardingLog { log: cluster_parts.metadata, membership: membership.clone() };
-        let cluster = Arc::new(Cluster::new(Arc::new(log)));
-        let tasks = Tasks::default();
-        tasks.spawn(&env, Lane::Control, cluster.clone().follow());
-        // Until there is a node this broker's share in deciding goes on beside its start: the first controller of all
-        // names the cluster, and registers itself.
-        let controller = Controller { membership: &membership, cluster: &cluster, rules: Rules::of(&config) };
-        let joining = async {
-            let cluster_id = cluster.wait_named().await;
-            let (directory, report) = open_directory(&env, &disk, &config, broker, &cluster_id).await?;
-            let identity = directory_id(&*disk, Path::new(&config.log_dir))
-                .ok_or_else(|| StartError::Directory("the data directory has no identity".into()))?;
-            let properties = Broker {
-                endpoints: vec![ListenerEndpoint {
-                    listener: "PLAINTEXT".into(),
-                    host: endpoint.host.clone(),
-                    port: endpoint.port,
-                }],
-                rack: config.rack.clone(),
+    ) -> BoxFuture<'static, Result<Arc<Node>, StartError>> {
+        Box::pin(async move {
+            let NodeParts { env, disk, bucket, config, endpoint } = parts;
+            let broker = config.node_id;
+            let membership = Arc::new(Membership::new(env.clone(), broker, &cluster_parts));
+            let log = ForwardingLog { log: cluster_parts.metadata, membership: membership.clone() };
+            let cluster = Arc::new(Cluster::new(Arc::new(log)));
+            let tasks = Tasks::default();
+            tasks.spawn(&env, Lane::Control, cluster.clone().follow());
+            // Until there is a node this broker's share in deciding goes on beside its start: the first controller of all
+            // names the cluster, and registers itself.
+            let controller =
+                Controller { membership: &membership, cluster: &cluster, rules: Rules::of(&config) };
+            let joining = async {
+                let cluster_id = cluster.wait_named().await;
+                let (directory, report) = open_directory(&env, &disk, &config, broker, &cluster_id).await?;
+                let identity = directory_id(&*disk, Path::new(&config.log_dir))
+                    .ok_or_else(|| StartError::Directory("the data directory has no identity".into()))?;
+                let properties = Broker {
+                    endpoints: vec![ListenerEndpoint {
+                        listener: "PLAINTEXT".into(),
+                        host: endpoint.host.clone(),
+                        port: endpoint.port,
+                    }],
+                    rack: config.rack.clone(),
+                };
+                let identity = *identity.as_bytes();
+                register(&controller, identity, cluster_id.clone(), properties, report.clean)
+                    .await
+                    .map_err(|error| StartError::Metadata(error.to_string()))?;
+                let opened = Opened {
+                    env: env.clone(),
+                    disk: disk.clone(),
+                    bucket,
+                    config: config.clone(),
+                    cluster: cluster.clone(),
+                    cluster_id,
+                    directory,
+                    clean: report.clean,
+                    metadata: None,
+                    membership: Some(membership.clone()),
+                    tasks,
+                };
+                opened.serve().await
             };
-            let identity = *identity.as_bytes();
-            register(&controller, identity, cluster_id.clone(), properties, report.clean)
-                .await
-                .map_err(|error| StartError::Metadata(error.to_string()))?;
-            let opened = Opened {
-                env: env.clone(),
-                disk: disk.clone(),
-                bucket,
-                config: config.clone(),
-                cluster: cluster.clone(),
-                cluster_id,
-                directory,
-                clean: report.clean,
-                metadata: None,
-                membership: Some(membership.clone()),
-                tasks,
+            let node = match first_of(joining, controller.run()).await {
+                First::Left(Ok(node)) => node,
+                First::Left(Err(error)) => {
+                    cluster.end();
+                    return Err(error);
+                }
+                First::Right(never) => match never {},
             };
-            opened.serve().await
-        };
-        let node = match first_of(joining, controller.run()).await {
-            First::Left(Ok(node)) => node,
-            First::Left(Err(error)) => {
-                cluster.end();
-                return Err(error);
-            }
-            First::Right(never) => match never {},
-        };
-        let spawn = |task| node.tasks.spawn(&node.env, Lane::Control, task);
-        spawn(Box::pin(node.clone().control(membership.clone())) as highwater_env::BoxFuture<'static, ()>);
-        spawn(Box::pin(node.clone().follow_image(membership.clone())));
-        spawn(Box::pin(node.clone().send_heartbeats(membership.clone())));
-        spawn(Box::pin(node.clone().propose_isr(membership.clone())));
-        spawn(Box::pin(node.clone().watch_isr(membership)));
-        Ok(node)
+            let spawn = |task| node.tasks.spawn(&node.env, Lane::Control, task);
+            spawn(Box::pin(node.clone().control(membership.clone())) as highwater_env::BoxFuture<'static, ()>);
+            spawn(Box::pin(node.clone().follow_image(membership.clone())));
+            spawn(Box::pin(node.clone().send_heartbeats(membership.clone())));
+            spawn(Box::pin(node.clone().propose_isr(membership.clone())));
+            spawn(Box::pin(node.clone().watch_isr(membership)));
+            Ok(node)
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! OffsetForLeaderEpoch: where a consumer's log and ours part.
 
 use highwater_engine::EpochStart;
+use highwater_env::BoxFuture;
 use highwater_records::{LeaderEpoch, Offset};
 
 use crate::{
@@ -11,17 +12,19 @@ use crate::{
 impl Node {
     /// Where each leader epoch asked for ended, answered in order; `None` where nothing is known of it, which is also
     /// so for an epoch that has not begun yet.
-    pub async fn offset_for_leader_epoch(
-        &self,
-        caller: &Caller,
+    pub fn offset_for_leader_epoch<'a>(
+        &'a self,
+        caller: &'a Caller,
         questions: Vec<OfPartition<EpochQuestion>>,
-    ) -> Vec<Result<Option<EpochEnd>, PartitionError>> {
-        let _ = caller;
-        let mut answers = Vec::with_capacity(questions.len());
-        for question in questions {
-            answers.push(self.epoch_end(question).await);
-        }
-        answers
+    ) -> BoxFuture<'a, Vec<Result<Option<EpochEnd>, PartitionError>>> {
+        Box::pin(async move {
+            let _ = caller;
+            let mut answers = Vec::with_capacity(questions.len());
+            for question in questions {
+                answers.push(self.epoch_end(question).await);
+            }
+            answers
+        })
     }
 
     async fn epoch_end(

@@ -1,5 +1,6 @@
 //! Other replicas and other leaders for partitions, as operators ask for them.
 
+use highwater_env::BoxFuture;
 use highwater_metadata::decide::{self, ElectError, ElectionType, ReassignError, Rules};
 use highwater_records::{BrokerId, TopicIdPartition};
 
@@ -19,36 +20,40 @@ pub enum LeadershipError<E> {
 impl Node {
     /// Gives a partition other replicas, the preferred leader first; `None` cancels a reassignment that is under way.
     /// The decision is in force on return, the copying is not done.
-    pub async fn reassign_partition(
-        &self,
-        caller: &Caller,
+    pub fn reassign_partition<'a>(
+        &'a self,
+        caller: &'a Caller,
         at: TopicIdPartition,
         replicas: Option<Vec<BrokerId>>,
-    ) -> Result<(), LeadershipError<ReassignError>> {
-        let _ = caller;
-        let rules = Rules::of(&self.config);
-        let changed = self
-            .cluster
-            .change(|image| decide::reassign_partition(image, rules, at, replicas.as_deref()))
-            .await;
-        changed.map(drop).map_err(unavailable)
+    ) -> BoxFuture<'a, Result<(), LeadershipError<ReassignError>>> {
+        Box::pin(async move {
+            let _ = caller;
+            let rules = Rules::of(&self.config);
+            let changed = self
+                .cluster
+                .change(|image| decide::reassign_partition(image, rules, at, replicas.as_deref()))
+                .await;
+            changed.map(drop).map_err(unavailable)
+        })
     }
 
     /// Elects the preferred leader of a partition, or anybody who is alive; see [`ElectionType`]. The decision is in force
     /// on return.
-    pub async fn elect_leader(
-        &self,
-        caller: &Caller,
+    pub fn elect_leader<'a>(
+        &'a self,
+        caller: &'a Caller,
         at: TopicIdPartition,
         election: ElectionType,
-    ) -> Result<(), LeadershipError<ElectError>> {
-        let _ = caller;
-        let rules = Rules::of(&self.config);
-        if election == ElectionType::Unclean {
-            tracing::warn!(partition = %at, "an unclean election was asked for: records may be lost");
-        }
-        let changed = self.cluster.change(|image| decide::elect_leader(image, rules, at, election)).await;
-        changed.map(drop).map_err(unavailable)
+    ) -> BoxFuture<'a, Result<(), LeadershipError<ElectError>>> {
+        Box::pin(async move {
+            let _ = caller;
+            let rules = Rules::of(&self.config);
+            if election == ElectionType::Unclean {
+                tracing::warn!(partition = %at, "an unclean election was asked for: records may be lost");
+            }
+            let changed = self.cluster.change(|image| decide::elect_leader(image, rules, at, election)).await;
+            changed.map(drop).map_err(unavailable)
+        })
     }
 }
 

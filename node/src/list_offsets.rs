@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use highwater_env::{EnvExt, Lane};
+use highwater_env::{BoxFuture, EnvExt, Lane};
 use highwater_records::{Offset, TimestampMs};
 
 use crate::{
@@ -14,17 +14,19 @@ use crate::{
 
 impl Node {
     /// Looks up one offset per request, answered in order.
-    pub async fn list_offsets(
-        &self,
-        caller: &Caller,
+    pub fn list_offsets<'a>(
+        &'a self,
+        caller: &'a Caller,
         requests: Vec<ListOffset>,
-    ) -> Vec<Result<ListedOffset, ListOffsetsError>> {
-        let _ = caller;
-        let mut answers = Vec::with_capacity(requests.len());
-        for request in requests {
-            answers.push(self.list_offset(request).await);
-        }
-        answers
+    ) -> BoxFuture<'a, Vec<Result<ListedOffset, ListOffsetsError>>> {
+        Box::pin(async move {
+            let _ = caller;
+            let mut answers = Vec::with_capacity(requests.len());
+            for request in requests {
+                answers.push(self.list_offset(request).await);
+            }
+            answers
+        })
     }
 
     async fn list_offset(&self, request: ListOffset) -> Result<ListedOffset, ListOffsetsError> {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use highwater_env::{Env, Instant};
+use highwater_env::{BoxFuture, Env, Instant};
 use highwater_records::TimestampMs;
 use highwater_replication::Acks;
 use tokio::sync::oneshot;
@@ -35,22 +35,24 @@ impl Node {
     /// its next request then. [`PendingProduce::wait`] gives the acknowledgements.
     ///
     /// Dropping the future may leave the batches of some partitions appended and others not.
-    pub async fn produce(&self, caller: &Caller, request: Produce) -> PendingProduce {
-        let _ = caller;
-        let deadline = self.env.now().plus(request.timeout);
-        let mut partitions = Vec::with_capacity(request.partitions.len());
-        for partition in request.partitions {
-            partitions.push(
-                match self.produce_one(partition, request.acks, request.transactional, None).await {
-                    Ok(pending) => pending,
-                    Err(error) => {
-                        self.counters.failed_produces.add(1);
-                        Pending::Done(Err(error))
-                    }
-                },
-            );
-        }
-        PendingProduce { env: self.env.clone(), deadline, partitions }
+    pub fn produce<'a>(&'a self, caller: &'a Caller, request: Produce) -> BoxFuture<'a, PendingProduce> {
+        Box::pin(async move {
+            let _ = caller;
+            let deadline = self.env.now().plus(request.timeout);
+            let mut partitions = Vec::with_capacity(request.partitions.len());
+            for partition in request.partitions {
+                partitions.push(
+                    match self.produce_one(partition, request.acks, request.transactional, None).await {
+                        Ok(pending) => pending,
+                        Err(error) => {
+                            self.counters.failed_produces.add(1);
+                            Pending::Done(Err(error))
+                        }
+                    },
+                );
+            }
+            PendingProduce { env: self.env.clone(), deadline, partitions }
+        })
     }
 
     pub(crate) async fn produce_one(
@@ -84,19 +86,22 @@ impl Node {
 
     /// Appends the markers that end transactions in partitions, as their coordinator decided, and returns once all are
     /// appended or refused. A marker counts once [`PendingProduce::wait`] says so.
-    pub async fn end_transactions(
-        &self,
-        caller: &Caller,
+    pub fn end_transactions<'a>(
+        &'a self,
+        caller: &'a Caller,
         timeout: Duration,
         requests: Vec<EndTransaction>,
-    ) -> PendingProduce {
-        let _ = caller;
-        let deadline = self.env.now().plus(timeout);
-        let mut partitions = Vec::with_capacity(requests.len());
-        for request in requests {
-            partitions.push(self.end_one(request).await.unwrap_or_else(|error| Pending::Done(Err(error))));
-        }
-        PendingProduce { env: self.env.clone(), deadline, partitions }
+    ) -> BoxFuture<'a, PendingProduce> {
+        Box::pin(async move {
+            let _ = caller;
+            let deadline = self.env.now().plus(timeout);
+            let mut partitions = Vec::with_capacity(requests.len());
+            for request in requests {
+                partitions
+                    .push(self.end_one(request).await.unwrap_or_else(|error| Pending::Done(Err(error))));
+            }
+            PendingProduce { env: self.env.clone(), deadline, partitions }
+        })
     }
 
     async fn end_one(&self, request: EndTransaction) -> Result<Pending, ProduceError> {
@@ -128,22 +133,24 @@ impl PendingProduce {
     }
 
     /// The acknowledgements, in the order of the request's partitions, at the latest at its deadline.
-    pub async fn wait(self) -> Vec<Result<Produced, ProduceError>> {
-        let mut answers = Vec::with_capacity(self.partitions.len());
-        for pending in self.partitions {
-            answers.push(match pending {
-                Pending::Done(answer) => answer,
-                Pending::Waiting(produced, answer) => {
-                    match first_of(answer, self.env.sleep_until(self.deadline)).await {
-                        First::Left(Ok(acknowledged)) => acknowledged.map(|()| produced),
-                        // The partition went away with its waiters.
-                        First::Left(Err(_)) => Err(ProduceError::NotLeader),
-                        First::Right(()) => Err(ProduceError::TimedOut),
+    pub fn wait(self) -> BoxFuture<'static, Vec<Result<Produced, ProduceError>>> {
+        Box::pin(async move {
+            let mut answers = Vec::with_capacity(self.partitions.len());
+            for pending in self.partitions {
+                answers.push(match pending {
+                    Pending::Done(answer) => answer,
+                    Pending::Waiting(produced, answer) => {
+                        match first_of(answer, self.env.sleep_until(self.deadline)).await {
+                            First::Left(Ok(acknowledged)) => acknowledged.map(|()| produced),
+                            // The partition went away with its waiters.
+                            First::Left(Err(_)) => Err(ProduceError::NotLeader),
+                            First::Right(()) => Err(ProduceError::TimedOut),
+                        }
                     }
-                }
-            });
-        }
-        answers
+                });
+            }
+            answers
+        })
     }
 }
 

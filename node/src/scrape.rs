@@ -1,5 +1,6 @@
 //! The state of a node at one moment, for whoever prints it.
 
+use highwater_env::BoxFuture;
 use std::collections::BTreeMap;
 
 use crate::{
@@ -10,34 +11,36 @@ use crate::{
 
 impl Node {
     /// Counts and positions of everything that is open. Asks no disk and no bucket.
-    pub async fn metrics(&self) -> MetricsSnapshot {
-        let mut topics = BTreeMap::new();
-        let mut partitions = Vec::new();
-        for partition in self.partitions.all_open() {
-            let counters = &partition.counters;
-            topics.entry(partition.name.topic.clone()).or_insert_with(|| TopicMetrics {
-                topic: partition.name.topic.clone(),
-                bytes_in: counters.bytes_in.get(),
-                records_in: counters.records_in.get(),
-                bytes_out: counters.bytes_out.get(),
-                remote_fetch_bytes: counters.remote_bytes_out.get(),
-                remote_copy_bytes: counters.remote_bytes_in.get(),
-                remote_copy_errors: counters.remote_copy_errors.get(),
-                remote_fetch_errors: counters.remote_read_errors.get(),
-            });
-            if let Some(metrics) = of_partition(&partition).await {
-                partitions.push(metrics);
+    pub fn metrics(&self) -> BoxFuture<'_, MetricsSnapshot> {
+        Box::pin(async move {
+            let mut topics = BTreeMap::new();
+            let mut partitions = Vec::new();
+            for partition in self.partitions.all_open() {
+                let counters = &partition.counters;
+                topics.entry(partition.name.topic.clone()).or_insert_with(|| TopicMetrics {
+                    topic: partition.name.topic.clone(),
+                    bytes_in: counters.bytes_in.get(),
+                    records_in: counters.records_in.get(),
+                    bytes_out: counters.bytes_out.get(),
+                    remote_fetch_bytes: counters.remote_bytes_out.get(),
+                    remote_copy_bytes: counters.remote_bytes_in.get(),
+                    remote_copy_errors: counters.remote_copy_errors.get(),
+                    remote_fetch_errors: counters.remote_read_errors.get(),
+                });
+                if let Some(metrics) = of_partition(&partition).await {
+                    partitions.push(metrics);
+                }
             }
-        }
-        partitions.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
-        MetricsSnapshot {
-            topics: topics.into_values().collect(),
-            partition_count: partitions.len() as u64,
-            partitions,
-            failed_produces: self.counters.failed_produces.get(),
-            failed_fetches: self.counters.failed_fetches.get(),
-            offline_directories: u64::from(self.directory.failed().is_some()),
-        }
+            partitions.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+            MetricsSnapshot {
+                topics: topics.into_values().collect(),
+                partition_count: partitions.len() as u64,
+                partitions,
+                failed_produces: self.counters.failed_produces.get(),
+                failed_fetches: self.counters.failed_fetches.get(),
+                offline_directories: u64::from(self.directory.failed().is_some()),
+            }
+        })
     }
 }
 

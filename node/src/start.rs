@@ -7,7 +7,7 @@ use std::{
 };
 
 use highwater_engine::{DirOptions, JournalOptions, LogDir, OpenReport, disk::Disk};
-use highwater_env::{Env, EnvExt, Lane};
+use highwater_env::{BoxFuture, Env, EnvExt, Lane};
 use highwater_metadata::{Broker, Endpoint as ListenerEndpoint, config::BrokerConfig, decide};
 use highwater_records::{BrokerId, TimestampMs, TopicId};
 use highwater_tiering::{Owner, Tier, TierError, TierOptions, bucket::SharedBucket};
@@ -53,43 +53,45 @@ impl Node {
     ///
     /// # Errors
     /// [`StartError`]; the directories are released again.
-    pub async fn start(parts: NodeParts) -> Result<Arc<Node>, StartError> {
-        let NodeParts { env, disk, bucket, config, endpoint } = parts;
-        let broker = config.node_id;
-        let metadata = open_metadata(&env, &disk, &config, broker).await?;
-        let cluster = Arc::new(Cluster::new(metadata.clone()));
-        if let Err(error) = cluster.replay().await {
-            metadata.abandon();
-            return Err(StartError::Metadata(error.to_string()));
-        }
-        let tasks = Tasks::default();
-        tasks.spawn(&env, Lane::Control, cluster.clone().follow());
-        let standing = async {
-            let cluster_id = found_cluster(&env, &cluster).await?;
-            let (directory, report) = open_directory(&env, &disk, &config, broker, &cluster_id).await?;
-            announce(&cluster, broker, config.rack.clone(), &endpoint, report.clean).await?;
-            let opened = Opened {
-                env: env.clone(),
-                disk,
-                bucket,
-                config: config.clone(),
-                cluster: cluster.clone(),
-                cluster_id,
-                directory,
-                clean: report.clean,
-                metadata: Some(metadata.clone()),
-                membership: None,
-                tasks,
-            };
-            opened.serve().await
-        };
-        match standing.await {
-            Ok(node) => Ok(node),
-            Err(error) => {
+    pub fn start(parts: NodeParts) -> BoxFuture<'static, Result<Arc<Node>, StartError>> {
+        Box::pin(async move {
+            let NodeParts { env, disk, bucket, config, endpoint } = parts;
+            let broker = config.node_id;
+            let metadata = open_metadata(&env, &disk, &config, broker).await?;
+            let cluster = Arc::new(Cluster::new(metadata.clone()));
+            if let Err(error) = cluster.replay().await {
                 metadata.abandon();
-                Err(error)
+                return Err(StartError::Metadata(error.to_string()));
             }
-        }
+            let tasks = Tasks::default();
+            tasks.spawn(&env, Lane::Control, cluster.clone().follow());
+            let standing = async {
+                let cluster_id = found_cluster(&env, &cluster).await?;
+                let (directory, report) = open_directory(&env, &disk, &config, broker, &cluster_id).await?;
+                announce(&cluster, broker, config.rack.clone(), &endpoint, report.clean).await?;
+                let opened = Opened {
+                    env: env.clone(),
+                    disk,
+                    bucket,
+                    config: config.clone(),
+                    cluster: cluster.clone(),
+                    cluster_id,
+                    directory,
+                    clean: report.clean,
+                    metadata: Some(metadata.clone()),
+                    membership: None,
+                    tasks,
+                };
+                opened.serve().await
+            };
+            match standing.await {
+                Ok(node) => Ok(node),
+                Err(error) => {
+                    metadata.abandon();
+                    Err(error)
+                }
+            }
+        })
     }
 }
 

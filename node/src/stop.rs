@@ -24,72 +24,76 @@ impl Node {
     ///
     /// # Errors
     /// [`StopError`] if anything could not be made durable: there is no clean marker then.
-    pub async fn stop(&self) -> Result<(), StopError> {
-        if let Some(membership) = self.membership.as_ref().filter(|_| !self.is_stopping()) {
-            self.hand_over(membership).await;
-        }
-        if self.stopped.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
-        self.stopping.notify_waiters();
-        self.groups.close().await;
-        self.transactions.close().await;
-        let partitions = self.partitions.close();
-        for partition in &partitions {
-            self.committer.ask(partition);
-        }
-        self.committer.stop();
-        self.cluster.end();
-        let closed_metadata = match &self.metadata {
-            Some(metadata) => metadata.close().await,
-            None => Ok(()),
-        };
-        // The tasks look out for the stop, and drop what they wait for from the bucket. Commits are never dropped: one
-        // that still ran would write beside the closing of its log.
-        self.tasks.ended().await;
-        let failure = Mutex::new(None);
-        for some in partitions.chunks(AT_ONCE) {
-            let work = some.iter().map(|partition| {
-                let failure = &failure;
-                Box::pin(async move {
-                    if let Err(error) = self.close_partition(partition).await {
-                        tracing::error!(partition = %partition.name, %error, "could not be closed");
-                        failure.lock().get_or_insert(error);
-                    }
-                }) as BoxFuture<'_, ()>
-            });
-            join_all(work.collect()).await;
-        }
-        if let Some(error) = failure.into_inner() {
-            return Err(StopError(error));
-        }
-        let (directory, now) = (self.directory.clone(), self.wall());
-        self.env
-            .run_blocking(Lane::Background, move || directory.close(now))
-            .await
-            .map_err(|error| StopError(error.to_string()))?
-            .map_err(|error| StopError(error.to_string()))?;
-        closed_metadata.map_err(StopError)
+    pub fn stop(&self) -> BoxFuture<'_, Result<(), StopError>> {
+        Box::pin(async move {
+            if let Some(membership) = self.membership.as_ref().filter(|_| !self.is_stopping()) {
+                self.hand_over(membership).await;
+            }
+            if self.stopped.swap(true, Ordering::AcqRel) {
+                return Ok(());
+            }
+            self.stopping.notify_waiters();
+            self.groups.close().await;
+            self.transactions.close().await;
+            let partitions = self.partitions.close();
+            for partition in &partitions {
+                self.committer.ask(partition);
+            }
+            self.committer.stop();
+            self.cluster.end();
+            let closed_metadata = match &self.metadata {
+                Some(metadata) => metadata.close().await,
+                None => Ok(()),
+            };
+            // The tasks look out for the stop, and drop what they wait for from the bucket. Commits are never dropped: one
+            // that still ran would write beside the closing of its log.
+            self.tasks.ended().await;
+            let failure = Mutex::new(None);
+            for some in partitions.chunks(AT_ONCE) {
+                let work = some.iter().map(|partition| {
+                    let failure = &failure;
+                    Box::pin(async move {
+                        if let Err(error) = self.close_partition(partition).await {
+                            tracing::error!(partition = %partition.name, %error, "could not be closed");
+                            failure.lock().get_or_insert(error);
+                        }
+                    }) as BoxFuture<'_, ()>
+                });
+                join_all(work.collect()).await;
+            }
+            if let Some(error) = failure.into_inner() {
+                return Err(StopError(error));
+            }
+            let (directory, now) = (self.directory.clone(), self.wall());
+            self.env
+                .run_blocking(Lane::Background, move || directory.close(now))
+                .await
+                .map_err(|error| StopError(error.to_string()))?
+                .map_err(|error| StopError(error.to_string()))?;
+            closed_metadata.map_err(StopError)
+        })
     }
 
     /// Ends the node as a crash would: nothing is synced, nothing is marked as clean, whoever waits is told that this
     /// broker leads no more. The directories are released once the last handle to the node is dropped.
-    pub async fn abandon(&self) {
-        if self.stopped.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        self.stopping.notify_waiters();
-        self.groups.close().await;
-        self.transactions.close().await;
-        for partition in self.partitions.close() {
-            drop(partition.close().await);
-        }
-        self.committer.stop();
-        self.cluster.end();
-        if let Some(metadata) = &self.metadata {
-            metadata.abandon();
-        }
-        self.tasks.ended().await;
+    pub fn abandon(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if self.stopped.swap(true, Ordering::AcqRel) {
+                return;
+            }
+            self.stopping.notify_waiters();
+            self.groups.close().await;
+            self.transactions.close().await;
+            for partition in self.partitions.close() {
+                drop(partition.close().await);
+            }
+            self.committer.stop();
+            self.cluster.end();
+            if let Some(metadata) = &self.metadata {
+                metadata.abandon();
+            }
+            self.tasks.ended().await;
+        })
     }
 
     async fn close_partition(&self, partition: &Arc<Partition>) -> Result<(), String> {

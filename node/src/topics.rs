@@ -20,18 +20,20 @@ use crate::{
 impl Node {
     /// The identities of topics that a client wants to use; those that are missing are created with the broker's
     /// defaults where `create` asks for it and `auto.create.topics.enable` allows it.
-    pub async fn ensure_topics(
-        &self,
-        caller: &Caller,
-        names: &[String],
+    pub fn ensure_topics<'a>(
+        &'a self,
+        caller: &'a Caller,
+        names: &'a [String],
         create: bool,
-    ) -> Vec<Result<TopicId, EnsureTopicError>> {
-        let _ = caller;
-        let mut answers = Vec::with_capacity(names.len());
-        for name in names {
-            answers.push(self.ensure_topic(name, create && self.config.auto_create_topics).await);
-        }
-        answers
+    ) -> BoxFuture<'a, Vec<Result<TopicId, EnsureTopicError>>> {
+        Box::pin(async move {
+            let _ = caller;
+            let mut answers = Vec::with_capacity(names.len());
+            for name in names {
+                answers.push(self.ensure_topic(name, create && self.config.auto_create_topics).await);
+            }
+            answers
+        })
     }
 
     async fn ensure_topic(&self, name: &str, create: bool) -> Result<TopicId, EnsureTopicError> {
@@ -65,18 +67,20 @@ impl Node {
     /// Creates topics, each by itself, answered in order. With `validate_only` nothing is created.
     ///
     /// A topic that is answered `Ok` is durable, and so are its empty logs.
-    pub async fn create_topics(
-        &self,
-        caller: &Caller,
+    pub fn create_topics<'a>(
+        &'a self,
+        caller: &'a Caller,
         topics: Vec<CreateTopic>,
         validate_only: bool,
-    ) -> Vec<Result<CreatedTopic, CreateTopicError>> {
-        let _ = caller;
-        let mut answers = Vec::with_capacity(topics.len());
-        for topic in topics {
-            answers.push(self.create_topic(topic, validate_only).await);
-        }
-        answers
+    ) -> BoxFuture<'a, Vec<Result<CreatedTopic, CreateTopicError>>> {
+        Box::pin(async move {
+            let _ = caller;
+            let mut answers = Vec::with_capacity(topics.len());
+            for topic in topics {
+                answers.push(self.create_topic(topic, validate_only).await);
+            }
+            answers
+        })
     }
 
     async fn create_topic(
@@ -140,17 +144,19 @@ impl Node {
 
     /// Deletes topics, each by itself, answered in order. A topic that is answered `Ok` is gone for every client, and
     /// stays so; its local files go now, its objects in the bucket after their grace period.
-    pub async fn delete_topics(
-        self: &Arc<Self>,
-        caller: &Caller,
+    pub fn delete_topics<'a>(
+        self: &'a Arc<Self>,
+        caller: &'a Caller,
         topics: Vec<TopicRef>,
-    ) -> Vec<Result<DeletedTopic, DeleteTopicError>> {
-        let _ = caller;
-        let mut answers = Vec::with_capacity(topics.len());
-        for topic in topics {
-            answers.push(self.delete_topic(topic).await);
-        }
-        answers
+    ) -> BoxFuture<'a, Vec<Result<DeletedTopic, DeleteTopicError>>> {
+        Box::pin(async move {
+            let _ = caller;
+            let mut answers = Vec::with_capacity(topics.len());
+            for topic in topics {
+                answers.push(self.delete_topic(topic).await);
+            }
+            answers
+        })
     }
 
     async fn delete_topic(self: &Arc<Self>, topic: TopicRef) -> Result<DeletedTopic, DeleteTopicError> {

@@ -1,6 +1,7 @@
 //! Produce within a transaction: the coordinator must know of every partition before its first record, or nobody would
 //! ever write the marker that ends it there (KIP-890).
 
+use highwater_env::BoxFuture;
 use std::{collections::BTreeMap, sync::Arc};
 
 use highwater_coordinator::{AddPartitions, TransactionError};
@@ -66,63 +67,66 @@ enum Asked {
 impl Node {
     /// Like [`Node::produce`], for a producer with a transactional id. With `joins` the partitions join its transaction,
     /// as newer clients expect; those of older ones must be in it already.
-    pub async fn produce_transactional(
-        &self,
-        caller: &Caller,
-        id: &str,
+    pub fn produce_transactional<'a>(
+        &'a self,
+        caller: &'a Caller,
+        id: &'a str,
         joins: bool,
         request: Produce,
-    ) -> PendingProduce {
-        let deadline = self.env.now().plus(request.timeout);
-        let mut asked = Vec::with_capacity(request.partitions.len());
-        let mut unknown = Vec::new();
-        let mut producer = None;
-        for wanted in &request.partitions {
-            asked.push(match self.look_up(wanted).await {
-                Err(error) => Asked::Refused(error),
-                Ok((_, None)) => Asked::Known,
-                Ok((partition, Some((owner, epoch, verified)))) => {
-                    producer.get_or_insert((owner, epoch));
-                    unknown.push((partition.name.topic.clone(), wanted.partition));
-                    Asked::New(partition, verified)
-                }
-            });
-        }
-        let mut answers = match producer {
-            None => Vec::new(),
-            Some((owner, epoch)) => {
-                let join = AddPartitions {
-                    id: id.to_owned(),
-                    producer_id: owner.0.cast_signed(),
-                    producer_epoch: epoch.0.cast_signed(),
-                    partitions: unknown.clone(),
-                    verify_only: !joins,
-                };
-                match self.add_to_transaction(caller, join).await {
-                    Ok(answers) => answers,
-                    Err(error) => vec![Err(error); unknown.len()],
-                }
+    ) -> BoxFuture<'a, PendingProduce> {
+        Box::pin(async move {
+            let deadline = self.env.now().plus(request.timeout);
+            let mut asked = Vec::with_capacity(request.partitions.len());
+            let mut unknown = Vec::new();
+            let mut producer = None;
+            for wanted in &request.partitions {
+                asked.push(match self.look_up(wanted).await {
+                    Err(error) => Asked::Refused(error),
+                    Ok((_, None)) => Asked::Known,
+                    Ok((partition, Some((owner, epoch, verified)))) => {
+                        producer.get_or_insert((owner, epoch));
+                        unknown.push((partition.name.topic.clone(), wanted.partition));
+                        Asked::New(partition, verified)
+                    }
+                });
             }
-        }
-        .into_iter();
-        let mut partitions = Vec::with_capacity(asked.len());
-        for (wanted, asked) in request.partitions.into_iter().zip(asked) {
-            let done = match asked {
-                Asked::Refused(error) => Err(error),
-                Asked::Known => self.produce_one(wanted, request.acks, true, None).await,
-                Asked::New(partition, verified) => {
-                    match answers.next().unwrap_or(Err(TransactionError::NotAvailable)) {
-                        Ok(()) => self.produce_one(wanted, request.acks, true, Some(verified)).await,
-                        Err(error) => {
-                            let _ = partition.with(move |state| state.verifications.use_up(verified)).await;
-                            Err(ProduceError::Transaction(error))
-                        }
+            let mut answers = match producer {
+                None => Vec::new(),
+                Some((owner, epoch)) => {
+                    let join = AddPartitions {
+                        id: id.to_owned(),
+                        producer_id: owner.0.cast_signed(),
+                        producer_epoch: epoch.0.cast_signed(),
+                        partitions: unknown.clone(),
+                        verify_only: !joins,
+                    };
+                    match self.add_to_transaction(caller, join).await {
+                        Ok(answers) => answers,
+                        Err(error) => vec![Err(error); unknown.len()],
                     }
                 }
-            };
-            partitions.push(self.pending(done));
-        }
-        PendingProduce::new(self.env.clone(), deadline, partitions)
+            }
+            .into_iter();
+            let mut partitions = Vec::with_capacity(asked.len());
+            for (wanted, asked) in request.partitions.into_iter().zip(asked) {
+                let done = match asked {
+                    Asked::Refused(error) => Err(error),
+                    Asked::Known => self.produce_one(wanted, request.acks, true, None).await,
+                    Asked::New(partition, verified) => {
+                        match answers.next().unwrap_or(Err(TransactionError::NotAvailable)) {
+                            Ok(()) => self.produce_one(wanted, request.acks, true, Some(verified)).await,
+                            Err(error) => {
+                                let _ =
+                                    partition.with(move |state| state.verifications.use_up(verified)).await;
+                                Err(ProduceError::Transaction(error))
+                            }
+                        }
+                    }
+                };
+                partitions.push(self.pending(done));
+            }
+            PendingProduce::new(self.env.clone(), deadline, partitions)
+        })
     }
 
     /// The partition, and what its coordinator is to be asked unless the transaction has records there already.

@@ -126,15 +126,17 @@ impl Tier {
     ///
     /// # Errors
     /// As [`Tier::ready`].
-    pub async fn open(
+    pub fn open(
         env: Arc<dyn Env>,
         bucket: SharedBucket,
         owner: Owner,
         options: TierOptions,
-    ) -> Result<Arc<Tier>, TierError> {
-        let tier = Tier::new(env, bucket, owner, options);
-        tier.ready().await?;
-        Ok(tier)
+    ) -> BoxFuture<'static, Result<Arc<Tier>, TierError>> {
+        Box::pin(async move {
+            let tier = Tier::new(env, bucket, owner, options);
+            tier.ready().await?;
+            Ok(tier)
+        })
     }
 
     /// Makes sure that the bucket is ours (its owner object is read, or written where there is none) and that it keeps
@@ -143,8 +145,8 @@ impl Tier {
     /// # Errors
     /// [`TierError::Refused`] when it is another cluster's or fails the probe, [`TierError::Retry`] when it does not
     /// answer.
-    pub async fn ready(&self) -> Result<(), TierError> {
-        self.incarnation_for_changes().await.map(drop)
+    pub fn ready(&self) -> BoxFuture<'_, Result<(), TierError>> {
+        Box::pin(async move { self.incarnation_for_changes().await.map(drop) })
     }
 
     /// The cluster's incarnation, for reading: the owner is known to be us.
@@ -192,10 +194,12 @@ impl Tier {
     ///
     /// # Errors
     /// [`TierError::Retry`], [`TierError::Refused`].
-    pub async fn heads(&self) -> Result<Vec<TopicIdPartition>, TierError> {
-        self.incarnation().await?;
-        let keys = self.bucket.list(HEADS).await?;
-        Ok(keys.iter().filter_map(|(key, _)| parse_head_key(key)).collect())
+    pub fn heads(&self) -> BoxFuture<'_, Result<Vec<TopicIdPartition>, TierError>> {
+        Box::pin(async move {
+            self.incarnation().await?;
+            let keys = self.bucket.list(HEADS).await?;
+            Ok(keys.iter().filter_map(|(key, _)| parse_head_key(key)).collect())
+        })
     }
 
     /// How the memory for pieces of objects is doing.

@@ -21,6 +21,7 @@ pub use counters::ServerSnapshot;
 pub use handler::{ConnectionId, Handler, Peer, Reply, Step};
 pub use listener::Listener;
 
+use highwater_env::BoxFuture;
 use std::{
     net::SocketAddr,
     sync::{Arc, atomic::AtomicU64},
@@ -151,17 +152,20 @@ impl Server {
 
     /// Stops accepting, lets connections finish the requests they have started for up to `grace`, and closes them.
     /// No handler runs any more when it returns. A second call waits for nothing.
-    pub async fn stop(&self, grace: Duration) -> Stopped {
-        self.phase.send_if_modified(|phase| std::mem::replace(phase, Phase::Draining.max(*phase)) < *phase);
-        let Some(mut gone) = self.gone.lock().take() else { return Stopped::Finished };
-        let finished = timeout(grace, gone.recv()).await.is_ok();
-        let left = self.counters().open();
-        self.phase.send_replace(Phase::Closed);
-        if finished {
-            return Stopped::Finished;
-        }
-        gone.recv().await;
-        Stopped::Cut(left)
+    pub fn stop(&self, grace: Duration) -> BoxFuture<'_, Stopped> {
+        Box::pin(async move {
+            self.phase
+                .send_if_modified(|phase| std::mem::replace(phase, Phase::Draining.max(*phase)) < *phase);
+            let Some(mut gone) = self.gone.lock().take() else { return Stopped::Finished };
+            let finished = timeout(grace, gone.recv()).await.is_ok();
+            let left = self.counters().open();
+            self.phase.send_replace(Phase::Closed);
+            if finished {
+                return Stopped::Finished;
+            }
+            gone.recv().await;
+            Stopped::Cut(left)
+        })
     }
 }
 

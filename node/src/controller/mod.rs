@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use highwater_env::EnvExt;
+use highwater_env::{BoxFuture, EnvExt};
 use highwater_metadata::{
     BrokerState, Image, MetadataRecord, ProposeError,
     decide::{self, IsrChangeError, RegisterError, Rules, StaleBrokerEpoch},
@@ -32,12 +32,18 @@ impl Node {
     ///
     /// # Errors
     /// [`ControlError`]; only after [`ControlError::Unknown`] the decision may yet come into force.
-    pub async fn serve_control(&self, request: ControlRequest) -> Result<ControlReply, ControlError> {
-        let Some(membership) = &self.membership else {
-            return Err(ControlError::NotController { controller: None });
-        };
-        let controller = Controller { membership, cluster: &self.cluster, rules: Rules::of(&self.config) };
-        controller.answer(request).await
+    pub fn serve_control(
+        &self,
+        request: ControlRequest,
+    ) -> BoxFuture<'_, Result<ControlReply, ControlError>> {
+        Box::pin(async move {
+            let Some(membership) = &self.membership else {
+                return Err(ControlError::NotController { controller: None });
+            };
+            let controller =
+                Controller { membership, cluster: &self.cluster, rules: Rules::of(&self.config) };
+            controller.answer(request).await
+        })
     }
 
     /// Does what a controller does of itself, while this broker is it, until the node stops.

@@ -1,5 +1,6 @@
 //! The group coordinator as the shell calls it.
 
+use highwater_env::BoxFuture;
 use std::marker::PhantomData;
 
 use highwater_coordinator::{
@@ -38,10 +39,12 @@ impl<R: Ask> PendingGroup<R> {
     /// # Errors
     /// [`GroupError::NotCoordinator`], [`GroupError::NotAvailable`] and [`GroupError::Loading`]: look for the
     /// coordinator again. A request of unknown outcome ends so too.
-    pub async fn wait(self) -> Result<R::Answer, GroupError> {
-        let reply = self.reply?.await.map_err(|_| GroupError::NotCoordinator)?;
-        // A shard answers a request with the reply of the same name.
-        R::answer(reply).ok_or(GroupError::NotAvailable)
+    pub fn wait(self) -> BoxFuture<'static, Result<R::Answer, GroupError>> {
+        Box::pin(async move {
+            let reply = self.reply?.await.map_err(|_| GroupError::NotCoordinator)?;
+            // A shard answers a request with the reply of the same name.
+            R::answer(reply).ok_or(GroupError::NotAvailable)
+        })
     }
 }
 
@@ -63,19 +66,24 @@ impl Node {
     ///
     /// # Errors
     /// [`GroupError::Loading`] while any of them are not known yet.
-    pub async fn list_groups(&self, caller: &Caller) -> Result<Vec<ListedGroup>, GroupError> {
-        let _ = caller;
-        let mut asked = Vec::new();
-        for partition in self.groups.led() {
-            asked.push(self.groups.ask_partition(partition, ListGroups.into()).map_err(group_error)?);
-        }
-        let mut groups = Vec::new();
-        for reply in asked {
-            let reply = reply.await.map_err(|_| GroupError::NotCoordinator)?;
-            groups.extend(ListGroups::answer(reply).unwrap_or_default());
-        }
-        groups.sort_by(|a, b| a.group.cmp(&b.group));
-        Ok(groups)
+    pub fn list_groups<'a>(
+        &'a self,
+        caller: &'a Caller,
+    ) -> BoxFuture<'a, Result<Vec<ListedGroup>, GroupError>> {
+        Box::pin(async move {
+            let _ = caller;
+            let mut asked = Vec::new();
+            for partition in self.groups.led() {
+                asked.push(self.groups.ask_partition(partition, ListGroups.into()).map_err(group_error)?);
+            }
+            let mut groups = Vec::new();
+            for reply in asked {
+                let reply = reply.await.map_err(|_| GroupError::NotCoordinator)?;
+                groups.extend(ListGroups::answer(reply).unwrap_or_default());
+            }
+            groups.sort_by(|a, b| a.group.cmp(&b.group));
+            Ok(groups)
+        })
     }
 
     /// Ends a transaction's part in one partition of `__consumer_offsets`: its offsets count, or are forgotten. The
@@ -83,37 +91,41 @@ impl Node {
     ///
     /// # Errors
     /// As [`PendingGroup::wait`]; the marker may be in the log all the same, and another one does no harm.
-    pub async fn mark_offsets(
+    pub fn mark_offsets(
         &self,
         partition: u32,
         marker: Marker,
         coordinator_epoch: u32,
-    ) -> Result<(), GroupError> {
-        let done = self.groups.mark(partition, marker, coordinator_epoch).map_err(group_error)?;
-        done.await.map_err(|_| GroupError::NotCoordinator)
+    ) -> BoxFuture<'_, Result<(), GroupError>> {
+        Box::pin(async move {
+            let done = self.groups.mark(partition, marker, coordinator_epoch).map_err(group_error)?;
+            done.await.map_err(|_| GroupError::NotCoordinator)
+        })
     }
 
     /// The broker that coordinates each key, and where it is found. The first question creates the coordinator's
     /// topic.
-    pub async fn find_coordinators(
-        &self,
-        caller: &Caller,
-        keys: &[CoordinatorKey],
-    ) -> Vec<Result<(BrokerId, Endpoint), GroupError>> {
-        let _ = caller;
-        let of_groups = keys.iter().any(|key| matches!(key, CoordinatorKey::Group(_)));
-        let of_transactions = keys.iter().any(|key| matches!(key, CoordinatorKey::Transaction(_)));
-        let topics = [
-            of_groups.then(|| offsets_topic(&self.config.groups)),
-            of_transactions.then(|| transactions_topic(&self.config.transactions)),
-        ];
-        for topic in topics.into_iter().flatten() {
-            let name = topic.name;
-            if let Err(error) = self.ensure_internal_topic(topic).await {
-                tracing::warn!(%error, "topic {name} cannot be created now");
+    pub fn find_coordinators<'a>(
+        &'a self,
+        caller: &'a Caller,
+        keys: &'a [CoordinatorKey],
+    ) -> BoxFuture<'a, Vec<Result<(BrokerId, Endpoint), GroupError>>> {
+        Box::pin(async move {
+            let _ = caller;
+            let of_groups = keys.iter().any(|key| matches!(key, CoordinatorKey::Group(_)));
+            let of_transactions = keys.iter().any(|key| matches!(key, CoordinatorKey::Transaction(_)));
+            let topics = [
+                of_groups.then(|| offsets_topic(&self.config.groups)),
+                of_transactions.then(|| transactions_topic(&self.config.transactions)),
+            ];
+            for topic in topics.into_iter().flatten() {
+                let name = topic.name;
+                if let Err(error) = self.ensure_internal_topic(topic).await {
+                    tracing::warn!(%error, "topic {name} cannot be created now");
+                }
             }
-        }
-        keys.iter().map(|key| self.coordinator_of(key)).collect()
+            keys.iter().map(|key| self.coordinator_of(key)).collect()
+        })
     }
 
     fn coordinator_of(&self, key: &CoordinatorKey) -> Result<(BrokerId, Endpoint), GroupError> {

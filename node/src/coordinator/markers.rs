@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use highwater_coordinator::{EndMarkers, GroupError, Marker, Transaction, TransactionRequest};
 use highwater_engine::MarkerEpoch;
-use highwater_env::Lane;
+use highwater_env::{BoxFuture, Lane};
 use highwater_records::{PartitionIndex, batch::EndTxnMarker};
 
 use super::topic::{OFFSETS, TRANSACTIONS};
@@ -120,23 +120,25 @@ impl Node {
 
     /// Ends transactions in partitions that this broker leads, as their coordinator decided or an operator wants,
     /// answered in order. A marker counts once it is answered.
-    pub async fn write_markers(
-        &self,
-        caller: &Caller,
+    pub fn write_markers<'a>(
+        &'a self,
+        caller: &'a Caller,
         requests: Vec<EndTransaction>,
-    ) -> Vec<Result<(), ProduceError>> {
-        let is_offsets = |request: &EndTransaction| request.topic == TopicRef::Name(OFFSETS.to_owned());
-        let others = requests.iter().filter(|request| !is_offsets(request)).cloned().collect();
-        let mut others = self.end_transactions(caller, PATIENCE, others).await.wait().await.into_iter();
-        let mut answers = Vec::with_capacity(requests.len());
-        for request in requests {
-            answers.push(if is_offsets(&request) {
-                self.mark_group_offsets(&request).await
-            } else {
-                others.next().unwrap_or(Err(ProduceError::TimedOut)).map(drop)
-            });
-        }
-        answers
+    ) -> BoxFuture<'a, Vec<Result<(), ProduceError>>> {
+        Box::pin(async move {
+            let is_offsets = |request: &EndTransaction| request.topic == TopicRef::Name(OFFSETS.to_owned());
+            let others = requests.iter().filter(|request| !is_offsets(request)).cloned().collect();
+            let mut others = self.end_transactions(caller, PATIENCE, others).await.wait().await.into_iter();
+            let mut answers = Vec::with_capacity(requests.len());
+            for request in requests {
+                answers.push(if is_offsets(&request) {
+                    self.mark_group_offsets(&request).await
+                } else {
+                    others.next().unwrap_or(Err(ProduceError::TimedOut)).map(drop)
+                });
+            }
+            answers
+        })
     }
 
     /// The partitions that keep offsets are marked by whoever applies the marker to the offsets too.

@@ -5,6 +5,7 @@ use highwater_coordinator::{
     GroupError, ListedTransaction, TransactionConfig, TransactionError, TransactionReply, TransactionRequest,
     TransactionShard,
 };
+use highwater_env::BoxFuture;
 use highwater_metadata::config::TransactionSettings;
 use highwater_records::{ProducerEpoch, ProducerId};
 use parking_lot::Mutex;
@@ -49,39 +50,47 @@ impl Node {
     ///
     /// # Errors
     /// [`TransactionError`].
-    pub async fn begin_transactional(
-        &self,
-        caller: &Caller,
+    pub fn begin_transactional<'a>(
+        &'a self,
+        caller: &'a Caller,
         mut request: BeginProducer,
-    ) -> Result<(ProducerId, ProducerEpoch), TransactionError> {
-        loop {
-            let answer =
-                match self.ask_transaction(&request.id, TransactionRequest::Begin(request.clone())).await? {
+    ) -> BoxFuture<'a, Result<(ProducerId, ProducerEpoch), TransactionError>> {
+        Box::pin(async move {
+            loop {
+                let answer = match self
+                    .ask_transaction(&request.id, TransactionRequest::Begin(request.clone()))
+                    .await?
+                {
                     TransactionReply::Begin(answer) => answer,
                     _ => return Err(TransactionError::NotAvailable),
                 };
-            match answer {
-                Err(TransactionError::NeedsProducerId) => request.fresh = Some(self.fresh_id(caller).await?),
-                answer => return answer,
+                match answer {
+                    Err(TransactionError::NeedsProducerId) => {
+                        request.fresh = Some(self.fresh_id(caller).await?)
+                    }
+                    answer => return answer,
+                }
             }
-        }
+        })
     }
 
     /// Partitions join a transaction, answered in order; all of them, or none.
     ///
     /// # Errors
     /// [`TransactionError`], for all of them.
-    pub async fn add_to_transaction(
-        &self,
-        caller: &Caller,
+    pub fn add_to_transaction<'a>(
+        &'a self,
+        caller: &'a Caller,
         request: AddPartitions,
-    ) -> Result<Vec<Result<(), TransactionError>>, TransactionError> {
-        let _ = caller;
-        let id = request.id.clone();
-        match self.ask_transaction(&id, TransactionRequest::Add(request)).await? {
-            TransactionReply::Add(answer) => answer,
-            _ => Err(TransactionError::NotAvailable),
-        }
+    ) -> BoxFuture<'a, Result<Vec<Result<(), TransactionError>>, TransactionError>> {
+        Box::pin(async move {
+            let _ = caller;
+            let id = request.id.clone();
+            match self.ask_transaction(&id, TransactionRequest::Add(request)).await? {
+                TransactionReply::Add(answer) => answer,
+                _ => Err(TransactionError::NotAvailable),
+            }
+        })
     }
 
     /// The offsets of a group join a transaction: the partition that keeps them does. Only whether it has joined is
@@ -89,19 +98,21 @@ impl Node {
     ///
     /// # Errors
     /// [`TransactionError`].
-    pub async fn add_offsets_to_transaction(
-        &self,
-        caller: &Caller,
-        group: &str,
+    pub fn add_offsets_to_transaction<'a>(
+        &'a self,
+        caller: &'a Caller,
+        group: &'a str,
         mut request: AddPartitions,
-    ) -> Result<(), TransactionError> {
-        if let Err(error) = self.ensure_internal_topic(offsets_topic(&self.config.groups)).await {
-            tracing::warn!(%error, "the topic of groups cannot be created now");
-        }
-        let partition = self.groups.partition_of(group).map_err(transaction_error)?;
-        request.partitions = vec![(OFFSETS.to_owned(), partition.cast_signed())];
-        let answers = self.add_to_transaction(caller, request).await?;
-        answers.into_iter().collect()
+    ) -> BoxFuture<'a, Result<(), TransactionError>> {
+        Box::pin(async move {
+            if let Err(error) = self.ensure_internal_topic(offsets_topic(&self.config.groups)).await {
+                tracing::warn!(%error, "the topic of groups cannot be created now");
+            }
+            let partition = self.groups.partition_of(group).map_err(transaction_error)?;
+            request.partitions = vec![(OFFSETS.to_owned(), partition.cast_signed())];
+            let answers = self.add_to_transaction(caller, request).await?;
+            answers.into_iter().collect()
+        })
     }
 
     /// Ends a transaction. The decision counts on return; markers follow, and nobody reads past the transaction before
@@ -109,22 +120,28 @@ impl Node {
     ///
     /// # Errors
     /// [`TransactionError`].
-    pub async fn end_transaction(
-        &self,
-        caller: &Caller,
+    pub fn end_transaction<'a>(
+        &'a self,
+        caller: &'a Caller,
         mut request: EndTransaction,
-    ) -> Result<(ProducerId, ProducerEpoch), TransactionError> {
-        loop {
-            let answer =
-                match self.ask_transaction(&request.id, TransactionRequest::End(request.clone())).await? {
+    ) -> BoxFuture<'a, Result<(ProducerId, ProducerEpoch), TransactionError>> {
+        Box::pin(async move {
+            loop {
+                let answer = match self
+                    .ask_transaction(&request.id, TransactionRequest::End(request.clone()))
+                    .await?
+                {
                     TransactionReply::End(answer) => answer,
                     _ => return Err(TransactionError::NotAvailable),
                 };
-            match answer {
-                Err(TransactionError::NeedsProducerId) => request.fresh = Some(self.fresh_id(caller).await?),
-                answer => return answer,
+                match answer {
+                    Err(TransactionError::NeedsProducerId) => {
+                        request.fresh = Some(self.fresh_id(caller).await?)
+                    }
+                    answer => return answer,
+                }
             }
-        }
+        })
     }
 
     /// Keeps offsets as part of a transaction: they count once it is committed. The group's partition joins the
@@ -132,55 +149,61 @@ impl Node {
     ///
     /// # Errors
     /// [`GroupError`] of all partitions, or [`TransactionError`].
-    pub async fn commit_transactional_offsets(
-        &self,
-        caller: &Caller,
+    pub fn commit_transactional_offsets<'a>(
+        &'a self,
+        caller: &'a Caller,
         join: AddPartitions,
         request: CommitOffsets,
-    ) -> Result<Result<Vec<Result<(), GroupError>>, GroupError>, TransactionError> {
-        self.add_offsets_to_transaction(caller, &request.group, join).await?;
-        Ok(self.commit_offsets(caller, request).wait().await.flatten())
+    ) -> BoxFuture<'a, Result<Result<Vec<Result<(), GroupError>>, GroupError>, TransactionError>> {
+        Box::pin(async move {
+            self.add_offsets_to_transaction(caller, &request.group, join).await?;
+            Ok(self.commit_offsets(caller, request).wait().await.flatten())
+        })
     }
 
     /// The transactions that this broker coordinates, by id.
     ///
     /// # Errors
     /// [`TransactionError::Loading`] while any of them are not known yet.
-    pub async fn list_transactions(
-        &self,
-        caller: &Caller,
-    ) -> Result<Vec<ListedTransaction>, TransactionError> {
-        let _ = caller;
-        let mut asked = Vec::new();
-        for partition in self.transactions.led() {
-            let reply = self.transactions.ask_partition(partition, TransactionRequest::List);
-            asked.push(reply.map_err(transaction_error)?);
-        }
-        let mut listed = Vec::new();
-        for reply in asked {
-            match reply.await {
-                Ok(TransactionReply::List(some)) => listed.extend(some),
-                _ => return Err(TransactionError::NotCoordinator),
+    pub fn list_transactions<'a>(
+        &'a self,
+        caller: &'a Caller,
+    ) -> BoxFuture<'a, Result<Vec<ListedTransaction>, TransactionError>> {
+        Box::pin(async move {
+            let _ = caller;
+            let mut asked = Vec::new();
+            for partition in self.transactions.led() {
+                let reply = self.transactions.ask_partition(partition, TransactionRequest::List);
+                asked.push(reply.map_err(transaction_error)?);
             }
-        }
-        listed.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(listed)
+            let mut listed = Vec::new();
+            for reply in asked {
+                match reply.await {
+                    Ok(TransactionReply::List(some)) => listed.extend(some),
+                    _ => return Err(TransactionError::NotCoordinator),
+                }
+            }
+            listed.sort_by(|a, b| a.id.cmp(&b.id));
+            Ok(listed)
+        })
     }
 
     /// One transaction in full.
     ///
     /// # Errors
     /// [`TransactionError`].
-    pub async fn describe_transaction(
-        &self,
-        caller: &Caller,
-        id: &str,
-    ) -> Result<DescribedTransaction, TransactionError> {
-        let _ = caller;
-        match self.ask_transaction(id, TransactionRequest::Describe(id.to_owned())).await? {
-            TransactionReply::Describe(answer) => answer,
-            _ => Err(TransactionError::NotAvailable),
-        }
+    pub fn describe_transaction<'a>(
+        &'a self,
+        caller: &'a Caller,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<DescribedTransaction, TransactionError>> {
+        Box::pin(async move {
+            let _ = caller;
+            match self.ask_transaction(id, TransactionRequest::Describe(id.to_owned())).await? {
+                TransactionReply::Describe(answer) => answer,
+                _ => Err(TransactionError::NotAvailable),
+            }
+        })
     }
 
     pub(super) async fn ask_transaction(

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use highwater_env::Instant;
+use highwater_env::{BoxFuture, Instant};
 use highwater_metadata::{
     Image, QuotaEntity, QuotaName, QuotaValue,
     decide::{self, AlterQuotasError as Refused},
@@ -138,21 +138,25 @@ impl Held {
 
 impl Node {
     /// Sets and removes quotas, each entity by itself, answered in order. With `validate_only` nothing changes.
-    pub async fn alter_quotas(
-        &self,
-        caller: &Caller,
+    pub fn alter_quotas<'a>(
+        &'a self,
+        caller: &'a Caller,
         wishes: Vec<(QuotaEntity, BTreeMap<String, Option<f64>>)>,
         validate_only: bool,
-    ) -> Vec<Result<(), AlterQuotasError>> {
-        let _ = caller;
-        let mut answers = Vec::with_capacity(wishes.len());
-        for (entity, wishes) in wishes {
-            answers.push(match validate_only {
-                true => decide::alter_quotas(&self.image(), &entity, &wishes).map(drop).map_err(Into::into),
-                false => self.alter_quota(&entity, &wishes).await,
-            });
-        }
-        answers
+    ) -> BoxFuture<'a, Vec<Result<(), AlterQuotasError>>> {
+        Box::pin(async move {
+            let _ = caller;
+            let mut answers = Vec::with_capacity(wishes.len());
+            for (entity, wishes) in wishes {
+                answers.push(match validate_only {
+                    true => {
+                        decide::alter_quotas(&self.image(), &entity, &wishes).map(drop).map_err(Into::into)
+                    }
+                    false => self.alter_quota(&entity, &wishes).await,
+                });
+            }
+            answers
+        })
     }
 
     async fn alter_quota(
@@ -181,8 +185,10 @@ impl Node {
     }
 
     /// Waits until `until`, or until the node stops.
-    pub async fn hold_up(&self, until: Instant) {
-        first_of(self.stops(), self.env.sleep_until(until)).await;
+    pub fn hold_up(&self, until: Instant) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            first_of(self.stops(), self.env.sleep_until(until)).await;
+        })
     }
 
     /// The most bytes that a fetch should gather, so that a quota lets it through at all.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use highwater_engine::LogReader;
-use highwater_env::{EnvExt, Lane};
+use highwater_env::{BoxFuture, EnvExt, Lane};
 use highwater_records::{Offset, TopicIdPartition};
 use highwater_replication::{EpochEnd, FetchOutcome, FetchRefused, FollowerFetch};
 
@@ -38,57 +38,59 @@ impl Node {
     ///
     /// # Errors
     /// [`ReplicaFetchError`]: nothing was counted.
-    pub async fn serve_replica_fetch(
+    pub fn serve_replica_fetch(
         self: &Arc<Self>,
         fetch: ReplicaFetch,
-    ) -> Result<ReplicaFetched, ReplicaFetchError> {
-        let membership = self.membership.clone().ok_or(ReplicaFetchError::NotServing)?;
-        let registered = self.image().registration(fetch.from).map(|latest| latest.epoch);
-        // This broker may not have heard of the registration yet: only an older one is refused here.
-        if registered.is_some_and(|registered| registered > fetch.broker_epoch) {
-            return Err(ReplicaFetchError::StaleBroker);
-        }
-        let deadline = self.env.now().plus(fetch.max_wait);
-        let session = membership.served.of(&fetch)?;
-        let mut wanted = session.wanted.lock().await;
-        wanted.take_in(&fetch)?;
-        let mut fetched = ReplicaFetched::default();
-        for position in &fetch.changed {
-            if let Err(answer) = self.count(&membership, &session, &fetch, position).await {
-                wanted.partitions.remove(&position.partition);
-                fetched.partitions.push((position.partition, answer));
+    ) -> BoxFuture<'_, Result<ReplicaFetched, ReplicaFetchError>> {
+        Box::pin(async move {
+            let membership = self.membership.clone().ok_or(ReplicaFetchError::NotServing)?;
+            let registered = self.image().registration(fetch.from).map(|latest| latest.epoch);
+            // This broker may not have heard of the registration yet: only an older one is refused here.
+            if registered.is_some_and(|registered| registered > fetch.broker_epoch) {
+                return Err(ReplicaFetchError::StaleBroker);
             }
-        }
-        let mut room = fetch.max_bytes;
-        loop {
-            let over = self.env.now() >= deadline || self.is_stopping() || !fetched.partitions.is_empty();
-            let mut ready = session.ready.take(over).into_iter();
-            while let Some(partition) = ready.next() {
-                let Some(told) = wanted.partitions.get_mut(&partition) else { continue };
-                let first = room == fetch.max_bytes;
-                match self.news(partition, told, room, first).await {
-                    Ok(None) => {}
-                    Ok(Some(answer)) => {
-                        if let ReplicaAnswer::Records { records, .. } = &answer {
-                            room = room.saturating_sub(records.len());
+            let deadline = self.env.now().plus(fetch.max_wait);
+            let session = membership.served.of(&fetch)?;
+            let mut wanted = session.wanted.lock().await;
+            wanted.take_in(&fetch)?;
+            let mut fetched = ReplicaFetched::default();
+            for position in &fetch.changed {
+                if let Err(answer) = self.count(&membership, &session, &fetch, position).await {
+                    wanted.partitions.remove(&position.partition);
+                    fetched.partitions.push((position.partition, answer));
+                }
+            }
+            let mut room = fetch.max_bytes;
+            loop {
+                let over = self.env.now() >= deadline || self.is_stopping() || !fetched.partitions.is_empty();
+                let mut ready = session.ready.take(over).into_iter();
+                while let Some(partition) = ready.next() {
+                    let Some(told) = wanted.partitions.get_mut(&partition) else { continue };
+                    let first = room == fetch.max_bytes;
+                    match self.news(partition, told, room, first).await {
+                        Ok(None) => {}
+                        Ok(Some(answer)) => {
+                            if let ReplicaAnswer::Records { records, .. } = &answer {
+                                room = room.saturating_sub(records.len());
+                            }
+                            fetched.partitions.push((partition, answer));
                         }
-                        fetched.partitions.push((partition, answer));
+                        Err(refusal) => {
+                            wanted.partitions.remove(&partition);
+                            fetched.partitions.push((partition, ReplicaAnswer::Refused(refusal)));
+                        }
                     }
-                    Err(refusal) => {
-                        wanted.partitions.remove(&partition);
-                        fetched.partitions.push((partition, ReplicaAnswer::Refused(refusal)));
+                    if room == 0 {
+                        // For the next fetch.
+                        ready.by_ref().for_each(|left| session.ready.urgent(left));
                     }
                 }
-                if room == 0 {
-                    // For the next fetch.
-                    ready.by_ref().for_each(|left| session.ready.urgent(left));
+                if over || !fetched.partitions.is_empty() {
+                    return Ok(fetched);
                 }
+                first_of(session.ready.wait(), self.env.sleep_until(deadline)).await;
             }
-            if over || !fetched.partitions.is_empty() {
-                return Ok(fetched);
-            }
-            first_of(session.ready.wait(), self.env.sleep_until(deadline)).await;
-        }
+        })
     }
 
     /// Takes in one position. What the follower must be told instead of records is the error.

@@ -6,6 +6,7 @@ mod session;
 
 pub(crate) use cache::SessionCache;
 
+use highwater_env::BoxFuture;
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
@@ -40,29 +41,32 @@ impl Node {
     ///
     /// # Errors
     /// [`FetchSessionError`]: the client begins again with a full fetch.
-    pub async fn fetch_in_session(
-        &self,
-        caller: &Caller,
+    pub fn fetch_in_session<'a>(
+        &'a self,
+        caller: &'a Caller,
         session: FetchSession,
         mut request: Fetch,
-    ) -> Result<SessionFetched, FetchSessionError> {
-        let uses_ids = session.uses_ids;
-        let (context, partitions) = self.enter(session, std::mem::take(&mut request.partitions))?;
-        request.partitions = partitions.clone();
-        request.max_bytes = request.max_bytes.min(self.fetch_bytes_within_quota(caller));
-        let answers = self.fetch(caller, request).await;
-        let bytes: usize = answers.iter().map(|answer| answer.result.as_ref().map_or(0, Fetched::len)).sum();
-        let pause = self.count_usage(caller, Measured::Fetched, bytes as f64);
-        if pause.is_zero() {
-            return self.leave(context, uses_ids, partitions.into_iter().zip(answers).collect());
-        }
-        // What was read is not sent, so it does not count; the client comes again after the pause.
-        self.count_usage(caller, Measured::Fetched, -(bytes as f64));
-        let id = match context {
-            Context::Without | Context::New => 0,
-            Context::Of { id, .. } => id,
-        };
-        Ok(SessionFetched { id, partitions: Vec::new(), pause })
+    ) -> BoxFuture<'a, Result<SessionFetched, FetchSessionError>> {
+        Box::pin(async move {
+            let uses_ids = session.uses_ids;
+            let (context, partitions) = self.enter(session, std::mem::take(&mut request.partitions))?;
+            request.partitions = partitions.clone();
+            request.max_bytes = request.max_bytes.min(self.fetch_bytes_within_quota(caller));
+            let answers = self.fetch(caller, request).await;
+            let bytes: usize =
+                answers.iter().map(|answer| answer.result.as_ref().map_or(0, Fetched::len)).sum();
+            let pause = self.count_usage(caller, Measured::Fetched, bytes as f64);
+            if pause.is_zero() {
+                return self.leave(context, uses_ids, partitions.into_iter().zip(answers).collect());
+            }
+            // What was read is not sent, so it does not count; the client comes again after the pause.
+            self.count_usage(caller, Measured::Fetched, -(bytes as f64));
+            let id = match context {
+                Context::Without | Context::New => 0,
+                Context::Of { id, .. } => id,
+            };
+            Ok(SessionFetched { id, partitions: Vec::new(), pause })
+        })
     }
 
     /// What is to be read.

@@ -39,42 +39,44 @@ impl PartitionTier {
     /// # Errors
     /// [`TierError::Retry`], [`TierError::Fenced`], [`TierError::NotLeader`], [`TierError::Refused`]; what was not deleted then is
     /// deleted by a later call.
-    pub async fn collect(
+    pub fn collect(
         &self,
         epoch: LeaderEpoch,
         now_ms: i64,
         grace_ms: u64,
-    ) -> Result<Collected, TierError> {
-        let mut collected = Collected::default();
-        let grace = i64::try_from(grace_ms).unwrap_or(i64::MAX);
-        let mut turn = self.turn.lock().await;
-        if self.nothing_to_collect(&turn, epoch).await? {
-            return Ok(collected);
-        }
-        turn.base = Base::Unread;
-        self.tier.incarnation_for_changes().await?;
-        self.read_head(&mut turn).await?;
-        // What an earlier round has marked and perhaps not finished.
-        self.delete_marked(&mut turn, epoch, &mut collected).await?;
-        let before_ms = now_ms.saturating_sub(grace);
-        let replaced_before_ms = now_ms.saturating_sub(grace.min(REPLACED_GRACE_MS));
-        self.change(&mut turn, epoch, &Change::MarkDeleting { before_ms, replaced_before_ms }).await?;
-        self.delete_marked(&mut turn, epoch, &mut collected).await?;
-        let Base::Known(known) = turn.base.clone() else { return Ok(collected) };
-        let head = &known.head;
-        if head.state == TierState::Deleted && head.dropped.is_empty() && head.pins.is_empty() {
-            collected.orphans += self.delete_all_orphans(&mut turn, head).await?;
-            self.tier.bucket.delete(&head_key(self.id)).await?;
-            turn.base = Base::Absent;
-            self.show(&turn);
-            collected.forgotten = true;
-            return Ok(collected);
-        }
-        // While an upload is running its objects look like orphans: another time.
-        if let Ok(_not_copying) = self.copying.try_lock() {
-            collected.orphans += self.delete_orphans(&mut turn, epoch, head, before_ms).await?;
-        }
-        Ok(collected)
+    ) -> BoxFuture<'_, Result<Collected, TierError>> {
+        Box::pin(async move {
+            let mut collected = Collected::default();
+            let grace = i64::try_from(grace_ms).unwrap_or(i64::MAX);
+            let mut turn = self.turn.lock().await;
+            if self.nothing_to_collect(&turn, epoch).await? {
+                return Ok(collected);
+            }
+            turn.base = Base::Unread;
+            self.tier.incarnation_for_changes().await?;
+            self.read_head(&mut turn).await?;
+            // What an earlier round has marked and perhaps not finished.
+            self.delete_marked(&mut turn, epoch, &mut collected).await?;
+            let before_ms = now_ms.saturating_sub(grace);
+            let replaced_before_ms = now_ms.saturating_sub(grace.min(REPLACED_GRACE_MS));
+            self.change(&mut turn, epoch, &Change::MarkDeleting { before_ms, replaced_before_ms }).await?;
+            self.delete_marked(&mut turn, epoch, &mut collected).await?;
+            let Base::Known(known) = turn.base.clone() else { return Ok(collected) };
+            let head = &known.head;
+            if head.state == TierState::Deleted && head.dropped.is_empty() && head.pins.is_empty() {
+                collected.orphans += self.delete_all_orphans(&mut turn, head).await?;
+                self.tier.bucket.delete(&head_key(self.id)).await?;
+                turn.base = Base::Absent;
+                self.show(&turn);
+                collected.forgotten = true;
+                return Ok(collected);
+            }
+            // While an upload is running its objects look like orphans: another time.
+            if let Ok(_not_copying) = self.copying.try_lock() {
+                collected.orphans += self.delete_orphans(&mut turn, epoch, head, before_ms).await?;
+            }
+            Ok(collected)
+        })
     }
 
     /// Whether the head that we know has nothing to delete: then it need not be read again.

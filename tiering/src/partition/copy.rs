@@ -1,5 +1,6 @@
 //! Sealed segments to the bucket.
 
+use highwater_env::BoxFuture;
 use highwater_records::{LeaderEpoch, Offset};
 
 use super::{Base, PartitionTier, TierSummary, Turn, apply::Change, divergence};
@@ -23,41 +24,43 @@ impl PartitionTier {
     /// [`TierError::Retry`], [`TierError::Fenced`], [`TierError::NotNext`] when they do not continue the tier (also when
     /// its leader epochs contradict theirs: see [`PartitionTier::cut`]), [`TierError::BadSegment`],
     /// [`TierError::Refused`].
-    pub async fn copy(
+    pub fn copy(
         &self,
         epoch: LeaderEpoch,
         segments: Vec<SegmentSource>,
         log_start: Offset,
-    ) -> Result<Option<TierSummary>, TierError> {
-        let _copying = self.copying.lock().await;
-        let fence = Fence { incarnation: self.tier.incarnation_for_changes().await?, epoch };
-        let mut end = self.end_for_copy(fence, &segments).await?;
-        let mut entries: Vec<SegmentEntry> = Vec::with_capacity(segments.len());
-        let mut epochs = Vec::new();
-        for source in segments {
-            let from = match end {
-                Some(end) => end,
-                None if source.base_offset <= log_start => source.base_offset,
-                // A tier that began above the log start would have a hole below it.
-                None => return Err(TierError::NotNext { base: source.base_offset, end: log_start }),
-            };
-            if source.next_offset <= from {
-                continue;
+    ) -> BoxFuture<'_, Result<Option<TierSummary>, TierError>> {
+        Box::pin(async move {
+            let _copying = self.copying.lock().await;
+            let fence = Fence { incarnation: self.tier.incarnation_for_changes().await?, epoch };
+            let mut end = self.end_for_copy(fence, &segments).await?;
+            let mut entries: Vec<SegmentEntry> = Vec::with_capacity(segments.len());
+            let mut epochs = Vec::new();
+            for source in segments {
+                let from = match end {
+                    Some(end) => end,
+                    None if source.base_offset <= log_start => source.base_offset,
+                    // A tier that began above the log start would have a hole below it.
+                    None => return Err(TierError::NotNext { base: source.base_offset, end: log_start }),
+                };
+                if source.next_offset <= from {
+                    continue;
+                }
+                if source.base_offset > from || source.base_offset >= source.next_offset {
+                    return Err(TierError::NotNext { base: source.base_offset, end: from });
+                }
+                end = Some(source.next_offset);
+                epochs.clone_from(&source.epochs);
+                entries.push(self.upload(fence, source, from).await?);
             }
-            if source.base_offset > from || source.base_offset >= source.next_offset {
-                return Err(TierError::NotNext { base: source.base_offset, end: from });
+            if entries.is_empty() {
+                return Ok(self.summary());
             }
-            end = Some(source.next_offset);
-            epochs.clone_from(&source.epochs);
-            entries.push(self.upload(fence, source, from).await?);
-        }
-        if entries.is_empty() {
-            return Ok(self.summary());
-        }
-        let mut turn = self.turn.lock().await;
-        self.change(&mut turn, epoch, &Change::Copy { entries: &entries, epochs: &epochs, log_start })
-            .await?;
-        Ok(self.summary())
+            let mut turn = self.turn.lock().await;
+            self.change(&mut turn, epoch, &Change::Copy { entries: &entries, epochs: &epochs, log_start })
+                .await?;
+            Ok(self.summary())
+        })
     }
 
     /// Where the tier ends, if it has a head; and whether this writer may continue it with these segments.

@@ -17,6 +17,7 @@ pub use lineage::divergence;
 pub use read::TierRead;
 pub use transactions::TierAborted;
 
+use highwater_env::BoxFuture;
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use bytes::Bytes;
@@ -174,12 +175,14 @@ impl PartitionTier {
     /// # Errors
     /// [`TierError::Retry`] when the store does not answer, [`TierError::Refused`] for another cluster's bucket or a
     /// newer format, [`TierError::Corrupt`] for a damaged head.
-    pub async fn load(&self) -> Result<Option<TierSummary>, TierError> {
-        let mut turn = self.turn.lock().await;
-        turn.base = Base::Unread;
-        self.tier.incarnation().await?;
-        self.read_head(&mut turn).await?;
-        Ok(self.summary())
+    pub fn load(&self) -> BoxFuture<'_, Result<Option<TierSummary>, TierError>> {
+        Box::pin(async move {
+            let mut turn = self.turn.lock().await;
+            turn.base = Base::Unread;
+            self.tier.incarnation().await?;
+            self.read_head(&mut turn).await?;
+            Ok(self.summary())
+        })
     }
 
     /// What was read or written last, without asking the bucket. `None` if nothing was, or there is no head.
@@ -191,40 +194,48 @@ impl PartitionTier {
     ///
     /// # Errors
     /// As [`PartitionTier::read`].
-    pub async fn end_state(&self) -> Result<Option<EndState>, TierError> {
-        let Some(known) = self.known().await? else { return Ok(None) };
-        let Some(last) = self
-            .find(&known.head, Offset::new(known.head.end.get().saturating_sub(1)).unwrap_or_default(), None)
-            .await?
-        else {
-            return Ok(None);
-        };
-        let footer = self.tier.footer(self.id, &last).await?;
-        let mut epochs = footer.epochs.clone();
-        epochs.retain(|(_, start)| *start < last.end);
-        let whole = last.end == last.next;
-        Ok(Some(EndState {
-            end: last.end,
-            epochs,
-            producer_snapshot: whole.then(|| footer.producer_snapshot.clone()),
-        }))
+    pub fn end_state(&self) -> BoxFuture<'_, Result<Option<EndState>, TierError>> {
+        Box::pin(async move {
+            let Some(known) = self.known().await? else { return Ok(None) };
+            let Some(last) = self
+                .find(
+                    &known.head,
+                    Offset::new(known.head.end.get().saturating_sub(1)).unwrap_or_default(),
+                    None,
+                )
+                .await?
+            else {
+                return Ok(None);
+            };
+            let footer = self.tier.footer(self.id, &last).await?;
+            let mut epochs = footer.epochs.clone();
+            epochs.retain(|(_, start)| *start < last.end);
+            let whole = last.end == last.next;
+            Ok(Some(EndState {
+                end: last.end,
+                epochs,
+                producer_snapshot: whole.then(|| footer.producer_snapshot.clone()),
+            }))
+        })
     }
 
     /// The leader epoch of the record at `offset`; `None` where it is not known.
     ///
     /// # Errors
     /// As [`PartitionTier::read`].
-    pub async fn epoch_of(&self, offset: Offset) -> Result<Option<LeaderEpoch>, TierError> {
-        let Some(known) = self.known().await? else { return Ok(None) };
-        if offset < known.head.start || offset >= known.head.end {
-            return Ok(None);
-        }
-        if let Some(epoch) = known.head.epoch_of(offset) {
-            return Ok(Some(epoch));
-        }
-        let Some(entry) = self.find(&known.head, offset, None).await? else { return Ok(None) };
-        let footer = self.tier.footer(self.id, &entry).await?;
-        Ok(footer.epochs.iter().rev().find(|(_, start)| *start <= offset).map(|(epoch, _)| *epoch))
+    pub fn epoch_of(&self, offset: Offset) -> BoxFuture<'_, Result<Option<LeaderEpoch>, TierError>> {
+        Box::pin(async move {
+            let Some(known) = self.known().await? else { return Ok(None) };
+            if offset < known.head.start || offset >= known.head.end {
+                return Ok(None);
+            }
+            if let Some(epoch) = known.head.epoch_of(offset) {
+                return Ok(Some(epoch));
+            }
+            let Some(entry) = self.find(&known.head, offset, None).await? else { return Ok(None) };
+            let footer = self.tier.footer(self.id, &entry).await?;
+            Ok(footer.epochs.iter().rev().find(|(_, start)| *start <= offset).map(|(epoch, _)| *epoch))
+        })
     }
 
     /// The newest head seen, read if none was.

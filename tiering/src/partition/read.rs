@@ -1,7 +1,7 @@
 //! Records out of the bucket.
 
 use bytes::{Bytes, BytesMut};
-use highwater_env::{EnvExt, Lane};
+use highwater_env::{BoxFuture, EnvExt, Lane};
 use highwater_records::{
     Offset,
     batch::{BatchView, HEADER_LEN},
@@ -27,30 +27,33 @@ impl PartitionTier {
     /// # Errors
     /// [`TierError::OutOfRange`] where the tier does not have `from` (it has `[log start, end)`), [`TierError::Retry`],
     /// [`TierError::Corrupt`], [`TierError::Refused`].
-    pub async fn read(
+    pub fn read(
         &self,
         from: Offset,
         max_bytes: usize,
         at_least_one: bool,
-    ) -> Result<TierRead, TierError> {
-        let Some(known) = self.known().await? else { return Err(out_of_range(None, from)) };
-        match self.read_known(&known, from, max_bytes, at_least_one).await {
-            // Our head may be older than the object's deletion, or than the offset.
-            Err(
-                error
-                @ (TierError::Missing { .. } | TierError::Corrupt { .. } | TierError::OutOfRange { .. }),
-            ) => {
-                let version = known.head.version;
-                self.load().await?;
-                match self.known().await? {
-                    Some(newer) if newer.head.version != version => {
-                        self.read_known(&newer, from, max_bytes, at_least_one).await
+    ) -> BoxFuture<'_, Result<TierRead, TierError>> {
+        Box::pin(async move {
+            let Some(known) = self.known().await? else { return Err(out_of_range(None, from)) };
+            match self.read_known(&known, from, max_bytes, at_least_one).await {
+                // Our head may be older than the object's deletion, or than the offset.
+                Err(
+                    error @ (TierError::Missing { .. }
+                    | TierError::Corrupt { .. }
+                    | TierError::OutOfRange { .. }),
+                ) => {
+                    let version = known.head.version;
+                    self.load().await?;
+                    match self.known().await? {
+                        Some(newer) if newer.head.version != version => {
+                            self.read_known(&newer, from, max_bytes, at_least_one).await
+                        }
+                        _ => Err(error),
                     }
-                    _ => Err(error),
                 }
+                answer => answer,
             }
-            answer => answer,
-        }
+        })
     }
 
     async fn read_known(

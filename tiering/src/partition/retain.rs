@@ -1,5 +1,6 @@
 //! The changes that give something up, and when retention asks for one.
 
+use highwater_env::BoxFuture;
 use highwater_records::{LeaderEpoch, Offset};
 
 use super::{PartitionTier, TierSummary, apply::Change};
@@ -12,25 +13,27 @@ impl PartitionTier {
     ///
     /// # Errors
     /// Reads pages where the oldest segments are named by one: as [`PartitionTier::read`].
-    pub async fn retention_start(
-        &self,
+    pub fn retention_start<'a>(
+        &'a self,
         now_ms: i64,
-        retention: &Retention,
+        retention: &'a Retention,
         local_bytes_beyond: u64,
-    ) -> Result<Option<Offset>, TierError> {
-        let Some(known) = self.known().await? else { return Ok(None) };
-        let head = &known.head;
-        let (mut total, mut due) = (head.bytes.saturating_add(local_bytes_beyond), None);
-        let mut at = head.start;
-        while let Some(entry) = self.find(head, at, None).await? {
-            if !retention.is_due(now_ms, entry.newest_ms(), total, entry.live_bytes) {
-                break;
+    ) -> BoxFuture<'a, Result<Option<Offset>, TierError>> {
+        Box::pin(async move {
+            let Some(known) = self.known().await? else { return Ok(None) };
+            let head = &known.head;
+            let (mut total, mut due) = (head.bytes.saturating_add(local_bytes_beyond), None);
+            let mut at = head.start;
+            while let Some(entry) = self.find(head, at, None).await? {
+                if !retention.is_due(now_ms, entry.newest_ms(), total, entry.live_bytes) {
+                    break;
+                }
+                total = total.saturating_sub(entry.live_bytes);
+                due = Some(entry.end);
+                at = entry.end;
             }
-            total = total.saturating_sub(entry.live_bytes);
-            due = Some(entry.end);
-            at = entry.end;
-        }
-        Ok(due.filter(|start| *start > head.log_start))
+            Ok(due.filter(|start| *start > head.log_start))
+        })
     }
 
     /// Moves the log start up to `to` (inclusive) and drops the segments that lie wholly below it. They are deleted
@@ -39,15 +42,17 @@ impl PartitionTier {
     ///
     /// # Errors
     /// [`TierError::Retry`], [`TierError::Fenced`], [`TierError::NotLeader`], [`TierError::Refused`].
-    pub async fn advance_start(
+    pub fn advance_start(
         &self,
         epoch: LeaderEpoch,
         to: Offset,
         reason: DropReason,
-    ) -> Result<Option<TierSummary>, TierError> {
-        let mut turn = self.turn.lock().await;
-        self.change(&mut turn, epoch, &Change::AdvanceStart { to, reason }).await?;
-        Ok(self.summary())
+    ) -> BoxFuture<'_, Result<Option<TierSummary>, TierError>> {
+        Box::pin(async move {
+            let mut turn = self.turn.lock().await;
+            self.change(&mut turn, epoch, &Change::AdvanceStart { to, reason }).await?;
+            Ok(self.summary())
+        })
     }
 
     /// Cuts the tier at `at`, from where on the leader's history is another one (see
@@ -56,11 +61,17 @@ impl PartitionTier {
     ///
     /// # Errors
     /// As [`PartitionTier::advance_start`].
-    pub async fn cut(&self, epoch: LeaderEpoch, at: Offset) -> Result<Option<TierSummary>, TierError> {
-        let _copying = self.copying.lock().await;
-        let mut turn = self.turn.lock().await;
-        self.change(&mut turn, epoch, &Change::Cut { at }).await?;
-        Ok(self.summary())
+    pub fn cut(
+        &self,
+        epoch: LeaderEpoch,
+        at: Offset,
+    ) -> BoxFuture<'_, Result<Option<TierSummary>, TierError>> {
+        Box::pin(async move {
+            let _copying = self.copying.lock().await;
+            let mut turn = self.turn.lock().await;
+            self.change(&mut turn, epoch, &Change::Cut { at }).await?;
+            Ok(self.summary())
+        })
     }
 
     /// The topic is gone: leaves a tombstone and drops everything. [`PartitionTier::collect`] deletes it after the grace
@@ -68,9 +79,11 @@ impl PartitionTier {
     ///
     /// # Errors
     /// As [`PartitionTier::advance_start`].
-    pub async fn delete(&self, epoch: LeaderEpoch) -> Result<(), TierError> {
-        let _copying = self.copying.lock().await;
-        let mut turn = self.turn.lock().await;
-        self.change(&mut turn, epoch, &Change::Tombstone).await
+    pub fn delete(&self, epoch: LeaderEpoch) -> BoxFuture<'_, Result<(), TierError>> {
+        Box::pin(async move {
+            let _copying = self.copying.lock().await;
+            let mut turn = self.turn.lock().await;
+            self.change(&mut turn, epoch, &Change::Tombstone).await
+        })
     }
 }

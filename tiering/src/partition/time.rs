@@ -1,5 +1,6 @@
 //! Looking up by timestamp.
 
+use highwater_env::BoxFuture;
 use highwater_records::{Offset, TimestampMs, batch::BatchView};
 
 use super::PartitionTier;
@@ -20,49 +21,53 @@ impl PartitionTier {
     ///
     /// # Errors
     /// As [`PartitionTier::read`].
-    pub async fn offset_for_timestamp(
+    pub fn offset_for_timestamp(
         &self,
         timestamp: TimestampMs,
-    ) -> Result<Option<(TimestampMs, Offset)>, TierError> {
-        let Some(known) = self.known().await? else { return Ok(None) };
-        let mut from = known.head.log_start.max(known.head.start);
-        while let Some(entry) = self.find(&known.head, from, Some(timestamp.0)).await? {
-            let footer = self.tier.footer(self.id, &entry).await?;
-            let before = footer.time_index.offset_before(timestamp.0);
-            let hint = entry.name.base.checked_add(before.into()).unwrap_or(entry.start);
-            from = from.max(entry.start);
-            if let Some(found) = self.first_at(&entry, from, hint.max(from), timestamp).await? {
-                return Ok(Some(found));
+    ) -> BoxFuture<'_, Result<Option<(TimestampMs, Offset)>, TierError>> {
+        Box::pin(async move {
+            let Some(known) = self.known().await? else { return Ok(None) };
+            let mut from = known.head.log_start.max(known.head.start);
+            while let Some(entry) = self.find(&known.head, from, Some(timestamp.0)).await? {
+                let footer = self.tier.footer(self.id, &entry).await?;
+                let before = footer.time_index.offset_before(timestamp.0);
+                let hint = entry.name.base.checked_add(before.into()).unwrap_or(entry.start);
+                from = from.max(entry.start);
+                if let Some(found) = self.first_at(&entry, from, hint.max(from), timestamp).await? {
+                    return Ok(Some(found));
+                }
+                from = entry.end;
             }
-            from = entry.end;
-        }
-        Ok(None)
+            Ok(None)
+        })
     }
 
     /// The largest timestamp in the tier at or above the log start, and the first record that has it.
     ///
     /// # Errors
     /// As [`PartitionTier::read`].
-    pub async fn max_timestamp(&self) -> Result<Option<(TimestampMs, Offset)>, TierError> {
-        let Some(known) = self.known().await? else { return Ok(None) };
-        let head = &known.head;
-        let from = head.log_start.max(head.start);
-        let mut best = None;
-        // Each step asks for something later than what was found, so few segments are looked at twice.
-        let mut wanted = i64::MIN;
-        let mut at = from;
-        while let Some(entry) = self.find(head, at, Some(wanted)).await? {
-            if let Some(found) = self.latest_in(&entry, from.max(entry.start)).await? {
-                let latest = best.map_or(found, |best| newer(best, found));
-                best = Some(latest);
-                wanted = latest.0.0.saturating_add(1);
-                if latest.0.0 == i64::MAX {
-                    break;
+    pub fn max_timestamp(&self) -> BoxFuture<'_, Result<Option<(TimestampMs, Offset)>, TierError>> {
+        Box::pin(async move {
+            let Some(known) = self.known().await? else { return Ok(None) };
+            let head = &known.head;
+            let from = head.log_start.max(head.start);
+            let mut best = None;
+            // Each step asks for something later than what was found, so few segments are looked at twice.
+            let mut wanted = i64::MIN;
+            let mut at = from;
+            while let Some(entry) = self.find(head, at, Some(wanted)).await? {
+                if let Some(found) = self.latest_in(&entry, from.max(entry.start)).await? {
+                    let latest = best.map_or(found, |best| newer(best, found));
+                    best = Some(latest);
+                    wanted = latest.0.0.saturating_add(1);
+                    if latest.0.0 == i64::MAX {
+                        break;
+                    }
                 }
+                at = entry.end;
             }
-            at = entry.end;
-        }
-        Ok(best)
+            Ok(best)
+        })
     }
 
     /// The first record of `entry` at or above `from` that is at or after `timestamp`; none lies before `hint`.

@@ -1,6 +1,7 @@
 //! Which transactions were aborted, by what the bucket knows.
 
 use highwater_engine::{AbortedTransaction, find_aborted};
+use highwater_env::BoxFuture;
 use highwater_records::Offset;
 
 use super::PartitionTier;
@@ -21,20 +22,22 @@ impl PartitionTier {
     ///
     /// # Errors
     /// As [`PartitionTier::read`].
-    pub async fn aborted(&self, from: Offset, to: Offset) -> Result<TierAborted, TierError> {
-        let mut found = TierAborted::default();
-        let Some(known) = self.known().await? else { return Ok(found) };
-        let mut at = from;
-        while let Some(entry) = self.find(&known.head, at, None).await? {
-            let footer = self.tier.footer(self.id, &entry).await?;
-            // Behind a cut lies what never happened, and what lies before the entry's start the one before it tells.
-            let (index, from) = (&footer.transaction_index, from.max(entry.start));
-            found.complete = find_aborted(index, (from, to), entry.end, &mut found.transactions);
-            if found.complete {
-                break;
+    pub fn aborted(&self, from: Offset, to: Offset) -> BoxFuture<'_, Result<TierAborted, TierError>> {
+        Box::pin(async move {
+            let mut found = TierAborted::default();
+            let Some(known) = self.known().await? else { return Ok(found) };
+            let mut at = from;
+            while let Some(entry) = self.find(&known.head, at, None).await? {
+                let footer = self.tier.footer(self.id, &entry).await?;
+                // Behind a cut lies what never happened, and what lies before the entry's start the one before it tells.
+                let (index, from) = (&footer.transaction_index, from.max(entry.start));
+                found.complete = find_aborted(index, (from, to), entry.end, &mut found.transactions);
+                if found.complete {
+                    break;
+                }
+                at = entry.end;
             }
-            at = entry.end;
-        }
-        Ok(found)
+            Ok(found)
+        })
     }
 }
