@@ -98,7 +98,7 @@ pub use index::{AbortedTransaction, decode_transaction_index, find_aborted};
 pub use journal::JournalOptions;
 pub use log::{
     AppendError, AppendIfError, Appended, ChangeError, CommitDone, CommitError, CommitJob, CreateLogError,
-    Deleted, Log, OpenLogError, OpenTransaction, SealedSegment, SegmentParts, StartReason,
+    Deleted, HeadDone, HeadJob, Log, OpenLogError, OpenTransaction, SealedSegment, SegmentParts, StartReason,
 };
 pub use name::{InvalidLogName, LogName};
 pub use positions::Positions;

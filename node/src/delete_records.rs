@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use highwater_engine::{ChangeError, StartReason};
+use highwater_engine::{ChangeError, HeadJob, StartReason};
 use highwater_env::{BoxFuture, EnvExt, Lane};
 use highwater_records::Offset;
 use highwater_tiering::DropReason;
 
 use crate::{
     Node,
-    partition::Partition,
+    partition::{Closed, Partition},
     partitions::FindError,
     request::{Caller, OfPartition, PartitionError},
 };
@@ -73,23 +73,34 @@ impl Node {
         let changed = self
             .env
             .run_blocking(Lane::Background, move || {
-                moved.with_blocking(|state| {
+                let begun = moved.with_blocking(|state| {
                     if !state.tier_known {
                         return Err(PartitionError::Storage(
                             "the partition's head in the bucket has not been read yet".into(),
                         ));
                     }
                     let to = asked.unwrap_or(state.log.positions().high_watermark);
-                    let advanced = state.log.advance_start_to(to, StartReason::RecordsDeleted);
-                    advanced.map_err(|error| match error {
+                    let begun = state.log.begin_advance(to, StartReason::RecordsDeleted);
+                    begun.map_err(|error| match error {
                         ChangeError::OutOfRange { .. } => PartitionError::OffsetOutOfRange(to.as_i64()),
                         error => PartitionError::Storage(error.to_string()),
                     })
+                })?;
+                let done = match begun {
+                    Err(error) => return Ok(Err(error)),
+                    Ok(job) => job.map(HeadJob::run),
+                };
+                moved.with_blocking(|state| {
+                    if let Some(done) = done {
+                        let finished = state.log.finish_head(done);
+                        finished.map_err(|error| PartitionError::Storage(error.to_string()))?;
+                    }
+                    Ok(state.log.positions().log_start)
                 })
             })
             .await
             .map_err(|error| PartitionError::Storage(error.to_string()))?;
-        let start = changed.map_err(|_| PartitionError::NotLeader)??;
+        let start = changed.map_err(|Closed| PartitionError::NotLeader)??;
         Ok((partition, start))
     }
 

@@ -6,7 +6,7 @@ use highwater_records::{BrokerId, Durability, PartitionIndex, TopicId, compressi
 
 use super::{OpenError, SharedLog, UpkeepError, shared::Shared, sync::Mutex, watch::Watch, work::Work};
 use crate::{
-    DeleteLogError, DirOptions, LogConfig, LogDir, LogName, Watermark,
+    DeleteLogError, DirOptions, HeadJob, LogConfig, LogDir, LogName, Watermark,
     disk::{Disk, Host, RealDisk, SystemHost},
 };
 
@@ -214,18 +214,24 @@ impl Logs {
         dir.settle()?;
         let mut done = Maintained::default();
         for shared in logs {
+            let job = {
+                let mut slot = shared.shared.log.lock();
+                let Some(log) = slot.as_mut() else { continue };
+                if log.roll_due().is_some_and(|due| due <= now) && log.roll(now)? {
+                    done.rolled += 1;
+                }
+                let below_start = log.positions().log_start;
+                let due = log.config().retention_ms.is_some() || log.config().retention_bytes.is_some();
+                let below =
+                    log.sealed_segments().first().is_some_and(|first| first.next_offset <= below_start);
+                if due || below { log.begin_retain(now)? } else { None }
+            };
+            let Some(head) = job.map(HeadJob::run) else { continue };
             let mut slot = shared.shared.log.lock();
             let Some(log) = slot.as_mut() else { continue };
-            if log.roll_due().is_some_and(|due| due <= now) && log.roll(now)? {
-                done.rolled += 1;
-            }
-            let below_start = log.positions().log_start;
-            let due = log.config().retention_ms.is_some() || log.config().retention_bytes.is_some();
-            if due || log.sealed_segments().first().is_some_and(|first| first.next_offset <= below_start) {
-                let deleted = log.retain(now)?;
-                done.deleted += deleted.len();
-                done.deleted_bytes += deleted.iter().map(|segment| segment.size).sum::<u64>();
-            }
+            let deleted = log.finish_head(head)?;
+            done.deleted += deleted.len();
+            done.deleted_bytes += deleted.iter().map(|segment| segment.size).sum::<u64>();
         }
         dir.write_checkpoints()?;
         Ok(done)

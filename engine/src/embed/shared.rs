@@ -181,16 +181,25 @@ impl SharedLog {
         snapshot.records_from(offset).next().transpose()
     }
 
-    /// Deletes everything below `offset` (exclusive): it cannot be read from now on. Its files go with the next
-    /// [`Logs::maintain`](super::Logs::maintain), which also makes the new start durable; after a power cut before
-    /// that the old start may be back. Returns the log start.
+    /// Deletes everything below `offset` (exclusive): it cannot be read from now on, not even after a power cut. Its files
+    /// go with the next [`Logs::maintain`](super::Logs::maintain). Waits for a sync. Returns the log start.
     ///
     /// # Errors
     /// `OutOfRange` beyond what can be read; any other.
     pub fn delete_before(&self, offset: Offset) -> Result<Offset, UpkeepError> {
+        let job = {
+            let mut slot = self.shared.log.lock();
+            let log = slot.as_mut().ok_or(UpkeepError::Closed)?;
+            match log.begin_advance(offset, StartReason::RecordsDeleted)? {
+                Some(job) => job,
+                None => return Ok(log.positions().log_start),
+            }
+        };
+        let done = job.run();
         let mut slot = self.shared.log.lock();
         let log = slot.as_mut().ok_or(UpkeepError::Closed)?;
-        Ok(log.advance_start_to(offset, StartReason::RecordsDeleted)?)
+        log.finish_head(done)?;
+        Ok(log.positions().log_start)
     }
 }
 

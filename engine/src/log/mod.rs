@@ -6,6 +6,7 @@ mod commit;
 mod compact;
 mod epochs;
 mod error;
+mod head;
 mod open;
 mod pending;
 mod retain;
@@ -29,6 +30,7 @@ use highwater_records::{Durability, LeaderEpoch, Offset, ProducerId, TimestampMs
 pub use append::Appended;
 pub use commit::{CommitDone, CommitError, CommitJob};
 pub use error::{AppendError, AppendIfError, ChangeError, CreateLogError, OpenLogError};
+pub use head::{HeadDone, HeadJob};
 pub use retain::{Deleted, StartReason};
 pub use sealed::{SealedSegment, SegmentParts};
 pub use transactions::OpenTransaction;
@@ -49,8 +51,8 @@ use crate::{
 /// One partition's log: the writer's side. There is one per log and process; the caller keeps its own lock around
 /// it.
 ///
-/// Methods that take `&mut self` never wait for a sync, with the exceptions that say so (truncation and
-/// [`Log::close`]). What [`Log::append`] wrote lies in the page cache until a commit:
+/// Methods that take `&mut self` never wait for a sync, with the exceptions that say so (truncation, [`Log::close`], and
+/// what does several steps at once). What [`Log::append`] wrote lies in the page cache until a commit:
 ///
 /// 1. [`Log::begin_commit`], under the caller's lock, takes what is pending;
 /// 2. [`CommitJob::run`] syncs it, without a lock, while appends go on;
@@ -74,6 +76,8 @@ pub struct Log {
     /// Cut files and when they were cut.
     cuts: Vec<(String, i64)>,
     pending: pending::Pending,
+    /// Starts that are being written down.
+    heads: head::Heads,
     /// Held by the commit that is under way, if any.
     committing: Weak<()>,
     /// Held by the compaction that is under way, if any.
@@ -219,10 +223,11 @@ impl Log {
         self.follow_transactions();
         let positions = self.positions();
         positions.assert_order();
+        let start = self.heads.start().unwrap_or(Offset::ZERO).max(positions.log_start);
         let mut state = self.entry.state.lock();
         state.durable_end = Some(positions.durable_end);
         state.decided = self.decided.min(positions.last_stable);
-        state.log_start = Some(positions.log_start);
+        state.log_start = Some(start);
         state.high_watermark = Some(positions.high_watermark);
     }
 

@@ -8,7 +8,7 @@ use std::{
 
 use highwater_records::{Offset, TimestampMs};
 
-use super::{ChangeError, Log, OpenLogError, epochs::load_epochs, pending::Pending};
+use super::{ChangeError, Log, OpenLogError, epochs::load_epochs, head::Heads, pending::Pending};
 use crate::{
     config::LogConfig,
     directory::{EntryState, LogDir, LogEntry},
@@ -134,6 +134,7 @@ fn recover(
         quarantine: Arc::new(quarantined),
         cuts: leftovers.cuts,
         pending: Pending::default(),
+        heads: Heads::default(),
         committing: Weak::new(),
         compacting: Weak::new(),
         decided: Offset::ZERO,

@@ -1,15 +1,14 @@
-//! The head of a log: retention, the log start, local copies that are no longer needed.
+//! What goes at the head of a log, and how.
 
 use std::{io, path::PathBuf, sync::Arc};
 
 use highwater_records::{Offset, TimestampMs};
 
-use super::{ChangeError, Log};
+use super::Log;
 use crate::{
     disk::replace_file,
     epochs,
     name::{DELETED, FileKind},
-    recovery::remove_old_cuts,
     segment::Segment,
 };
 
@@ -36,20 +35,8 @@ pub enum StartReason {
 }
 
 impl Log {
-    /// Deletes whole segments, oldest first, that are too old or too many by the configuration, or lie below the log
-    /// start; never beyond the high watermark, and of a synced log only what was settled
-    /// ([`LogDir::settle`](crate::LogDir::settle)). On a tiered log only the last of the three. The log start moves with
-    /// it, and is durable before anything is deleted: waits for a sync if it moves. Files are renamed now and removed by
-    /// the next [`LogDir::write_checkpoints`](crate::LogDir::write_checkpoints).
-    ///
-    /// # Errors
-    /// The disk's; what was deleted until then is.
-    pub fn retain(&mut self, now: TimestampMs) -> Result<Vec<Deleted>, ChangeError> {
-        self.check()?;
-        self.expire_producers(now);
-        let (disk, directory) = (self.dir.disk.clone(), self.path().to_owned());
-        remove_old_cuts(&*disk, &directory, &mut self.cuts, now, self.config.retention_ms)?;
-
+    /// How many of the oldest segments retention lets go.
+    pub(super) fn due_segments(&self, now: TimestampMs) -> io::Result<usize> {
         let settled = self.settled_segments();
         let segments = self.segments.clone();
         let mut excess =
@@ -71,50 +58,7 @@ impl Log {
             excess = excess.saturating_sub(facts.size);
             count += 1;
         }
-        if count == segments.len() {
-            // The active segment goes too: something must come after it.
-            self.roll_active(now)?;
-        }
-        let first = self.segments[count].base;
-        if !self.config.tiered && first > self.positions.log_start {
-            self.write_start(first)?;
-        }
-        let deleted = self.delete_head(count)?;
-        self.publish();
-        Ok(deleted)
-    }
-
-    /// Makes a log start durable before anybody is shown it, and before anything below it is deleted.
-    fn write_start(&mut self, start: Offset) -> Result<(), ChangeError> {
-        let before = self.entry.state.lock().log_start.replace(start);
-        let written = self.dir.write_checkpoint_files();
-        if written.is_err() {
-            self.entry.state.lock().log_start = before;
-        }
-        Ok(written?)
-    }
-
-    /// Moves the log start up, so that nothing below is shown any more; segments go with the next [`Log::retain`].
-    /// A lower offset changes nothing. Durable when it returns, and before anybody sees it: waits for a sync. Returns the
-    /// log start.
-    ///
-    /// # Errors
-    /// `OutOfRange` above the high watermark; the disk's, after which the start is where it was.
-    pub fn advance_start_to(&mut self, offset: Offset, reason: StartReason) -> Result<Offset, ChangeError> {
-        self.check()?;
-        let (low, high) = (self.positions.log_start, self.positions.high_watermark);
-        if offset > high {
-            return Err(ChangeError::OutOfRange { asked: offset, low, high });
-        }
-        if offset > low {
-            self.write_start(offset)?;
-            tracing::debug!(log = %self.name(), %offset, ?reason, "the log start advances");
-            self.positions.log_start = offset;
-            self.positions.local_start = self.positions.local_start.max(offset);
-            self.trim_epochs();
-            self.publish();
-        }
-        Ok(self.positions.log_start)
+        Ok(count)
     }
 
     /// Of a tiered log that has just been opened: the log start as the bucket has it, which is lower than what this
@@ -128,25 +72,8 @@ impl Log {
         self.positions.log_start
     }
 
-    /// Of a tiered log: drops local copies of whole sealed segments that end at or below `offset`, which the caller
-    /// knows to be in the bucket, as far as they are settled ([`LogDir::settle`](crate::LogDir::settle)). The log
-    /// start stays, the local start moves.
-    ///
-    /// # Errors
-    /// The disk's; what was dropped until then is.
-    pub fn drop_local_below(&mut self, offset: Offset) -> Result<Vec<Deleted>, ChangeError> {
-        self.check()?;
-        let end = offset.min(self.positions.high_watermark);
-        let sealed = self.segments.len() - 1;
-        let count = self.segments[..sealed].partition_point(|segment| segment.facts().next_offset <= end);
-        let count = count.min(self.settled_segments());
-        let deleted = self.delete_head(count)?;
-        self.publish();
-        Ok(deleted)
-    }
-
     /// How many of the oldest segments may be deleted: a replay of the journal would bring back those that it covers.
-    fn settled_segments(&self) -> usize {
+    pub(super) fn settled_segments(&self) -> usize {
         let first = self.dir.journal.unsettled(self.entry.id()).first().map(|segment| segment.base);
         first.map_or(self.segments.len(), |first| {
             self.segments.partition_point(|segment| segment.base < first)
@@ -165,7 +92,7 @@ impl Log {
     }
 
     /// Deletes the `count` oldest segments; none of them active.
-    fn delete_head(&mut self, count: usize) -> io::Result<Vec<Deleted>> {
+    pub(super) fn delete_head(&mut self, count: usize) -> io::Result<Vec<Deleted>> {
         let mut deleted = Vec::new();
         if self.gate.is_closed() {
             // Names of segments are being given to others; the next round deletes.
@@ -212,7 +139,7 @@ impl Log {
         result.map(|()| deleted)
     }
 
-    fn trim_epochs(&mut self) {
+    pub(super) fn trim_epochs(&mut self) {
         if Arc::make_mut(&mut self.epochs).advance_start_to(self.positions.log_start) {
             self.epochs_dirty = true;
         }

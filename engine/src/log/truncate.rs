@@ -45,7 +45,10 @@ impl Log {
             self.truncate_fully_and_start_at(start)?;
             return Ok(start);
         }
-        if self.positions.durable_end > end {
+        // A start that is being written down may lie above what is left.
+        let moving = self.heads.start().is_some();
+        self.heads.forget();
+        if self.positions.durable_end > end || moving {
             self.promise_only(end, Some(self.positions.log_start))?;
         }
         // Nothing from here on may come back by a replay.
@@ -69,6 +72,7 @@ impl Log {
         self.gate.pass();
         self.check()?;
         let start = self.positions.log_start.min(offset);
+        self.heads.forget();
         // Nothing is promised until the new start is written down, not even where the log begins.
         self.promise_only(start, None)?;
         self.dir.journal.change(&self.entry, Change::Restart(offset))?;

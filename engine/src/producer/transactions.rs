@@ -65,6 +65,11 @@ impl Transactions {
         }
     }
 
+    /// A snapshot tells what was open at its offset; what had ended before, and may not be settled, only batches tell.
+    pub(crate) fn also_ended(&mut self, earlier: Transactions) {
+        self.ended.extend(earlier.ended);
+    }
+
     /// First offsets and producers of open transactions, by first offset.
     pub(crate) fn open(&self) -> impl Iterator<Item = (Offset, ProducerId)> {
         self.open.iter().map(|(first, producer)| (*first, *producer))

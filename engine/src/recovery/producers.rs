@@ -26,14 +26,20 @@ pub(crate) struct ProducerSource<'a> {
 }
 
 impl ProducerSource<'_> {
-    /// The state of all producers below `end`. It begins at or below `watermark` where a snapshot allows that, so that
-    /// transactions that ended above the watermark are known.
+    /// The state of all producers below `end`. Transactions that ended above the `watermark` are known, unless the batches
+    /// that began them are gone together with the snapshot behind those.
     pub(crate) fn at(&self, end: Offset, watermark: Offset) -> io::Result<ProducerStates> {
-        if let Some((mut states, from)) = self.whole(end.min(watermark))? {
+        if let Some((mut states, from)) = self.whole(self.unsettled_from(watermark).min(end))? {
             self.replay(from, end, &mut states)?;
             return Ok(states);
         }
         self.replayed_from_newest(end)
+    }
+
+    /// Where to begin in order to meet every marker that is here and not below the watermark: of segments that are gone
+    /// no marker is.
+    fn unsettled_from(&self, watermark: Offset) -> Offset {
+        self.segments.first().map_or(watermark, |first| first.base.max(watermark))
     }
 
     /// Like [`ProducerSource::at`], for a log that is recovered: with what was aborted in the segments that begin at
@@ -53,7 +59,7 @@ impl ProducerSource<'_> {
             recovered.states = self.at(end, watermark)?;
             return self.with_snapshot_at_end(end, recovered);
         };
-        let begins = self.whole(end.min(watermark).min(*first))?;
+        let begins = self.whole(self.unsettled_from(watermark).min(end).min(*first))?;
         let knows_all = begins.is_some() || self.snapshots.range(..=end).next().is_none();
         let (mut states, from) = begins.unwrap_or_default();
         for segment in self.segments.iter().filter(|s| s.facts().next_offset > from && s.base < end) {
@@ -79,7 +85,7 @@ impl ProducerSource<'_> {
         mut recovered: RecoveredProducers,
     ) -> io::Result<RecoveredProducers> {
         let begins_here = self.segments.last().is_some_and(|active| active.base == end);
-        if begins_here && end > Offset::ZERO && !self.snapshots.contains(&end) {
+        if begins_here && end > Offset::ZERO && !self.is_whole(end)? {
             self.write(end, &recovered.states)?;
             recovered.snapshots.insert(end);
         }
@@ -92,8 +98,7 @@ impl ProducerSource<'_> {
         let first = self.segments.first().map(|first| first.base);
         let mut lacking = BTreeSet::new();
         for base in walked {
-            let known = self.snapshots.contains(base);
-            if known && matches!(self.load(*base)?, Some(Loaded { whole: true, .. })) {
+            if self.is_whole(*base)? {
                 for kind in FileKind::PRODUCER_STATE {
                     let path = self.directory.join(kind.at(*base));
                     if let Some(file) = super::not_found_is_none(self.disk.open(&path, Open::Write))? {
@@ -105,6 +110,11 @@ impl ProducerSource<'_> {
             }
         }
         Ok(lacking)
+    }
+
+    /// Whether there is a snapshot that reads and knows all windows; a crash may have left a torn one.
+    fn is_whole(&self, at: Offset) -> io::Result<bool> {
+        Ok(self.snapshots.contains(&at) && matches!(self.load(at)?, Some(Loaded { whole: true, .. })))
     }
 
     fn write(&self, at: Offset, states: &ProducerStates) -> io::Result<()> {
@@ -135,6 +145,9 @@ impl ProducerSource<'_> {
         for offset in self.snapshots.range(..=end).rev() {
             match self.load(*offset)? {
                 Some(Loaded { mut states, whole: true }) => {
+                    let mut before = ProducerStates::default();
+                    self.replay(Offset::ZERO, *offset, &mut before)?;
+                    states.transactions.also_ended(before.transactions);
                     self.replay(*offset, end, &mut states)?;
                     return Ok(states);
                 }
@@ -151,6 +164,7 @@ impl ProducerSource<'_> {
         // Where only last batches are known, all batches there are fill the windows again.
         let mut windows = ProducerStates::default();
         self.replay(Offset::ZERO, offset, &mut windows)?;
+        states.transactions.also_ended(std::mem::take(&mut windows.transactions));
         for (id, state) in &mut states.producers {
             let same = |other: &&crate::producer::ProducerState| {
                 other.epoch == state.epoch && other.last_offset() == state.last_offset()

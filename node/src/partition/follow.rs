@@ -1,7 +1,7 @@
 //! A follower's side: from a leader's answer to the log.
 
 use bytes::Bytes;
-use highwater_engine::{AppendError, ChangeError, EpochStart, StartReason};
+use highwater_engine::{AppendError, ChangeError, EpochStart, HeadJob, StartReason};
 use highwater_records::{
     LeaderEpoch, Offset, TimestampMs,
     batch::{CheckPolicy, CheckedBatch, split},
@@ -20,12 +20,14 @@ pub(crate) struct Position {
 }
 
 /// What appending a leader's answer did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Appended {
     /// Whether the log end moved.
     pub(crate) grown: bool,
     /// Whether the leader counts nothing before a sync.
     pub(crate) wants_commit: bool,
+    /// The leader's start is further: to be run, and noted, where the disk may be waited for.
+    pub(crate) head: Option<HeadJob>,
 }
 
 /// Why an answer was not taken in. The log is as it was, or shorter than it was; the next fetch goes on from there.
@@ -93,13 +95,11 @@ impl State {
         }
         // The leader's start is below its watermark, and so is what this broker may drop below its own.
         let start = leader.log_start.min(self.log.positions().high_watermark);
-        if start > self.log.positions().log_start {
-            self.log.advance_start_to(start, StartReason::Leader)?;
-        }
+        let head = self.log.begin_advance(start, StartReason::Leader)?;
         if let Some(error) = failed {
             return Err(error.into());
         }
-        Ok(Appended { grown: end > before, wants_commit: self.wants_commit() })
+        Ok(Appended { grown: end > before, wants_commit: self.wants_commit(), head })
     }
 
     /// Cuts the log where a leader says that it diverges. Waits for the disk.

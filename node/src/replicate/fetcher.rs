@@ -206,7 +206,17 @@ impl Node {
         let batches = check_fetched(records)?;
         let (sent, now) = (*sent, self.wall());
         let appended = partition.with(move |state| state.append_fetched(&sent, batches, leader, now)).await;
-        let appended = appended.map_err(|_| FollowError::Late)??;
+        let mut appended = appended.map_err(|_| FollowError::Late)??;
+        if let Some(head) = appended.head.take() {
+            let moved = partition.clone();
+            let finish = move || {
+                let done = head.run();
+                moved.with_blocking(|state| state.log.finish_head(done))
+            };
+            let finished = self.env.run_blocking(Lane::Control, finish).await;
+            let finished = finished.map_err(|error| FollowError::Batch(error.to_string()))?;
+            finished.map_err(|_| FollowError::Late)??;
+        }
         Ok(match appended {
             _ if appended.wants_commit => Taken::Unsynced(partition.clone()),
             _ if appended.grown => Taken::Moved,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use highwater_engine::{EpochStart, SealedSegment, StartReason};
+use highwater_engine::{ChangeError, EpochStart, HeadJob, SealedSegment, StartReason};
 use highwater_env::{EnvExt, Lane};
 use highwater_records::Offset;
 use highwater_tiering::{
@@ -24,6 +24,12 @@ pub(crate) enum OffloadError {
     Closed(#[from] Closed),
     #[error("local log: {0}")]
     Local(String),
+}
+
+impl From<ChangeError> for OffloadError {
+    fn from(error: ChangeError) -> OffloadError {
+        OffloadError::Local(error.to_string())
+    }
 }
 
 impl Node {
@@ -229,7 +235,7 @@ impl Node {
         let config = partition.config();
         let limits = Retention { ms: config.local_retention_ms, bytes: config.local_retention_bytes };
         let now = self.wall();
-        self.change_log(partition, move |state| {
+        self.change_head(partition, move |state| {
             // A follower goes by what its leader said in this leader epoch, and by what it knows to be committed.
             let tiered_end = match state.leading() {
                 Ok(_) => tiered_end.filter(|_| state.head_read),
@@ -239,7 +245,7 @@ impl Node {
                     state.tiered_end.map(|end| end.min(positions.high_watermark).min(positions.durable_end))
                 }
             };
-            let Some(tiered_end) = tiered_end else { return Ok(()) };
+            let Some(tiered_end) = tiered_end else { return Ok(None) };
             let sealed: Vec<_> = state
                 .log
                 .sealed_segments()
@@ -248,10 +254,10 @@ impl Node {
                 .collect();
             let sealed_bytes: u64 = sealed.iter().map(|(segment, _)| segment.size).sum();
             let active_bytes = state.log.size_bytes().saturating_sub(sealed_bytes);
-            if let Some(below) = local_start(now.0, &limits, tiered_end, &sealed, active_bytes) {
-                state.log.drop_local_below(below)?;
+            match local_start(now.0, &limits, tiered_end, &sealed, active_bytes) {
+                Some(below) => state.log.begin_drop_local(below),
+                None => Ok(None),
             }
-            Ok(())
         })
         .await
     }
@@ -262,17 +268,31 @@ impl Node {
         partition: &Arc<Partition>,
         start: Offset,
     ) -> Result<(), OffloadError> {
-        self.change_log(partition, move |state| {
-            state.log.advance_start_to(start, StartReason::TieredRetention)?;
-            Ok(())
-        })
-        .await?;
+        let reason = StartReason::TieredRetention;
+        self.change_head(partition, move |state| state.log.begin_advance(start, reason)).await?;
         let directory = self.directory.clone();
         self.env
             .run_blocking(Lane::Background, move || directory.write_checkpoints())
             .await
             .map_err(|error| OffloadError::Local(error.to_string()))?
             .map_err(|error| OffloadError::Local(error.to_string()))
+    }
+
+    /// Changes the head of a log; the disk is waited for without the log's lock.
+    pub(super) async fn change_head(
+        &self,
+        partition: &Arc<Partition>,
+        begin: impl FnOnce(&mut State) -> Result<Option<HeadJob>, ChangeError> + Send + 'static,
+    ) -> Result<(), OffloadError> {
+        let partition = partition.clone();
+        let change = move || {
+            let Some(job) = partition.with_blocking(begin)?? else { return Ok(()) };
+            let done = job.run();
+            partition.with_blocking(|state| state.log.finish_head(done))??;
+            Ok(())
+        };
+        let changed = self.env.run_blocking(Lane::Background, change).await;
+        changed.map_err(|error| OffloadError::Local(error.to_string()))?
     }
 
     /// Changes a log where waiting for its lock and its disk holds up nobody.

@@ -45,7 +45,7 @@ impl Node {
 
     async fn retain_local(&self, partition: &Arc<Partition>) -> Result<(), OffloadError> {
         let now = self.wall();
-        self.change_log(partition, move |state| state.log.retain(now).map(drop)).await
+        self.change_head(partition, move |state| state.log.begin_retain(now)).await
     }
 
     /// The whole log counts, each offset once: what the bucket holds, and what only the local log has beyond it.
