@@ -94,6 +94,11 @@ class KafkaPython:
             enable_auto_commit=False,
             session_timeout_ms=SESSION_MS,
             heartbeat_interval_ms=500,
+            # It joins before it knows the topic, and again 100 ms later when it does. A poll that times out inside that
+            # second join loses what was assigned for good: kafka-python 3.0.12 then finds nothing to join for
+            # (`join_group_async` asks `need_rejoin` again, and the snapshots agree). So the second join comes early,
+            # and polls are long.
+            retry_backoff_ms=10,
             partition_assignment_strategy=[RangePartitionAssignor],
         )
 
@@ -102,7 +107,7 @@ class KafkaPython:
         return None if kafka else "not installed"
 
     def poll(self):
-        for partition, found in self.consumer.poll(100).items():
+        for partition, found in self.consumer.poll(500).items():
             self.read |= {(partition.partition, record.offset) for record in found}
 
     def assigned(self):
