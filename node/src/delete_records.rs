@@ -9,6 +9,7 @@ use highwater_tiering::DropReason;
 
 use crate::{
     Node,
+    coordinator::is_internal,
     partition::{Closed, Partition},
     partitions::FindError,
     request::{Caller, OfPartition, PartitionError},
@@ -16,7 +17,8 @@ use crate::{
 
 impl Node {
     /// Moves the start of each partition up to the offset asked for, -1 for the high watermark, answered in order with
-    /// where each starts now. An offset at or below the start changes nothing.
+    /// where each starts now. An offset at or below the start changes nothing. Internal topics and those that are only
+    /// compacted refuse.
     ///
     /// The new starts are durable on return; what lies below is shown to nobody any more and goes with the next
     /// rounds of retention, on local disk and in the bucket.
@@ -65,6 +67,14 @@ impl Node {
         request: &OfPartition<i64>,
     ) -> Result<(Arc<Partition>, Offset), PartitionError> {
         let partition = self.partitions.find(&request.topic, request.partition).await?;
+        // A shard rebuilds its state from the whole of its log.
+        if is_internal(&partition.name.topic) {
+            return Err(PartitionError::InternalTopic);
+        }
+        let config = partition.config();
+        if config.compaction.is_some() && !config.deletes {
+            return Err(PartitionError::OnlyCompacted);
+        }
         let asked = match request.asked {
             -1 => None,
             offset => Some(Offset::from_i64(offset).map_err(|_| PartitionError::OffsetOutOfRange(offset))?),

@@ -7,7 +7,7 @@ import tempfile
 from harness.broker import Highwater, Kafka
 from harness.report import Report
 
-from . import bucket, directory, disk, frames, kill
+from . import bucket, directory, disk, frames, kill, transactions
 
 PARTS = {
     "directory": directory.part,
@@ -16,6 +16,7 @@ PARTS = {
     "s3": bucket.server_hangs,
     "disk": disk.part,
     "kill": kill.part,
+    "transactions": transactions.part,
 }
 
 

@@ -57,6 +57,10 @@ class Apache(Client):
         answer = self._ask("read", topic=topic, partition=partition, count=count, time=time, offset=offset)
         return [Record.from_json(found) for found in answer["records"]]
 
+    def read_to_end(self, topic, isolation, partition=0):
+        answer = self._ask("read to end", topic=topic, partition=partition, isolation=isolation)
+        return [Record.from_json(found) for found in answer["records"]]
+
     def list_offset(self, topic, time, partition=0):
         answer = self._ask("offset", topic=topic, partition=partition, time=time)
         return answer["offset"], answer["timestamp"]

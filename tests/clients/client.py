@@ -44,6 +44,10 @@ class Client:
         beginning. Returns fewer when no more come for a long while."""
         raise NotApplicable
 
+    def read_to_end(self, topic, isolation, partition=0):
+        """Every record from the beginning to the end that `isolation` knows."""
+        raise NotApplicable
+
     def shown(self, record):
         """A record as this client's `read` shows it; most show all of it."""
         return record

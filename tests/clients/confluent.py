@@ -94,6 +94,24 @@ class Confluent(Client):
         finally:
             consumer.close()
 
+    def read_to_end(self, topic, isolation, partition=0):
+        settings = {"group.id": "suite", "enable.auto.commit": False, "enable.partition.eof": True}
+        consumer = Consumer(self.settings | settings | {"isolation.level": isolation})
+        try:
+            consumer.assign([TopicPartition(topic, partition, 0)])
+            records = []
+            while True:
+                message = consumer.poll(30)
+                assert message is not None, f"{topic} went silent after {len(records)} records"
+                if not message.error():
+                    records.append(_record(message))
+                elif message.error().code() == KafkaError._PARTITION_EOF:
+                    return records
+                elif message.error().fatal() or message.topic():
+                    raise Refused(message.error().name(), message.error().str())
+        finally:
+            consumer.close()
+
     def list_offset(self, topic, time, partition=0):
         specials = {-1: OffsetSpec.latest, -2: OffsetSpec.earliest, -3: OffsetSpec.max_timestamp}
         if time < -3:

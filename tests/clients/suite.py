@@ -10,7 +10,7 @@ from harness.broker import Highwater, Kafka
 from harness.report import Report
 from harness.waiting import wait_until
 
-from . import after, before, groups, swap
+from . import after, before, groups, swap, transactions
 from .apache import Apache
 from .confluent import Confluent
 from .dump import KINDS, dump
@@ -45,6 +45,11 @@ def main():
         broker = (Kafka if asked.kafka else Highwater)(pathlib.Path(folder))
         with broker, clients(report, broker.address) as present:
             groups.all_of_it(report, broker, present)
+    with tempfile.TemporaryDirectory(prefix="highwater-transactions-") as folder:
+        broker = (Kafka if asked.kafka else Highwater)(pathlib.Path(folder))
+        with broker, clients(report, broker.address) as present:
+            writer = next(client for client in present if client.writes_everything)
+            transactions.all_of_it(report, broker, writer)
     if asked.readme and not report.failed():
         write_readme(report)
     report.finish(asked.json)

@@ -23,10 +23,10 @@ def ready(address):
     return struct.unpack_from(">h", body)[0] == 0
 
 
-def list_offset(address, topic, partition, timestamp):
+def list_offset(address, topic, partition, timestamp, committed=False):
     """(offset, timestamp) that ListOffsets 11 answers for a time or one of the special values; offset -1 means
-    that there is none."""
-    request = struct.pack(">ib", -1, 0) + _array(1) + _string(topic) + _array(1)
+    that there is none. `committed` asks as a reader of committed records alone."""
+    request = struct.pack(">ib", -1, committed) + _array(1) + _string(topic) + _array(1)
     request += struct.pack(">iiq", partition, -1, timestamp) + b"\0" + b"\0" + struct.pack(">i", 10_000) + b"\0"
     body = _ask(address, 2, 11, request, flexible=True)
     at = 4 + 1  # throttle time, number of topics

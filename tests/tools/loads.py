@@ -33,15 +33,20 @@ def verifiable_producer(tools):
 def latency(tools):
     """One record at a time, there and back."""
     tools.run("TopicCommand", "--create", "--topic", "there-and-back")
-    said = tools.run(
-        "EndToEndLatency", "--topic", "there-and-back", "--num-records", 200, "--producer-acks", "all", "--record-size", 100
-    )
+    if tools.old:
+        said = tools.run("EndToEndLatency", tools.address, "there-and-back", 200, "all", 100, server=None)
+    else:
+        said = tools.run(
+            "EndToEndLatency", "--topic", "there-and-back", "--num-records", 200, "--producer-acks", "all",
+            "--record-size", 100,
+        )  # fmt: skip
     expect(said, r"Avg latency", r"Percentiles: 50th")
 
 
 def consumer_performance(tools):
     """A group of one reads all there is."""
-    said = tools.run("ConsumerPerformance", "--topic", "fast", "--num-records", 20000, "--timeout", 60000)
+    records = "--messages" if tools.old else "--num-records"
+    said = tools.run("ConsumerPerformance", "--topic", "fast", records, 20000, "--timeout", 60000)
     row = said.strip().splitlines()[-1].split(", ")
     assert row[4] == "20000", said
 
@@ -60,9 +65,9 @@ def verifiable_consumer(tools):
 
 def groups(tools):
     """A group is listed, told, moved and deleted."""
-    command = "consumer.group.ConsumerGroupCommand"
+    command = "ConsumerGroupCommand"
     tools.run(
-        "consumer.ConsoleConsumer", "--topic", "hello", "--group", "readers", "--from-beginning", "--max-messages", 2,
+        "ConsoleConsumer", "--topic", "hello", "--group", "readers", "--from-beginning", "--max-messages", 2,
         "--timeout-ms", 60000,
     )  # fmt: skip
     expect(tools.run(command, "--list"), r"^readers$", r"^verifier$")
@@ -97,7 +102,7 @@ def transactions(tools):
     said = tools.run(command, "find-hanging", "--broker-id", 1)
     expect(said, r"^Topic\s+Partition")
     read = tools.run(
-        "consumer.ConsoleConsumer", "--topic", "transacted", "--partition", 0, "--offset", "earliest",
+        "ConsoleConsumer", "--topic", "transacted", "--partition", 0, "--offset", "earliest",
         "--max-messages", 2000, "--timeout-ms", 60000, "--isolation-level", "read_committed",
     )  # fmt: skip
     expect(read, "Processed a total of 2000 messages")

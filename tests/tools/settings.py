@@ -4,7 +4,7 @@ import json
 
 from .tool import expect, expect_none
 
-CONFIG = "kafka.admin.ConfigCommand"
+CONFIG = "ConfigCommand"
 
 
 def topic_configs(tools):
@@ -84,10 +84,3 @@ def cluster(tools):
     """Who is there and what it speaks."""
     said = tools.run("BrokerApiVersionsCommand")
     expect(said, r"\(id: 1 rack: \S+", r"Produce\(0\): 0 to 13", r"Fetch\(1\): 4 to 18")
-
-
-def speaks(tools, api):
-    """Whether the broker says that it has an API, by Kafka's tool."""
-    said = tools.run("BrokerApiVersionsCommand")
-    line = next((line for line in said.splitlines() if line.strip().startswith(f"{api}(")), "")
-    return bool(line) and "UNSUPPORTED" not in line

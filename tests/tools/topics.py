@@ -38,9 +38,14 @@ def hello(tools):
     tools.run("TopicCommand", "--create", "--topic", "hello")
     tools.run("ConsoleProducer", "--topic", "hello", stdin="Hello MSK\nand goodbye\n")
     said = tools.run(
-        "consumer.ConsoleConsumer", "--topic", "hello", "--partition", 0, "--offset", "earliest", "--max-messages", 2,
+        "ConsoleConsumer", "--topic", "hello", "--partition", 0, "--offset", "earliest", "--max-messages", 2,
         "--timeout-ms", 60000,
     )  # fmt: skip
+    expect(said, r"^Hello MSK$", r"^and goodbye$", "Processed a total of 2 messages")
+    # As everybody does it: in a group of its own.
+    said = tools.run(
+        "ConsoleConsumer", "--topic", "hello", "--from-beginning", "--max-messages", 2, "--timeout-ms", 60000
+    )
     expect(said, r"^Hello MSK$", r"^and goodbye$", "Processed a total of 2 messages")
 
 
@@ -50,7 +55,7 @@ def compressed(tools):
     for codec in ["gzip", "snappy", "lz4", "zstd"]:
         tools.run("ConsoleProducer", "--topic", "codecs", "--compression-codec", codec, stdin=f"by {codec}\n" * 50)
     said = tools.run(
-        "consumer.ConsoleConsumer", "--topic", "codecs", "--partition", 0, "--offset", "earliest", "--max-messages", 200,
+        "ConsoleConsumer", "--topic", "codecs", "--partition", 0, "--offset", "earliest", "--max-messages", 200,
         "--timeout-ms", 60000,
     )  # fmt: skip
     for codec in ["gzip", "snappy", "lz4", "zstd"]:
@@ -65,19 +70,18 @@ def offsets_and_deleted_records(tools):
     expect(ends("latest"), r"^shrink:0:10$")
     expect(ends("earliest"), r"^shrink:0:0$")
     expect(ends("max-timestamp"), r"^shrink:0:[0-9]$")
+    expect(delete_records(tools, "shrink", 4), r"partition: shrink-0\s+low_watermark: 4")
+    expect(ends("earliest"), r"^shrink:0:4$")
+    expect(delete_records(tools, "shrink", 11, fails=True), "OffsetOutOfRange")
+    # Compaction alone never loses a key's last record.
+    tools.run("TopicCommand", "--create", "--topic", "compacted", "--config", "cleanup.policy=compact")
+    expect(delete_records(tools, "compacted", 0, fails=True), "PolicyViolation")
+    expect(delete_records(tools, "__consumer_offsets", 0, fails=True), "InvalidTopic")
+
+
+def delete_records(tools, topic, offset, fails=False):
+    """What the tool says about a wish to delete all below an offset of partition 0."""
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        asked = {"partitions": [{"topic": "shrink", "partition": 0, "offset": 4}], "version": 1}
-        json.dump(asked, file)
+        json.dump({"partitions": [{"topic": topic, "partition": 0, "offset": offset}], "version": 1}, file)
         file.flush()
-        expect(
-            tools.run("DeleteRecordsCommand", "--offset-json-file", file.name),
-            r"partition: shrink-0\s+low_watermark: 4",
-        )
-        expect(ends("earliest"), r"^shrink:0:4$")
-        file.seek(0)
-        file.truncate()
-        asked["partitions"][0]["offset"] = 11
-        json.dump(asked, file)
-        file.flush()
-        said = tools.run("DeleteRecordsCommand", "--offset-json-file", file.name, fails=True)
-        expect(said, "OffsetOutOfRange")
+        return tools.run("DeleteRecordsCommand", "--offset-json-file", file.name, fails=fails)

@@ -266,7 +266,8 @@ fn partition_error(error: &PartitionError) -> ErrorCode {
         PartitionError::FencedLeaderEpoch { .. } => ErrorCode::FencedLeaderEpoch,
         PartitionError::UnknownLeaderEpoch { .. } => ErrorCode::UnknownLeaderEpoch,
         PartitionError::OffsetOutOfRange(_) => ErrorCode::OffsetOutOfRange,
-        PartitionError::Policy(_) => ErrorCode::PolicyViolation,
+        PartitionError::OnlyCompacted => ErrorCode::PolicyViolation,
+        PartitionError::InternalTopic => ErrorCode::InvalidTopicException,
         PartitionError::Storage(detail) => {
             tracing::warn!("partition: {detail}");
             ErrorCode::KafkaStorageError

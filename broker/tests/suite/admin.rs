@@ -52,14 +52,23 @@ async fn records_are_deleted_up_to_an_offset() {
     for _ in 0..10 {
         client.produce("t", 0, one_record(b"k", b"v")).await.unwrap();
     }
+    for (topic, policy) in [("compacted", "compact"), ("both", "compact,delete")] {
+        client.create_topic(topic, 1, &[("cleanup.policy", policy)]).await.unwrap();
+        client.produce(topic, 0, one_record(b"k", b"v")).await.unwrap();
+    }
     let mut raw = Raw::connect(&running).await;
-    let request = |partition_index, offset| DeleteRecordsRequest {
+    let request_of = |topic: &str, partition_index, offset| DeleteRecordsRequest {
         topics: vec![DeleteRecordsTopic {
-            name: "t".into(),
+            name: topic.into(),
             partitions: vec![DeleteRecordsPartition { partition_index, offset }],
         }],
         timeout_ms: 1000,
     };
+    let request = |partition_index, offset| request_of("t", partition_index, offset);
+    for (topic, low, code) in [("compacted", -1, ErrorCode::PolicyViolation.code()), ("both", 1, 0)] {
+        let told = ask(&mut raw, 2, &request_of(topic, 0, 1)).await.topics.remove(0).partitions.remove(0);
+        assert_eq!((told.low_watermark, told.error_code), (low, code), "{topic}");
+    }
     for version in served::<DeleteRecordsRequest>() {
         let out_of_range = ErrorCode::OffsetOutOfRange.code();
         let unknown = ErrorCode::UnknownTopicOrPartition.code();

@@ -46,6 +46,8 @@ pub struct TopicConfig {
     pub durability: Durability,
     /// What `cleanup.policy=compact` asks for; `None` where it does not compact.
     pub compaction: Option<Compaction>,
+    /// Whether `cleanup.policy` deletes.
+    pub deletes: bool,
 }
 
 /// How the last record of each key is kept.
@@ -108,6 +110,7 @@ impl TopicConfig {
             remote_storage: from.remote_storage()?,
             durability: from.durability(replicas)?,
             compaction: from.compaction()?,
+            deletes,
         })
     }
 

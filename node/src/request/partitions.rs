@@ -49,9 +49,12 @@ pub enum PartitionError {
     /// The offset is negative or above the high watermark.
     #[error("offset {0} is out of range")]
     OffsetOutOfRange(i64),
-    /// The topic's rules do not allow it.
-    #[error("{0}")]
-    Policy(String),
+    /// The topic is only compacted, and never loses records for another reason.
+    #[error("the topic is compacted and deletes nothing")]
+    OnlyCompacted,
+    /// The topic is the broker's own.
+    #[error("the topic is internal")]
+    InternalTopic,
     /// The disk or the bucket failed, or is not known well enough yet. Retry.
     #[error("storage: {0}")]
     Storage(String),

@@ -20,9 +20,11 @@ import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ListOffsetsResult.ListOffsetsResultInfo;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -40,6 +42,7 @@ public final class SuiteClient {
     private final String bootstrap;
     private KafkaConsumer<byte[], byte[]> member;
     private int rebalances;
+    private KafkaProducer<byte[], byte[]> transactional;
 
     private SuiteClient(String bootstrap) {
         this.bootstrap = bootstrap;
@@ -76,6 +79,13 @@ public final class SuiteClient {
             case "poll" -> poll(answer);
             case "commit" -> member.commitSync();
             case "leave" -> leave();
+            case "read to end" -> readToEnd(request, answer);
+            case "transactional" -> transactional(request);
+            case "begin" -> transactional.beginTransaction();
+            case "send" -> send(request);
+            case "send offset" -> sendOffset(request);
+            case "commit transaction" -> transactional.commitTransaction();
+            case "abort transaction" -> transactional.abortTransaction();
             default -> throw new IllegalArgumentException(request.get("do").asText());
         }
     }
@@ -148,6 +158,55 @@ public final class SuiteClient {
                 }
             }
         }
+    }
+
+    private void readToEnd(JsonNode request, ObjectNode answer) {
+        Properties settings = settings();
+        settings.put("key.deserializer", ByteArrayDeserializer.class.getName());
+        settings.put("value.deserializer", ByteArrayDeserializer.class.getName());
+        settings.put("isolation.level", request.get("isolation").asText());
+        TopicPartition partition = partition(request);
+        ArrayNode records = answer.putArray("records");
+        long deadline = System.currentTimeMillis() + 60_000;
+        try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(settings)) {
+            consumer.assign(List.of(partition));
+            consumer.seekToBeginning(List.of(partition));
+            long end = consumer.endOffsets(List.of(partition)).get(partition);
+            while (consumer.position(partition) < end) {
+                for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(500))) {
+                    records.add(shown(record));
+                }
+                if (System.currentTimeMillis() > deadline) {
+                    throw new IllegalStateException("at " + consumer.position(partition) + ", the end is " + end);
+                }
+            }
+        }
+    }
+
+    private void transactional(JsonNode request) {
+        Properties settings = settings();
+        settings.put("key.serializer", ByteArraySerializer.class.getName());
+        settings.put("value.serializer", ByteArraySerializer.class.getName());
+        request.get("settings").fields().forEachRemaining(e -> settings.put(e.getKey(), e.getValue().asText()));
+        transactional = new KafkaProducer<>(settings);
+        transactional.initTransactions();
+    }
+
+    private void send(JsonNode request) throws Exception {
+        List<Future<RecordMetadata>> sent = new ArrayList<>();
+        for (JsonNode value : request.get("values")) {
+            sent.add(transactional.send(new ProducerRecord<>(request.get("topic").asText(),
+                request.get("partition").asInt(), null, value.asText().getBytes("UTF-8"))));
+        }
+        for (Future<RecordMetadata> each : sent) {
+            each.get();
+        }
+    }
+
+    private void sendOffset(JsonNode request) {
+        OffsetAndMetadata offset = new OffsetAndMetadata(request.get("offset").asLong());
+        ConsumerGroupMetadata group = new ConsumerGroupMetadata(request.get("group").asText());
+        transactional.sendOffsetsToTransaction(Map.of(partition(request), offset), group);
     }
 
     private void subscribe(JsonNode request) {
