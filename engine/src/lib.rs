@@ -75,6 +75,7 @@ mod index;
 pub mod inspect;
 mod journal;
 mod log;
+pub mod museum;
 mod name;
 mod positions;
 mod producer;

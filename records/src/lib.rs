@@ -7,6 +7,7 @@ pub mod batch;
 pub mod compression;
 mod durability;
 mod id;
+mod museum;
 mod offset;
 pub mod primitive;
 

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     disk::{Disk, read_file, replace_file},
     journal::{Journal, JournalOptions, Replayed, is_extent, replay},
+    museum::{Bug, has},
     name::LogName,
 };
 
@@ -174,6 +175,9 @@ impl LogDir {
                         let entry = LogEntry::new(name.clone(), topic_id, directory, state);
                         logs.insert(name, Arc::new(entry));
                     }
+                    Identity::Unknown if has(Bug::UnreadableIsRemoved) => {
+                        remove_log_directory(&*disk, path, &directory).map_err(failed)?;
+                    }
                     Identity::Unknown => report.unidentified.push(name),
                     Identity::Empty => {}
                 }
@@ -316,6 +320,9 @@ fn identify(
 /// Whether the last stop was clean. From now on this one is not: the mark is gone, durably, before anything is
 /// written.
 fn take_clean_mark(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
+    if has(Bug::MarkOutlivesOpening) {
+        return Ok(read_file(disk, &path.join(meta::CLEAN_SHUTDOWN))?.is_some());
+    }
     match disk.remove_file(&path.join(meta::CLEAN_SHUTDOWN)) {
         Ok(()) => disk.sync_dir(path).map(|()| true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     disk::{Disk, DiskFile, Open, read_exact_at},
+    museum::{Bug, has},
     name::{FileKind, FileName},
 };
 
@@ -70,6 +71,7 @@ impl OfLog {
                 self.batches.push(Batch { segment, position, base, next, extent, at, len });
                 self.end = Some(next);
             }
+            What::TruncateTo(_) if has(Bug::ReplayForgetsTruncation) => {}
             What::TruncateTo(offset) => {
                 self.batches.retain(|batch| batch.next <= offset);
                 self.end = self.end.map(|end| end.min(offset));

@@ -14,6 +14,7 @@ use crate::{
     disk::{Disk, DiskFile, write_file},
     epochs::{self, LeaderEpochs},
     journal::{self, Journal, JournalError, JournaledBatch, Place},
+    museum::{Bug, has},
     name::TEMPORARY,
     segment::Segment,
 };
@@ -206,6 +207,9 @@ struct Files<'a> {
 
 impl Files<'_> {
     fn sync(self, epochs: Option<&LeaderEpochs>) -> Result<(), Failed> {
+        if has(Bug::LazySync) {
+            return Ok(());
+        }
         for segment in self.segments.iter().chain(&self.unsettled) {
             segment.sync().map_err(Failed::Sync)?;
         }
@@ -219,7 +223,8 @@ impl Files<'_> {
             file.sync_data().map_err(Failed::Sync)?;
             self.disk.rename(&temporary, &self.directory.join(epochs::FILE_NAME)).map_err(Failed::Change)?;
         }
-        if epochs.is_some() || self.names > 0 || !self.unsettled.is_empty() {
+        let named = epochs.is_some() || self.names > 0 || !self.unsettled.is_empty();
+        if named && !has(Bug::NameNotSynced) {
             self.disk.sync_dir(&self.directory).map_err(Failed::Sync)?;
         }
         Ok(())
@@ -322,7 +327,8 @@ impl Log {
         if epochs.is_some_and(|written| Arc::ptr_eq(&written, &self.epochs)) {
             self.epochs_dirty = false;
         }
-        let reached = self.pending.truncated_to.map_or(plan.target, |to| to.min(plan.target));
+        let target = if has(Bug::CommitCoversLaterAppends) { self.positions.log_end } else { plan.target };
+        let reached = self.pending.truncated_to.map_or(target, |to| to.min(target));
         self.positions.durable_end = reached.max(self.positions.durable_end).min(self.positions.log_end);
         if reached == plan.target {
             self.decided = plan.last_stable;

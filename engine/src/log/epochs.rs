@@ -118,20 +118,21 @@ impl Batches<'_> {
         let mut walk = Walk::new(&*file, segment.facts().size, LARGE_WINDOW);
         let mut position = 0;
         loop {
+            let damage = |q: &&Quarantined| q.segment == segment.base && q.positions.start == position;
+            match self.quarantined.iter().find(damage) {
+                // Its header may read all the same, and name an epoch that never was.
+                Some(range) if range.positions.end > position => {
+                    position = range.positions.end;
+                    continue;
+                }
+                _ => {}
+            }
             match walk.at(position, Depth::Headers)? {
                 Step::Batch(header) => {
                     visit(&header);
                     position += header.size;
                 }
-                Step::End => return Ok(()),
-                Step::Bad(_) => {
-                    let damage =
-                        |q: &&Quarantined| q.segment == segment.base && q.positions.start == position;
-                    match self.quarantined.iter().find(damage) {
-                        Some(range) if range.positions.end > position => position = range.positions.end,
-                        _ => return Ok(()),
-                    }
-                }
+                Step::End | Step::Bad(_) => return Ok(()),
             }
         }
     }

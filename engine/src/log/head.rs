@@ -14,6 +14,7 @@ use super::{ChangeError, Deleted, Log, StartReason};
 use crate::{
     directory::LogDir,
     disk::Open,
+    museum::{Bug, has},
     name::FileKind,
     recovery::{not_found_is_none, remove_old_cuts},
     segment::Segment,
@@ -95,7 +96,7 @@ impl HeadJob {
             let synced = self.sync(segment);
             synced.map_err(|error| self.dir.health().fail("a sync failed", &error))?;
         }
-        if self.plan.start.is_some() {
+        if self.plan.start.is_some() && !has(Bug::DeletedBeforeStartIsWritten) {
             self.dir.write_checkpoint_files()?;
         }
         Ok(())

@@ -40,6 +40,7 @@ use crate::{
     config::{LogConfig, Watermark},
     directory::{LogDir, LogEntry},
     epochs::{EpochStart, LeaderEpochs},
+    museum::{Bug, has},
     name::LogName,
     positions::Positions,
     producer::{ProducerState, ProducerStates},
@@ -225,7 +226,8 @@ impl Log {
         positions.assert_order();
         let start = self.heads.start().unwrap_or(Offset::ZERO).max(positions.log_start);
         let mut state = self.entry.state.lock();
-        state.durable_end = Some(positions.durable_end);
+        let promised = if has(Bug::RecoveryPointAhead) { positions.log_end } else { positions.durable_end };
+        state.durable_end = Some(promised);
         state.decided = self.decided.min(positions.last_stable);
         state.log_start = Some(start);
         state.high_watermark = Some(positions.high_watermark);

@@ -13,6 +13,7 @@ use crate::{
     config::LogConfig,
     directory::{EntryState, LogDir, LogEntry},
     disk::read_file,
+    museum::{Bug, has},
     positions::Positions,
     quarantine::{self, Quarantined},
     recovery::{
@@ -195,7 +196,8 @@ fn known_quarantine(
 fn place(config: &LogConfig, state: &EntryState, recovered: &Recovered) -> Positions {
     let log_end = recovered.log_end;
     let first = recovered.segments.first().map_or(log_end, |segment| segment.base);
-    let written = state.log_start.map(|start| start.min(log_end));
+    let remembered = state.log_start.filter(|_| !has(Bug::StartForgotten));
+    let written = remembered.map(|start| start.min(log_end));
     let lost_head = |start: Offset| {
         recovered.quarantined.iter().any(|q| q.offsets.start <= start && q.offsets.end >= first)
     };

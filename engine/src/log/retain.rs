@@ -8,6 +8,7 @@ use super::Log;
 use crate::{
     disk::replace_file,
     epochs,
+    museum::{Bug, has},
     name::{DELETED, FileKind},
     segment::Segment,
 };
@@ -50,7 +51,7 @@ impl Log {
             let too_old = self.is_too_old(segment, now)?;
             let by_policy = !self.config.tiered && facts.size > 0 && (too_many || too_old);
             if !(below_start || by_policy)
-                || facts.next_offset > self.positions.high_watermark
+                || facts.next_offset > self.positions.high_watermark && !has(Bug::RetentionAboveWatermark)
                 || at >= settled
             {
                 break;
@@ -145,12 +146,12 @@ impl Log {
         }
     }
 
-    /// What was quarantined below the local start is gone with the segments. The file keeps it until the next
-    /// recovery; it does no harm there.
+    /// What was quarantined in segments that are gone is gone with them. The file keeps it until the next recovery; it
+    /// does no harm there.
     fn drop_quarantine(&mut self) {
-        let start = self.positions.local_start;
-        if self.quarantine.iter().any(|range| range.offsets.end <= start) {
-            Arc::make_mut(&mut self.quarantine).retain(|range| range.offsets.end > start);
+        let first = self.segments[0].base;
+        if self.quarantine.iter().any(|range| range.offsets.end <= first) {
+            Arc::make_mut(&mut self.quarantine).retain(|range| range.offsets.end > first);
         }
     }
 

@@ -12,6 +12,7 @@ use crate::{
     disk::replace_file,
     epochs::{self, EpochStart, LeaderEpochs},
     journal::Change,
+    museum::{Bug, has},
     name::FileKind,
     producer::{ProducerStates, decode_kafka},
     recovery::{ProducerSource, not_found_is_none, remove_snapshot},
@@ -48,7 +49,7 @@ impl Log {
         // A start that is being written down may lie above what is left.
         let moving = self.heads.start().is_some();
         self.heads.forget();
-        if self.positions.durable_end > end || moving {
+        if (self.positions.durable_end > end || moving) && !has(Bug::TruncatedWhilePromised) {
             self.promise_only(end, Some(self.positions.log_start))?;
         }
         // Nothing from here on may come back by a replay.
@@ -279,7 +280,8 @@ impl Log {
     }
 
     fn settle_at(&mut self, end: Offset, now: TimestampMs) -> io::Result<Offset> {
-        let stale: Vec<Offset> = self.snapshots.iter().copied().filter(|at| *at > end).collect();
+        let is_stale = |at: &Offset| *at > end && !has(Bug::SnapshotsOutliveTruncation);
+        let stale: Vec<Offset> = self.snapshots.iter().copied().filter(is_stale).collect();
         for at in stale {
             remove_snapshot(&*self.dir.disk, self.path(), at)?;
             self.snapshots.remove(&at);
@@ -296,8 +298,11 @@ impl Log {
             snapshots: &self.snapshots,
             now,
         };
-        self.producers = source.at(end, watermark)?;
-        if Arc::make_mut(&mut self.epochs).truncate_to(end) {
+        let before = std::mem::replace(&mut self.producers, source.at(end, watermark)?);
+        if has(Bug::UnstableOutlivesTruncation) {
+            self.producers.transactions = before.transactions;
+        }
+        if !has(Bug::EpochsOutliveTruncation) && Arc::make_mut(&mut self.epochs).truncate_to(end) {
             self.epochs_dirty = true;
         }
         self.rest_behind_end = false;

@@ -8,7 +8,11 @@ use highwater_records::{
 };
 
 use super::transactions::Transactions;
-use crate::{index::AbortedTransaction, segment::BatchHeader};
+use crate::{
+    index::AbortedTransaction,
+    museum::{Bug, has},
+    segment::BatchHeader,
+};
 
 /// How many of a producer's batches are remembered: what a client may have in flight.
 const WINDOW: usize = 5;
@@ -105,7 +109,7 @@ impl ProducerStates {
             return Err(SequenceError::OldEpoch { current: known.epoch });
         }
         let Some(base) = producer.base_sequence else { return Ok(Verdict::New) };
-        if producer.epoch > known.epoch {
+        if producer.epoch > known.epoch && !has(Bug::DuplicateOfOlderEpoch) {
             return in_order(base, Sequence::ZERO);
         }
         let last = base.plus(offset_delta);
@@ -120,7 +124,7 @@ impl ProducerStates {
         let Some(newest) = known.last_sequence() else { return in_order(base, Sequence::ZERO) };
         // Sequences wrap, so "older" is the nearer way round.
         let behind = (i64::from(newest.as_i32()) - i64::from(last.as_i32())).rem_euclid(1 << 31);
-        let window_full = known.batches.len() == WINDOW;
+        let window_full = known.batches.len() == window();
         if window_full && behind < 1 << 30 && base != newest.plus(1) {
             return Err(SequenceError::DuplicateBeyondWindow);
         }
@@ -151,7 +155,9 @@ impl ProducerStates {
         });
         if producer.epoch > state.epoch {
             state.epoch = producer.epoch;
-            state.batches.clear();
+            if !has(Bug::DuplicateOfOlderEpoch) {
+                state.batches.clear();
+            }
         }
         state.last_timestamp = timestamp;
         state.last_seen = now;
@@ -163,11 +169,11 @@ impl ProducerStates {
             self.transactions.begin(batch.base_offset, producer.id);
         }
         if let Some(base_sequence) = producer.base_sequence {
-            if state.batches.len() == WINDOW {
+            if state.batches.len() == window() {
                 state.batches.pop_front();
             }
             state.batches.push_back(AppendedBatch {
-                last_sequence: base_sequence.plus(batch.last_offset_delta),
+                last_sequence: last_sequence(base_sequence, batch.last_offset_delta),
                 last_offset: batch.last_offset,
                 offset_delta: batch.last_offset_delta,
                 timestamp,
@@ -183,6 +189,18 @@ impl ProducerStates {
             state.transaction_start.is_some() || u64::try_from(silent_ms).unwrap_or(0) < expiry_ms
         });
     }
+}
+
+fn window() -> usize {
+    if has(Bug::ShortWindow) { WINDOW - 1 } else { WINDOW }
+}
+
+fn last_sequence(base: Sequence, delta: u32) -> Sequence {
+    if has(Bug::SequencesDoNotWrap) {
+        let last = i64::from(base.as_i32()) + i64::from(delta);
+        return Sequence::from_i32(i32::try_from(last).unwrap_or(i32::MAX)).unwrap_or(base);
+    }
+    base.plus(delta)
 }
 
 fn in_order(base: Sequence, expected: Sequence) -> Result<Verdict, SequenceError> {

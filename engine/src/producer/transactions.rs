@@ -8,7 +8,11 @@ use highwater_records::{
 };
 
 use super::state::ProducerStates;
-use crate::{index::AbortedTransaction, segment::BatchHeader};
+use crate::{
+    index::AbortedTransaction,
+    museum::{Bug, has},
+    segment::BatchHeader,
+};
 
 /// More than any marker has.
 const MARKER_BYTES_MAX: usize = 1 << 20;
@@ -55,7 +59,8 @@ impl Transactions {
     /// The first offset that readers of committed records must not pass, if any.
     pub(crate) fn first_unstable(&self) -> Option<Offset> {
         let first = |map: Option<&Offset>| map.copied();
-        first(self.open.keys().next()).into_iter().chain(first(self.ended.keys().next())).min()
+        let ended = self.ended.keys().next().filter(|_| !has(Bug::EndedIsStable));
+        first(self.open.keys().next()).into_iter().chain(first(ended)).min()
     }
 
     /// The high watermark has moved: what ended below it is decided for every replica.

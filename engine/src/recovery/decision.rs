@@ -1,5 +1,7 @@
 //! What recovery does with what it finds. The table of `docs/format/local.md`, section 3.
 
+use crate::museum::{Bug, has};
+
 /// Where something was found, against the durable bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -38,8 +40,10 @@ pub(crate) enum Action {
     End,
 }
 
-pub(crate) const fn decide(side: Side, found: Found, last_stop: LastStop) -> Action {
+pub(crate) fn decide(side: Side, found: Found, last_stop: LastStop) -> Action {
     match (side, found, last_stop) {
+        (Side::Below, Found::Bad, _) if has(Bug::DamageEndsLog) => Action::Cut,
+        (Side::Above, Found::Valid, _) if has(Bug::RecoveredTailNotSynced) => Action::Keep,
         (Side::Below, Found::Valid, LastStop::Clean | LastStop::Unclean) => Action::Keep,
         // A promise was broken by the media. That is no end of the log, however the last stop was.
         (Side::Below, Found::Bad | Found::Missing, LastStop::Clean | LastStop::Unclean) => Action::Quarantine,

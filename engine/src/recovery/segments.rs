@@ -229,7 +229,14 @@ impl Chain<'_> {
             log_end = bound;
         }
         // Sorted and without what lies outside the log, so that the same log always has the same file.
-        self.quarantined.retain(|range| range.offsets.end > log_start && range.offsets.start < log_end);
+        let segments = &self.segments;
+        // Below the start nobody reads, but whoever walks the segment must not follow the damaged header.
+        let walked_over = |range: &Quarantined| {
+            !range.positions.is_empty() && segments.iter().any(|opened| opened.segment.base == range.segment)
+        };
+        self.quarantined.retain(|range| {
+            range.offsets.start < log_end && (range.offsets.end > log_start || walked_over(range))
+        });
         self.quarantined.sort_by_key(|range| range.offsets.start);
         // Written down before anything can be appended behind it, so that nobody takes the gap for a torn tail.
         self.write_quarantine()?;

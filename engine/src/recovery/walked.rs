@@ -18,6 +18,7 @@ use super::{
 use crate::{
     disk::{Disk, DiskFile, read_exact_at},
     index::{Index, OffsetEntry, TimeEntry},
+    museum::{Bug, has},
     name::FileKind,
     quarantine::Quarantined,
     segment::{BatchHeader, Depth, Facts, LARGE_WINDOW, Segment, Step, Walk, offset_entry, slot},
@@ -52,6 +53,9 @@ pub(super) fn open_walked(
     let mut cut = None;
     let mut lost_tail = false;
     let mut unsynced_from = None;
+    let mut all_checksums = all_checksums;
+    // The last batch, if only its header was looked at.
+    let mut unverified: Option<u64> = None;
     loop {
         let (position, expected) = (growth.facts.size, growth.facts.next_offset);
         if let Some(known) = known_damage(quarantined, base, position) {
@@ -60,7 +64,8 @@ pub(super) fn open_walked(
             continue;
         }
         let below = situation.side(expected) == Side::Below;
-        let depth = if below && !all_checksums { Depth::Headers } else { Depth::Checksums };
+        let trusting = below && !all_checksums || has(Bug::TornBatchBelieved);
+        let depth = if trusting { Depth::Headers } else { Depth::Checksums };
         let reason = match walk.at(position, depth)? {
             Step::End => break,
             Step::Batch(header) if header.base_offset == expected && growth.fits(&header) => {
@@ -72,6 +77,7 @@ pub(super) fn open_walked(
                     unsynced_from.get_or_insert(position);
                 }
                 growth.add(&header);
+                unverified = (depth == Depth::Headers).then_some(position);
                 lost_tail = false;
                 continue;
             }
@@ -80,6 +86,14 @@ pub(super) fn open_walked(
             }
             Step::Bad(error) => error.to_string(),
         };
+        if let Some(before) = unverified.take()
+            && matches!(walk.at(before, Depth::Checksums)?, Step::Bad(_))
+        {
+            // Of two headers that did not fit together the first is the damaged one, wherever it said it ended.
+            growth = Growth::new(situation, base);
+            (all_checksums, lost_tail, unsynced_from) = (true, false, None);
+            continue;
+        }
         match decide(situation.side(expected), Found::Bad, situation.last_stop()) {
             Action::Quarantine => {
                 let range = damaged_range(situation, &mut walk, &growth, next_base)?;

@@ -18,6 +18,7 @@ pub(crate) use walk::{Depth, LARGE_WINDOW, SMALL_WINDOW, Step, Walk};
 use crate::{
     disk::{Disk, DiskFile, FileSlot, Open, write_file},
     index::{AbortedTransaction, Index, OffsetEntry, TimeEntry, decode, sum_of},
+    museum::{Bug, has},
     name::FileKind,
 };
 
@@ -261,7 +262,9 @@ impl Segment {
         times.retain(|entry| u64::from(entry.relative) < end);
         let mut aborted: Vec<AbortedTransaction> =
             decode(&self.transaction_index.bytes()?).unwrap_or_default();
-        aborted.retain(|transaction| transaction.last_offset < facts.next_offset);
+        aborted.retain(|transaction| {
+            transaction.last_offset < facts.next_offset || has(Bug::AbortsOutliveTruncation)
+        });
         let log = slot(disk, directory, FileKind::Log, self.base);
         let segment = Segment::open(log, Index::growing(offsets), Index::growing(times), self.base, facts);
         segment.transaction_index.set(Index::growing(aborted));

@@ -3,7 +3,7 @@
 //! As in `crash.rs`: the power fails at each change of the workload, whole or within the write; what was not synced is
 //! lost, kept and shuffled; what comes back is compared with what was promised; and recovery is interrupted too.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{cell::Cell, collections::BTreeSet, path::Path, sync::Arc};
 
 use highwater_records::{Durability, LeaderEpoch, PartitionIndex, TopicId};
 
@@ -246,8 +246,17 @@ fn check(disk: &MemoryDisk, promise: &Promise, context: &str) -> Option<Vec<Read
 
 #[test]
 fn every_crash_leaves_what_was_promised() {
-    let seeds = super::crash::seeds(24);
-    let (mut states, mut changes) = (0u64, 0);
+    let states = Cell::new(0);
+    every_crash(super::crash::seeds(24), &states);
+    assert!(states.get() >= 28_000, "{states:?}");
+}
+
+/// Counts the crash states that it looks at.
+///
+/// # Panics
+/// Where something else came back than was promised.
+pub(super) fn every_crash(seeds: u64, states: &Cell<u64>) {
+    let mut changes = 0;
     let mut distinct = BTreeSet::new();
     loop {
         let mut finished = false;
@@ -261,14 +270,14 @@ fn every_crash_leaves_what_was_promised() {
             for loss in losses {
                 let crashed = disk.fork();
                 crashed.crash_with(loss);
-                states += 1;
+                states.set(states.get() + 1);
                 if !distinct.insert(fingerprint(&crashed)) {
                     continue;
                 }
                 let context = format!("stopped after {changes} changes (torn: {tear}), {loss:?}");
                 let recovered = check(&crashed.fork(), &promise, &context).unwrap();
                 if changes % 7 == 0 && matches!(loss, Loss::Everything | Loss::Seeded(0)) {
-                    states += interrupted(&crashed, &promise, &recovered, &context);
+                    interrupted(&crashed, &promise, &recovered, &context, states);
                 }
             }
         }
@@ -278,15 +287,20 @@ fn every_crash_leaves_what_was_promised() {
         changes += 1;
     }
     println!(
-        "{states} crash states of a journal, {} of them distinct before recovery, over {changes} changes",
+        "{} crash states of a journal, {} of them distinct before recovery, over {changes} changes",
+        states.get(),
         distinct.len()
     );
-    assert!(states >= 28_000, "{states}");
 }
 
 /// The power fails at each change of a recovery; the recovery after it finds the same logs.
-fn interrupted(crashed: &MemoryDisk, promise: &Promise, recovered: &[Read], context: &str) -> u64 {
-    let mut states = 0;
+fn interrupted(
+    crashed: &MemoryDisk,
+    promise: &Promise,
+    recovered: &[Read],
+    context: &str,
+    states: &Cell<u64>,
+) {
     for changes in 0.. {
         let disk = crashed.fork();
         disk.stop_after(changes, changes % 2 == 1);
@@ -295,12 +309,11 @@ fn interrupted(crashed: &MemoryDisk, promise: &Promise, recovered: &[Read], cont
         let context = format!("{context}, again after {changes} changes of recovery");
         let again = check(&disk, promise, &context).unwrap();
         assert_eq!(again, recovered, "{context}");
-        states += 1;
+        states.set(states.get() + 1);
         if done {
             break;
         }
     }
-    states
 }
 
 #[test]

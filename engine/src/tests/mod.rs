@@ -6,5 +6,7 @@ mod failing;
 mod flips;
 mod journal;
 mod model;
+#[cfg(feature = "museum")]
+mod museum;
 mod random;
 mod table;

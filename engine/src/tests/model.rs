@@ -11,9 +11,24 @@ pub(super) struct ModelBatch {
     pub(super) next: u64,
     pub(super) crc: u32,
     pub(super) epoch: u32,
-    /// First sequence and number of records, if the idempotent producer wrote it.
-    pub(super) sequence: Option<(i32, u32)>,
+    /// If the idempotent producer wrote it.
+    pub(super) produced: Option<Produced>,
     pub(super) role: Role,
+}
+
+/// How the idempotent producer numbered a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Produced {
+    pub(super) epoch: u16,
+    pub(super) sequence: i32,
+    pub(super) count: u32,
+}
+
+impl Produced {
+    /// The sequence that comes after it; they wrap.
+    pub(super) fn next_sequence(self) -> i32 {
+        ((i64::from(self.sequence) + i64::from(self.count)) % (1 << 31)) as i32
+    }
 }
 
 /// What a batch is to transactions.
@@ -106,7 +121,7 @@ impl Model {
 
     /// Batches that nobody may read are not sent again.
     pub(super) fn forget_sequences(&mut self) {
-        self.batches.iter_mut().for_each(|batch| batch.sequence = None);
+        self.batches.iter_mut().for_each(|batch| batch.produced = None);
     }
 
     /// The log begins anew: of what nobody may read only these transactions, by first record and producer, are open.
@@ -144,10 +159,9 @@ impl Model {
         epochs
     }
 
-    /// The producer's next sequence.
-    pub(super) fn next_sequence(&self) -> i32 {
-        let last = self.batches.iter().rev().find_map(|batch| batch.sequence);
-        last.map_or(0, |(base, count)| base + count as i32)
+    /// The idempotent producer's last batch.
+    pub(super) fn last_produced(&self) -> Option<Produced> {
+        self.batches.iter().rev().find_map(|batch| batch.produced)
     }
 
     fn outcome(&self) -> Outcome {

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use highwater_records::{LeaderEpoch, Offset, ProducerId};
 use proptest::{prelude::*, test_runner::RngSeed};
 
-use super::model::{Model, ModelBatch, Role};
+use super::model::{Model, ModelBatch, Produced, Role};
 use crate::{
-    Log, LogConfig, LogDir, StartReason, disk::memory::MemoryDisk, producer::ProducerState, testing::*,
+    AppendError, Log, LogConfig, LogDir, StartReason, disk::memory::MemoryDisk, producer::ProducerState,
+    testing::*,
 };
 
 #[derive(Clone, Debug)]
-enum Operation {
+pub(super) enum Operation {
     Append { count: u32, seed: u64, new_epoch: bool },
-    Produce { count: u32 },
+    Produce { count: u32, new_epoch: bool },
     Transact { producer: u64, count: u32 },
     End { producer: u64, committed: bool },
     Retry { back: usize },
@@ -36,7 +37,8 @@ fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         12 => (1..4u32, 0..90u64, prop::bool::weighted(0.1))
             .prop_map(|(count, seed, new_epoch)| Append { count, seed, new_epoch }),
-        6 => (1..4u32).prop_map(|count| Produce { count }),
+        6 => (1..4u32, prop::bool::weighted(0.1))
+            .prop_map(|(count, new_epoch)| Produce { count, new_epoch }),
         6 => (20..23u64, 1..4u32).prop_map(|(producer, count)| Transact { producer, count }),
         4 => (20..23u64, any::<bool>()).prop_map(|(producer, committed)| End { producer, committed }),
         3 => (0..5usize).prop_map(|back| Retry { back }),
@@ -55,6 +57,9 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
+/// The idempotent producer begins so close to the end of the numbers that it goes round.
+const FIRST_SEQUENCE: i32 = i32::MAX - 9;
+
 struct Pair {
     disk: MemoryDisk,
     config: LogConfig,
@@ -62,6 +67,8 @@ struct Pair {
     log: Option<Log>,
     model: Model,
     epoch: u32,
+    /// Of the idempotent producer.
+    producer_epoch: u16,
     /// A power cut took everything from the log start on: what is still known of producers only the log can tell.
     vague: bool,
 }
@@ -70,20 +77,45 @@ impl Pair {
     fn new(config: LogConfig) -> Pair {
         let disk = MemoryDisk::new();
         let (dir, log) = create(&disk, config.clone());
-        Pair { disk, config, dir, log: Some(log), model: Model::default(), epoch: 0, vague: false }
+        Pair {
+            disk,
+            config,
+            dir,
+            log: Some(log),
+            model: Model::default(),
+            epoch: 0,
+            producer_epoch: 0,
+            vague: false,
+        }
     }
 
     fn log(&mut self) -> &mut Log {
         self.log.as_mut().unwrap()
     }
 
-    /// The sequence that the producer goes on with, as the model has it unless it cannot know.
-    fn next_sequence(&mut self, producer: u64, modelled: i32) -> i32 {
+    /// The sequence that a transactional producer goes on with, as the model has it unless it cannot know.
+    fn next_transactional(&mut self, producer: u64) -> i32 {
         if !self.vague {
-            return modelled;
+            let (_, sequence) = self.model.transaction_of(producer);
+            return sequence;
         }
         let known = self.log().producer(ProducerId(producer)).and_then(ProducerState::last_sequence);
         known.map_or(0, |last| last.as_i32() + 1)
+    }
+
+    /// The sequence that the idempotent producer goes on with; each of its epochs but the first begins at 0.
+    fn next_produced(&mut self) -> i32 {
+        let epoch = self.producer_epoch;
+        let first = if epoch == 0 { FIRST_SEQUENCE } else { 0 };
+        if !self.vague {
+            let last = self.model.last_produced().filter(|last| last.epoch == epoch);
+            return last.map_or(first, Produced::next_sequence);
+        }
+        match self.log().producer(ProducerId(7)) {
+            None => first,
+            Some(known) if known.epoch.0 != epoch => 0,
+            Some(known) => known.last_sequence().map_or(0, |last| last.plus(1).as_i32()),
+        }
     }
 
     fn between(&self, from: u64, to: u64, at: u8) -> u64 {
@@ -98,14 +130,14 @@ impl Pair {
                     (0..i64::from(count)).map(|i| (seed as i64 * 37 + i * 11) % 500).collect();
                 self.append(batch(seed, &times), count, None, Role::Plain);
             }
-            Operation::Produce { count } => {
-                let sequence = self.next_sequence(7, self.model.next_sequence());
-                let batch = produced(7, 0, sequence, count);
-                self.append(batch, count, Some((sequence, count)), Role::Plain);
+            Operation::Produce { count, new_epoch } => {
+                self.producer_epoch += u16::from(new_epoch);
+                let (epoch, sequence) = (self.producer_epoch, self.next_produced());
+                let batch = produced(7, epoch, sequence, count);
+                self.append(batch, count, Some(Produced { epoch, sequence, count }), Role::Plain);
             }
             Operation::Transact { producer, count } => {
-                let (_, sequence) = self.model.transaction_of(producer);
-                let sequence = self.next_sequence(producer, sequence);
+                let sequence = self.next_transactional(producer);
                 // What lies in deleted segments and was truncated is forgotten.
                 let batch = transactional(producer, 0, sequence, count);
                 self.append(batch, count, None, Role::Part(producer));
@@ -192,7 +224,7 @@ impl Pair {
         &mut self,
         batch: highwater_records::batch::CheckedBatch,
         count: u32,
-        sequence: Option<(i32, u32)>,
+        produced: Option<Produced>,
         role: Role,
     ) {
         let crc = batch.view().stored_crc();
@@ -200,7 +232,7 @@ impl Pair {
         let appended = self.log().append(batch, LeaderEpoch(epoch), NOW).unwrap();
         assert!(!appended.duplicate);
         let base = appended.base_offset.get();
-        self.model.append(ModelBatch { base, next: base + u64::from(count), crc, epoch, sequence, role });
+        self.model.append(ModelBatch { base, next: base + u64::from(count), crc, epoch, produced, role });
     }
 
     /// Repeats one of the producer's last five batches.
@@ -210,18 +242,25 @@ impl Pair {
             .batches
             .iter()
             .rev()
-            .filter(|batch| batch.sequence.is_some())
+            .filter(|batch| batch.produced.is_some())
             .take(5)
             .copied()
             .collect();
         let Some(batch) = produced_batches.get(back) else { return };
-        let (sequence, count) = batch.sequence.unwrap();
+        let Produced { epoch: producer_epoch, sequence, count } = batch.produced.unwrap();
         let epoch = self.epoch;
         // What lies below the local start may be forgotten with its segment.
         if batch.base < self.log().positions().local_start.get() {
             return;
         }
-        let again = self.log().append(produced(7, 0, sequence, count), LeaderEpoch(epoch), NOW).unwrap();
+        let again = produced(7, producer_epoch, sequence, count);
+        let again = self.log().append(again, LeaderEpoch(epoch), NOW);
+        if self.model.last_produced().is_some_and(|last| last.epoch > producer_epoch) {
+            let refused = matches!(again, Err(AppendError::InvalidProducerEpoch { .. }));
+            assert!(refused, "a batch of an older epoch: {again:?}");
+            return;
+        }
+        let again = again.unwrap();
         assert!(again.duplicate, "{again:?} for {batch:?}");
         assert_eq!(again.base_offset, offset(batch.base));
     }
@@ -276,6 +315,23 @@ impl Pair {
     }
 }
 
+/// Runs both through these operations.
+///
+/// # Panics
+/// Where they differ.
+pub(super) fn side_by_side(operations: &[Operation], bounded: bool) {
+    let retention_bytes = bounded.then_some(3000);
+    let mut pair = Pair::new(LogConfig { retention_bytes, ..small() });
+    for operation in operations {
+        pair.step(operation);
+    }
+}
+
+/// What a case consists of: operations, and whether retention bounds the log.
+pub(super) fn case() -> impl Strategy<Value = (Vec<Operation>, bool)> {
+    (prop::collection::vec(operation(), 1..80), any::<bool>())
+}
+
 /// The same cases on every run, unless `PROPTEST_RNG_SEED` asks for others, as `.ci/full engine` does.
 fn cases() -> ProptestConfig {
     let asked = ProptestConfig::default();
@@ -290,14 +346,7 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn the_log_does_what_its_model_does(
-        operations in prop::collection::vec(operation(), 1..80),
-        bounded in any::<bool>(),
-    ) {
-        let retention_bytes = bounded.then_some(3000);
-        let mut pair = Pair::new(LogConfig { retention_bytes, ..small() });
-        for operation in &operations {
-            pair.step(operation);
-        }
+    fn the_log_does_what_its_model_does((operations, bounded) in case()) {
+        side_by_side(&operations, bounded);
     }
 }

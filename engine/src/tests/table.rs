@@ -1,6 +1,9 @@
 //! The recovery table of the format page, cell by cell, on files.
 
-use std::path::{Path, PathBuf};
+use std::{
+    cell::Cell,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     ReadError,
@@ -57,10 +60,19 @@ fn damage(disk: &MemoryDisk, at: usize, found: Found) {
 
 #[test]
 fn below_or_above_times_valid_bad_missing_times_clean_or_not() {
+    every_cell(&Cell::new(0));
+}
+
+/// Counts the cells that it looks at.
+///
+/// # Panics
+/// Where recovery does something else than the table says.
+pub(super) fn every_cell(cells: &Cell<u64>) {
     let config = crate::LogConfig { segment_bytes: 1 << 20, ..small() };
     for clean in [false, true] {
         for (below, promised, at) in [(true, 8, 5), (false, 4, 6)] {
             for found in [Found::Valid, Found::Bad, Found::Missing] {
+                cells.set(cells.get() + 1);
                 let (disk, all) = prepare(promised, clean);
                 damage(&disk, at, found);
                 let context = format!("clean: {clean}, below: {below}, {found:?}");
