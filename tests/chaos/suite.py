@@ -7,7 +7,7 @@ import tempfile
 from harness.broker import Highwater, Kafka
 from harness.report import Report
 
-from . import bucket, directory, disk, frames, kill, transactions
+from . import broken, bucket, directory, disk, frames, kill, transactions
 
 PARTS = {
     "directory": directory.part,
@@ -15,6 +15,7 @@ PARTS = {
     "bucket": bucket.directory_gone,
     "s3": bucket.server_hangs,
     "disk": disk.part,
+    "broken": broken.part,
     "kill": kill.part,
     "transactions": transactions.part,
 }
