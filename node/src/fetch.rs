@@ -10,7 +10,10 @@ use std::{
 use bytes::Bytes;
 use highwater_engine::{AbortedTransaction, LogReader};
 use highwater_env::{BoxFuture, EnvExt, Lane};
-use highwater_records::{BrokerId, LeaderEpoch, Offset};
+use highwater_records::{
+    BrokerId, LeaderEpoch, Offset,
+    batch::{BatchView, split},
+};
 use highwater_tiering::{PartitionTier, TierAborted, TierError};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -44,6 +47,27 @@ struct RemoteRead {
     bytes: Bytes,
     next_offset: Offset,
     aborted: TierAborted,
+}
+
+impl RemoteRead {
+    /// Without what is at `end` or beyond: the bucket has it, so it is committed, but a follower or a new leader may not
+    /// know that yet, and what a consumer is shown is below what it is told.
+    fn below(mut self, end: Offset) -> RemoteRead {
+        if self.next_offset <= end {
+            return self;
+        }
+        let (mut size, mut next_offset) = (0, None);
+        for batch in split(self.bytes.clone()).map_while(Result::ok) {
+            let Ok(view) = BatchView::parse(&batch) else { break };
+            if view.next_offset() > end {
+                break;
+            }
+            (size, next_offset) = (size + batch.len(), Some(view.next_offset()));
+        }
+        self.bytes.truncate(size);
+        self.next_offset = next_offset.unwrap_or(end);
+        self
+    }
 }
 
 /// What a partition has at an offset.
@@ -180,7 +204,7 @@ impl Attempt<'_> {
         }
         let Piece { bytes, aborted } = if offset < view.positions.local_start {
             match self.read_remote(&partition, wanted, offset, room, first)? {
-                Some(read) => self.complete(&view, offset, read).await?,
+                Some(read) => self.complete(&view, offset, read.below(end)).await?,
                 None => return Ok(fetched),
             }
         } else {

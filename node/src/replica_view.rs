@@ -29,6 +29,8 @@ pub struct LeadingView {
     pub maximal_isr: Vec<BrokerId>,
     /// What it counts as committed (exclusive).
     pub high_watermark: Offset,
+    /// Where its log ended when it began to lead (exclusive).
+    pub epoch_start: Offset,
 }
 
 impl Node {
@@ -41,6 +43,7 @@ impl Node {
                 partition_epoch: leader.partition_epoch(),
                 maximal_isr: leader.isr().maximal().collect(),
                 high_watermark: leader.high_watermark(),
+                epoch_start: leader.epoch_start(),
             }),
             positions: state.log.positions(),
             epochs: state.log.epochs().iter().map(|entry| (entry.epoch, entry.start)).collect(),

@@ -1,5 +1,6 @@
 //! The in-sync set and the change of it that is in flight.
 
+use crate::museum::{Bug, has};
 use alloc::{collections::BTreeSet, vec::Vec};
 use highwater_records::{BrokerEpoch, BrokerId, LeaderEpoch};
 
@@ -65,10 +66,18 @@ impl IsrState {
     /// at once and a leaving one counts until it is gone.
     pub fn maximal(&self) -> impl Iterator<Item = BrokerId> + '_ {
         let joining = match self {
-            IsrState::Expanding { isr, joining, .. } if !isr.contains(joining) => Some(*joining),
+            IsrState::Expanding { isr, joining, .. }
+                if !isr.contains(joining) && !has(Bug::JoiningNotCounted) =>
+            {
+                Some(*joining)
+            }
             _ => None,
         };
-        self.committed().iter().copied().chain(joining)
+        let counts = |member: &BrokerId| match self {
+            IsrState::Shrinking { leaving, .. } if has(Bug::LeavingNotCounted) => !leaving.contains(member),
+            _ => true,
+        };
+        self.committed().iter().copied().filter(move |member| counts(member)).chain(joining)
     }
 
     /// The set that is proposed; `None` when nothing is.

@@ -1,19 +1,24 @@
 //! Known bugs of replication protocols, built in again on request to prove that the simulation catches them.
-//!
-//! Without the feature `museum` there is nothing here but a constant: no bug can be switched on.
 
 highwater_records::museum! {
     for the process;
-    /// A follower cuts its log to its own watermark instead of asking where it diverges (before KIP-101).
+    /// A follower cuts its log to its own watermark when it begins to follow, instead of asking where it diverges (before
+    /// KIP-101).
     TruncateToWatermark,
-    /// A leader counts fetches of other leader epochs (KIP-320 without fencing).
+    /// A leader counts fetches of other leader epochs, without comparing (KIP-320 without fencing).
     FetchIgnoresLeaderEpoch,
     /// A leader counts the position of a follower without comparing epochs (KIP-279).
     FetchIgnoresDivergence,
-    /// A replica joins at the watermark although the leader has not yet reached where its epoch started.
+    /// A follower that missed a leader epoch goes on without comparing (KAFKA-7164).
+    MissedEpochNotCompared,
+    /// A replica joins at the watermark although the leader has not yet reached where its epoch started (6.5.3).
     JoinBelowEpochStart,
-    /// The watermark reads the committed set only, not the one that is proposed.
-    CommittedIsrDecides,
+    /// A replica joins before it has reached the watermark.
+    JoinBelowWatermark,
+    /// A replica that is proposed for joining does not count before that is committed (6.5.2).
+    JoiningNotCounted,
+    /// A replica that is proposed for leaving does not count any more (6.5.2).
+    LeavingNotCounted,
     /// A refused proposal is taken for one that can never be committed.
     RefusedMeansNever,
     /// The watermark moves although too few are in sync (before KIP-966).
@@ -22,4 +27,8 @@ highwater_records::museum! {
     LogEndIsDurable,
     /// An answer is applied although the follower follows somebody else by now (KAFKA-13207).
     AnswerOfFormerLeader,
+    /// What a follower had before it restarted counts after it (KIP-903, the leader's half).
+    PositionOfFormerLife,
+    /// A new leader tells its watermark before it has reached where its epoch started (before KIP-207).
+    WatermarkToldTooSoon,
 }

@@ -87,6 +87,8 @@ pub struct SeenBatch {
     pub first_timestamp: i64,
     /// Bytes, all of it.
     pub size: usize,
+    /// Producer, its epoch and the sequence of the first record, of a producer that has an id.
+    pub producer: Option<(i64, i16, i32)>,
 }
 
 impl SeenBatch {
@@ -132,6 +134,7 @@ impl SeenBatch {
             content: hash_bytes(&bytes[COVERED_FROM..]),
             first_timestamp: first,
             size,
+            producer: (id >= 0).then_some(producer),
         })
     }
 }

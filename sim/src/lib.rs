@@ -13,6 +13,8 @@ pub mod history;
 /// A machine with one broker.
 pub mod host;
 pub mod invariant;
+#[cfg(test)]
+mod kept;
 pub mod model;
 pub mod nemesis;
 /// Checks what happened.
@@ -22,6 +24,7 @@ pub mod plan;
 pub mod random;
 pub mod real;
 pub mod scan;
+pub mod scenario;
 /// One run, from a seed to an outcome.
 pub mod simulation;
 /// What happened, in numbers.

@@ -1,8 +1,8 @@
 //! What a seed means: which topics and clients there are, which faults strike and how often.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use crate::{random::Random, topic::TopicPlan};
+use crate::{client, random::Random, topic::TopicPlan, world::World};
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,12 +69,12 @@ impl FaultKind {
     }
 }
 
-/// What one run does.
+/// What one run does; a cluster's run has faults of its own kinds.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct Plan<Fault = FaultKind> {
     /// The kinds of faults that strike; a random subset, and sometimes none (swarm testing: a run with everything on
     /// reaches less than many runs with different things on).
-    pub faults: BTreeSet<FaultKind>,
+    pub faults: BTreeSet<Fault>,
     /// Time between two faults, on average.
     pub fault_interval: Duration,
     /// How long everything breaks.
@@ -91,6 +91,25 @@ pub struct Plan {
     pub idempotent_producers: u64,
     /// Clients that read.
     pub readers: u64,
+}
+
+impl<Fault> Plan<Fault> {
+    /// Starts every client that it names.
+    pub fn start_clients(&self, world: &Arc<World>) {
+        world.start(client::create_topics(world.clone(), self.topics.clone()));
+        for plan in &self.passing {
+            world.start(client::make_and_break_topics(world.clone(), plan.clone(), world.fork_random()));
+        }
+        for _ in 0..self.plain_producers {
+            world.start(client::plain_producer(world.clone(), world.fork_random()));
+        }
+        for _ in 0..self.idempotent_producers {
+            world.start(client::idempotent_producer(world.clone(), world.fork_random()));
+        }
+        for _ in 0..self.readers {
+            world.start(client::reader(world.clone(), world.fork_random()));
+        }
+    }
 }
 
 impl Plan {

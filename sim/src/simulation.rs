@@ -63,7 +63,7 @@ pub fn run(seed: u64, subject: &dyn Subject, options: Options) -> Outcome {
     let trace = if options.lines == 0 { Trace::hashed() } else { Trace::readable(options.lines) };
     let mut run = Run::new(seed, plan, subject, trace);
     let whole = AssertUnwindSafe(|| {
-        run.start_clients();
+        run.plan.start_clients(&run.world);
         run.safety();
         if run.world.violation().is_none() {
             run.liveness();
@@ -99,23 +99,6 @@ impl Run {
         let mut host = Host::new(world.clone(), system, disk);
         host.boot();
         Run { plan, world, host, store, nemesis }
-    }
-
-    fn start_clients(&self) {
-        let world = &self.world;
-        world.start(client::create_topics(world.clone(), self.plan.topics.clone()));
-        for plan in &self.plan.passing {
-            world.start(client::make_and_break_topics(world.clone(), plan.clone(), world.fork_random()));
-        }
-        for _ in 0..self.plan.plain_producers {
-            world.start(client::plain_producer(world.clone(), world.fork_random()));
-        }
-        for _ in 0..self.plan.idempotent_producers {
-            world.start(client::idempotent_producer(world.clone(), world.fork_random()));
-        }
-        for _ in 0..self.plan.readers {
-            world.start(client::reader(world.clone(), world.fork_random()));
-        }
     }
 
     /// Everything breaks.
@@ -172,7 +155,7 @@ impl Run {
         loop {
             self.nemesis.act(&self.world, &mut self.host, self.store.as_ref());
             let now = self.world.executor.now();
-            if now >= until || self.world.violation().is_some() || done(self) {
+            if now >= until || self.world.has_violated() || done(self) {
                 return;
             }
             let _ = self.world.executor.step(until.min(self.nemesis.next_due().max(now + 1)));

@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     future::Future,
     sync::{
         Arc,
@@ -34,6 +35,9 @@ pub struct World {
     pub stats: Stats,
     observer: Mutex<Observer>,
     violation: Mutex<Option<Violation>>,
+    violated: AtomicBool,
+    /// Partitions of which nothing is promised any more, because their loss was reported.
+    given_up: Mutex<BTreeSet<TopicIdPartition>>,
     line: Mutex<Option<Line>>,
     topics: Mutex<Vec<Arc<Topic>>>,
     random: Mutex<Random>,
@@ -66,6 +70,8 @@ impl World {
             stats: Stats::default(),
             observer: Mutex::default(),
             violation: Mutex::new(None),
+            violated: AtomicBool::new(false),
+            given_up: Mutex::default(),
             line: Mutex::new(None),
             topics: Mutex::default(),
             random: Mutex::new(random),
@@ -95,6 +101,9 @@ impl World {
     pub fn event(&self, event: &Event) {
         let text = event.to_string();
         self.executor.note(&[hash_bytes(text.as_bytes())], || text);
+        if event.partition().is_some_and(|at| self.gave_up(at)) {
+            return;
+        }
         let seen = self.observer.lock().observe(event);
         if let Err(violation) = seen {
             self.violate(violation);
@@ -105,6 +114,26 @@ impl World {
     pub fn violate(&self, violation: Violation) {
         self.executor.note(&[13], || format!("VIOLATION {violation}"));
         self.violation.lock().get_or_insert(violation);
+        self.violated.store(true, Ordering::Relaxed);
+    }
+
+    /// A loss was reported: of this partition nothing is promised from now on.
+    pub fn give_up(&self, at: TopicIdPartition) {
+        if self.given_up.lock().insert(at) {
+            self.stats.count("loss reported: unclean election");
+            self.executor
+                .note(&[40], || format!("{at}: an unclean election reports that records may be lost"));
+        }
+    }
+
+    /// Whether a loss was reported here.
+    pub fn gave_up(&self, at: TopicIdPartition) -> bool {
+        self.given_up.lock().contains(&at)
+    }
+
+    /// Whether something did not hold.
+    pub fn has_violated(&self) -> bool {
+        self.violated.load(Ordering::Relaxed)
     }
 
     /// What did not hold first.

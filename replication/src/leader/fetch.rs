@@ -101,7 +101,14 @@ impl Leader {
         if fetch.positions.log_end < log_start {
             return Ok(FetchOutcome::OutOfRange);
         }
-        if !has(Bug::FetchIgnoresDivergence) {
+        if has(Bug::TruncateToWatermark) && known.is_none() {
+            return Ok(self.first_cut(&fetch, now));
+        }
+        let unchecked = has(Bug::FetchIgnoresDivergence)
+            || (has(Bug::FetchIgnoresLeaderEpoch) && fetch.leader_epoch != self.leader_epoch)
+            || (has(Bug::MissedEpochNotCompared)
+                && fetch.last_epoch.is_some_and(|last| last.0 + 1 < self.leader_epoch.0));
+        if !unchecked {
             match compare(fetch.last_epoch, fetch.positions.log_end, epoch_end) {
                 Comparison::Agrees => {}
                 Comparison::Diverges(at) => return Ok(FetchOutcome::Diverges(at)),
@@ -152,8 +159,17 @@ impl Leader {
         !self.isr.is_in_flight()
             && self.replicas.contains(&replica)
             && !self.isr.committed().contains(&replica)
-            && counted >= self.high_watermark
+            && (has(Bug::JoinBelowWatermark) || counted >= self.high_watermark)
             && (has(Bug::JoinBelowEpochStart) || counted >= self.epoch_start)
+    }
+
+    /// The bug [`Bug::TruncateToWatermark`]: a follower begins by cutting, whatever it has.
+    fn first_cut(&mut self, fetch: &FollowerFetch, now: Moment) -> FetchOutcome {
+        let follower = self.followers.entry(fetch.replica).or_insert_with(|| FollowerState::new(now));
+        let nothing = LocalPositions::default();
+        follower.on_fetch(nothing, Offset::ZERO, fetch.broker_epoch, self.own.log_end, now);
+        let epoch = fetch.last_epoch.unwrap_or(self.leader_epoch);
+        FetchOutcome::Diverges(EpochEnd { epoch, end: fetch.positions.log_end })
     }
 
     /// The follower's positions as last reported in this leader epoch.

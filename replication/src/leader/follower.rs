@@ -1,6 +1,9 @@
 //! A follower as its leader sees it.
 
-use crate::{LocalPositions, Moment};
+use crate::{
+    LocalPositions, Moment,
+    museum::{Bug, has},
+};
 use highwater_records::{BrokerEpoch, Offset};
 
 /// What a leader knows of one follower in this leader epoch.
@@ -42,7 +45,9 @@ impl FollowerState {
         now: Moment,
     ) {
         self.positions = match self.broker_epoch {
-            Some(known) if known == broker_epoch => self.positions.furthest(positions),
+            Some(known) if known == broker_epoch || has(Bug::PositionOfFormerLife) => {
+                self.positions.furthest(positions)
+            }
             _ => positions,
         };
         self.broker_epoch = Some(broker_epoch);

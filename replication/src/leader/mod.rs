@@ -169,7 +169,7 @@ impl Leader {
     /// log is replicated, and a client may have seen a newer one from its predecessor (KIP-207). `None` means
     /// OFFSET_NOT_AVAILABLE: ask again. The only replica there is has no predecessor.
     pub fn exposed_watermark(&self) -> Option<Offset> {
-        let alone = self.replicas.len() == 1;
+        let alone = self.replicas.len() == 1 || has(Bug::WatermarkToldTooSoon);
         (alone || self.high_watermark >= self.epoch_start).then_some(self.high_watermark)
     }
 
@@ -243,11 +243,7 @@ impl Leader {
 
     /// The slowest member of the maximal in-sync set; one that has not reported in this epoch holds it at zero.
     fn slowest(&self) -> Offset {
-        let decide = |members: &mut dyn Iterator<Item = BrokerId>| members.map(|one| self.counted(one)).min();
-        let slowest = match has(Bug::CommittedIsrDecides) {
-            true => decide(&mut self.isr.proposed().as_ref().unwrap_or(self.isr.committed()).iter().copied()),
-            false => decide(&mut self.isr.maximal()),
-        };
+        let slowest = self.isr.maximal().map(|member| self.counted(member)).min();
         slowest.unwrap_or(Offset::ZERO)
     }
 

@@ -183,7 +183,7 @@ fn unexpected(world: &World, pending: &Pending, error: &ProduceError) {
         ProduceError::OutOfOrderSequence(_) => pending.topic.promise == Promise::Synced && !gone,
         _ => true,
     };
-    if wrong {
+    if wrong && !world.gave_up(pending.topic.partition(pending.index)) {
         let why =
             format!("{} at {} was answered: {error}", pending.op.0, pending.topic.partition(pending.index));
         world.violate(Violation { invariant: "P2 valid batches are not refused", why });

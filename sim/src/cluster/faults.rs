@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use highwater_engine::disk::memory::Loss;
-use highwater_metadata::Image;
+use highwater_engine::disk::memory::{Fault, Loss, Operation};
+use highwater_metadata::{Image, decide::ElectionType};
 use highwater_node::request::Caller;
-use highwater_records::BrokerId;
+use highwater_records::{BrokerId, TopicIdPartition};
 use highwater_tiering::bucket::faulty::FaultRates;
 
 use super::{
+    invariant::Stopped,
     machine::{Machine, Surroundings},
     network::{CLIENTS, QUORUM},
     plan::{ClusterFault, ClusterPlan},
@@ -23,9 +24,15 @@ pub(super) struct Faults {
     kinds: Vec<ClusterFault>,
     interval: Duration,
     promise: Promise,
+    /// Whether more breaks than can be survived.
+    beyond: bool,
     next_fault: u64,
     /// When machines that are off are started again.
     boot_at: BTreeMap<BrokerId, u64>,
+    /// When brokers are killed whose disk has failed.
+    kill_at: BTreeMap<BrokerId, u64>,
+    /// Since when nobody leads a partition.
+    leaderless: BTreeMap<TopicIdPartition, u64>,
     /// When a broker that was asked to stop is killed.
     patience: BTreeMap<BrokerId, u64>,
     /// When what lasts ends.
@@ -33,13 +40,20 @@ pub(super) struct Faults {
     quorum_until: u64,
     mend_at: u64,
     slow_until: u64,
+    full_until: u64,
     bucket_until: u64,
     /// When the metadata log gets a leader, if it has none that is there.
     elect_at: u64,
+    /// A partition that goes back to the replicas that it had, and when.
+    back: Option<(u64, TopicIdPartition, Vec<BrokerId>)>,
+    /// Who stopped since somebody asked.
+    stopped: Vec<(BrokerId, Stopped)>,
     over: bool,
     /// How far the wall clock has been moved altogether, and how far at most.
     wall_ms: i64,
     wall_ms_max: i64,
+    /// How far a broker's clock was ahead of the others' at most.
+    skew_max: i64,
 }
 
 const NEVER: u64 = u64::MAX;
@@ -47,24 +61,34 @@ const SECOND: u64 = 1_000_000_000;
 
 impl Faults {
     pub(super) fn new(plan: &ClusterPlan, mut random: Random) -> Faults {
-        let next_fault = if plan.faults.is_empty() { NEVER } else { random.between(SECOND, 5 * SECOND) };
+        let next_fault = if plan.run.faults.is_empty() { NEVER } else { random.between(SECOND, 5 * SECOND) };
+        let late = (plan.at_first + 1..=plan.brokers)
+            .map(|id| (BrokerId(id), random.between(SECOND, plan.run.safety.as_nanos() as u64)))
+            .collect();
         Faults {
             random,
-            kinds: plan.faults.iter().copied().collect(),
-            interval: plan.fault_interval,
+            kinds: plan.run.faults.iter().copied().collect(),
+            interval: plan.run.fault_interval,
             promise: plan.promise(),
+            beyond: plan.beyond,
             next_fault,
-            boot_at: BTreeMap::new(),
+            boot_at: late,
+            kill_at: BTreeMap::new(),
+            leaderless: BTreeMap::new(),
             patience: BTreeMap::new(),
             network_until: NEVER,
             quorum_until: NEVER,
             mend_at: NEVER,
             slow_until: NEVER,
+            full_until: NEVER,
             bucket_until: NEVER,
             elect_at: 0,
+            back: None,
+            stopped: Vec::new(),
             over: false,
             wall_ms: 0,
             wall_ms_max: 0,
+            skew_max: 0,
         }
     }
 
@@ -76,32 +100,54 @@ impl Faults {
             self.quorum_until,
             self.mend_at,
             self.slow_until,
+            self.full_until,
             self.bucket_until,
             self.elect_at,
+            self.back.as_ref().map_or(NEVER, |(at, ..)| *at),
         ];
-        let others = self.boot_at.values().chain(self.patience.values());
+        let others = self.boot_at.values().chain(self.patience.values()).chain(self.kill_at.values());
         times.iter().chain(others).copied().min().unwrap_or(NEVER)
     }
 
-    /// Does what is due. To be called between any two steps.
+    /// Does what is due, and answers with who stopped, and how. To be called between any two steps.
     pub(super) fn act(
         &mut self,
         around: &Surroundings,
         machines: &mut BTreeMap<BrokerId, Machine>,
         store: Option<&Store>,
         image: &Image,
-    ) {
+    ) -> Vec<(BrokerId, Stopped)> {
         let now = around.world.executor.now();
         if self.elect_at <= now {
             self.keep_a_leader(around, machines);
+            if self.beyond {
+                self.give_up_waiting(now, around, machines, image);
+            }
             self.elect_at = now + SECOND / 5;
         }
         for machine in machines.values_mut().filter(|machine| machine.has_ended()) {
+            let unclean = !machine.has_stopped_cleanly();
             machine.take_down(None, around);
+            self.stopped.push((machine.id, Stopped { unclean, emptied: false }));
             self.patience.remove(&machine.id);
             self.boot_at.insert(machine.id, now + self.random.between(SECOND / 100, SECOND));
         }
         self.end_what_is_over(now, around, machines, store);
+        let stopped: Vec<BrokerId> =
+            machines.values().filter(|one| one.is_on() && one.disk.stopped()).map(|one| one.id).collect();
+        for id in stopped {
+            let loss = self.some_loss();
+            self.take_down(id, Some(loss), around, machines);
+        }
+        let due: Vec<BrokerId> =
+            self.kill_at.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id).collect();
+        for id in due {
+            self.kill_at.remove(&id);
+            if let Some(machine) = machines.get(&id) {
+                machine.disk.clear_faults();
+            }
+            self.take_down(id, None, around, machines);
+        }
         let due: Vec<BrokerId> =
             self.boot_at.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id).collect();
         for id in due {
@@ -110,6 +156,11 @@ impl Faults {
                 machine.boot(around);
             }
         }
+        if let Some((_, at, replicas)) = self.back.take_if(|(due, ..)| *due <= now)
+            && let Some(via) = self.some_on(machines)
+        {
+            ask_for_replicas(around, via, at, Some(replicas));
+        }
         if now >= self.next_fault && !self.over {
             let kind = *self.random.pick(&self.kinds);
             self.strike(kind, around, machines, store, image);
@@ -117,6 +168,7 @@ impl Faults {
             self.next_fault =
                 now + if self.random.chance(1, 10) { SECOND / 500 } else { self.random.below(most) };
         }
+        std::mem::take(&mut self.stopped)
     }
 
     fn end_what_is_over(
@@ -148,6 +200,10 @@ impl Faults {
             self.slow_until = NEVER;
             machines.values_mut().for_each(|machine| machine.set_slow(false, around));
         }
+        if self.full_until <= now {
+            self.full_until = NEVER;
+            machines.values().for_each(|machine| machine.set_full(false));
+        }
         if self.bucket_until <= now {
             self.bucket_until = NEVER;
             if let Some(store) = store {
@@ -169,7 +225,10 @@ impl Faults {
         // A clock that went back makes what is due by time wait until it has caught up.
         around.world.executor.jump_wall(self.wall_ms_max - self.wall_ms);
         (self.network_until, self.quorum_until, self.mend_at) = (0, 0, 0);
-        (self.slow_until, self.bucket_until) = (0, 0);
+        (self.slow_until, self.bucket_until, self.full_until) = (0, 0, 0);
+        self.kill_at.values_mut().for_each(|at| *at = 0);
+        // The same for the clock of one broker.
+        machines.values_mut().for_each(|machine| machine.set_skew(self.skew_max, around));
         self.end_what_is_over(around.world.executor.now(), around, machines, store);
         for machine in machines.values_mut().filter(|machine| !machine.is_on()) {
             self.boot_at.entry(machine.id).or_insert(0);
@@ -197,17 +256,47 @@ impl Faults {
         }
     }
 
+    /// Beyond the budget an operator has partitions led by whoever is there, if nobody else leads for long: records may
+    /// be lost then, and the metadata log says so.
+    fn give_up_waiting(
+        &mut self,
+        now: u64,
+        around: &Surroundings,
+        machines: &BTreeMap<BrokerId, Machine>,
+        image: &Image,
+    ) {
+        let mut waited = BTreeMap::new();
+        for topic in image.topics() {
+            for (partition, _) in topic.numbered().filter(|(_, state)| state.leader.is_none()) {
+                let at = TopicIdPartition { topic_id: topic.id, partition };
+                waited.insert(at, self.leaderless.get(&at).copied().unwrap_or(now));
+            }
+        }
+        let long = waited.iter_mut().filter(|(_, since)| now - **since > 8 * SECOND);
+        for (at, since) in long {
+            *since = now;
+            let Some(up) = self.some_on(machines).and_then(|via| around.network.node(via)) else { continue };
+            let (at, caller) = (*at, Caller { client_id: "operator".into(), address: "operator".into() });
+            let task = async move {
+                let _ = up.node.elect_leader(&caller, at, ElectionType::Unclean).await;
+            };
+            up.env.spawn(Lane::Control, Box::pin(task));
+        }
+        self.leaderless = waited;
+    }
+
     fn some_on(&mut self, machines: &BTreeMap<BrokerId, Machine>) -> Option<BrokerId> {
         let on: Vec<BrokerId> =
             machines.values().filter(|machine| machine.is_serving()).map(|machine| machine.id).collect();
         (!on.is_empty()).then(|| *self.random.pick(&on))
     }
 
-    /// Whether the end of one broker's logs may be lost now: everywhere somebody else has everything.
+    /// Whether the end of one broker's logs may be lost now: everywhere somebody else, who is in sync, has everything.
+    /// That is one lossy stop since all had everything, as many as KIP-966 promises to survive with
+    /// `min.insync.replicas` of two.
     fn can_lose(&self, broker: BrokerId, image: &Image, machines: &BTreeMap<BrokerId, Machine>) -> bool {
         let full = image.topics().flat_map(|topic| &topic.partitions).all(|partition| {
-            !partition.replicas.contains(&broker)
-                || partition.isr.iter().filter(|member| **member != broker).count() >= 2
+            !partition.replicas.contains(&broker) || partition.isr.iter().any(|member| *member != broker)
         });
         full && machines.values().all(Machine::is_serving) && self.boot_at.is_empty()
     }
@@ -226,11 +315,17 @@ impl Faults {
         let replicated = self.promise == Promise::Replicated;
         if kind.is_lossy()
             && replicated
+            && !self.beyond
             && (kind == ClusterFault::Blackout || !self.can_lose(id, image, machines))
         {
             return;
         }
-        if kind == ClusterFault::ReplaceDisk && !self.can_lose(id, image, machines) {
+        if kind == ClusterFault::ReplaceDisk && !self.beyond && !self.can_lose(id, image, machines) {
+            return;
+        }
+        // Nobody knows whether it can be survived when it strikes in the end.
+        let later = matches!(kind, ClusterFault::PowerCutInIo | ClusterFault::DiskError);
+        if later && replicated && !self.beyond {
             return;
         }
         if kind == ClusterFault::BucketFlaky && store.is_none() {
@@ -300,6 +395,7 @@ impl Faults {
                 if let Some(machine) = machines.get_mut(&id) {
                     machine.replace_disk();
                 }
+                self.stopped.push((id, Stopped { unclean: true, emptied: true }));
             }
             ClusterFault::Reassign => self.reassign(id, around, machines, image),
             ClusterFault::BucketFlaky => {
@@ -313,6 +409,31 @@ impl Faults {
                     store.set_rates(rates);
                 }
                 self.bucket_until = for_a_while;
+            }
+            ClusterFault::PowerCutInIo => {
+                let (changes, tear) = (self.random.below(40), self.random.chance(1, 2));
+                machines[&id].disk.stop_after(changes, tear);
+            }
+            ClusterFault::DiskFull => {
+                machines[&id].set_full(true);
+                self.full_until = for_a_while;
+            }
+            ClusterFault::DiskError => {
+                let operation = *self.random.pick(&[Operation::Write, Operation::Sync, Operation::Name]);
+                machines[&id].disk.inject(Fault {
+                    after: self.random.below(30),
+                    operations: vec![operation],
+                    error: std::io::ErrorKind::Other,
+                    lasting: self.random.chance(1, 10),
+                });
+                self.kill_at.insert(id, for_a_while);
+            }
+            ClusterFault::ClockSkew => {
+                let skew = self.random.between(0, 600_000) as i64 - 300_000;
+                self.skew_max = self.skew_max.max(skew);
+                if let Some(machine) = machines.get_mut(&id) {
+                    machine.set_skew(skew, around);
+                }
             }
             ClusterFault::ClockJump => {
                 let jump = self.random.between(0, 2_400_000) as i64 - 1_200_000;
@@ -332,7 +453,9 @@ impl Faults {
     ) {
         let Some(machine) = machines.get_mut(&id).filter(|machine| machine.is_on()) else { return };
         machine.take_down(loss, around);
+        self.stopped.push((id, Stopped { unclean: true, emptied: false }));
         self.patience.remove(&id);
+        self.kill_at.remove(&id);
         let most = if self.random.chance(1, 3) { 8 * SECOND } else { SECOND / 5 };
         let at = around.world.executor.now() + self.random.between(SECOND / 1000, most);
         self.boot_at.insert(id, at);
@@ -350,7 +473,9 @@ impl Faults {
             .topics()
             .flat_map(|topic| topic.numbered().map(|(index, _)| (topic.id, index)).collect::<Vec<_>>())
             .collect();
-        let (Some(up), false) = (around.network.node(via), all.is_empty()) else { return };
+        if all.is_empty() {
+            return;
+        }
         let (topic_id, partition) = *self.random.pick(&all);
         let mut brokers: Vec<BrokerId> = machines.keys().copied().collect();
         let wish = if self.random.chance(1, 5) {
@@ -364,13 +489,15 @@ impl Faults {
             brokers.rotate_left(first);
             Some(brokers)
         };
-        let at = highwater_records::TopicIdPartition { topic_id, partition };
-        let caller = Caller { client_id: "operator".into(), address: "operator".into() };
-        let node = up.node;
-        let task = async move {
-            let _ = node.reassign_partition(&caller, at, wish).await;
-        };
-        up.env.spawn(Lane::Control, Box::pin(task));
+        let at = TopicIdPartition { topic_id, partition };
+        if self.random.chance(1, 3)
+            && let Some(now) = image.partition(at)
+        {
+            // Another wish comes before the first one is settled everywhere, or just after.
+            let soon = around.world.executor.now() + self.random.between(SECOND / 200, SECOND);
+            self.back = Some((soon, at, now.replicas.clone()));
+        }
+        ask_for_replicas(around, via, at, wish);
     }
 
     fn some_loss(&mut self) -> Loss {
@@ -380,4 +507,14 @@ impl Faults {
             _ => Loss::Seeded(self.random.draw()),
         }
     }
+}
+
+/// Asks for other replicas of a partition, at one of the brokers; `None` for what they were before a reassignment.
+fn ask_for_replicas(around: &Surroundings, via: BrokerId, at: TopicIdPartition, wish: Option<Vec<BrokerId>>) {
+    let Some(up) = around.network.node(via) else { return };
+    let caller = Caller { client_id: "operator".into(), address: "operator".into() };
+    let task = async move {
+        let _ = up.node.reassign_partition(&caller, at, wish).await;
+    };
+    up.env.spawn(Lane::Control, Box::pin(task));
 }

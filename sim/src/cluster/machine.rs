@@ -26,6 +26,7 @@ pub(super) struct Machine {
     running: Option<Arc<SimEnv>>,
     state: Arc<Mutex<State>>,
     slow: bool,
+    skew_ms: i64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,6 +71,8 @@ fn config(id: BrokerId) -> Arc<BrokerConfig> {
         ("log.retention.check.interval.ms", "1500".to_owned()),
         ("remote.log.manager.task.interval.ms", "1000".to_owned()),
         ("log.flush.offset.checkpoint.interval.ms", "2000".to_owned()),
+        // Small enough to go round.
+        ("highwater.journal.bytes", "4194304".to_owned()),
     ] {
         let given = settings.give(key, &value);
         assert!(given.is_ok(), "{key}={value}: {given:?}");
@@ -80,11 +83,16 @@ fn config(id: BrokerId) -> Arc<BrokerConfig> {
 impl Machine {
     pub(super) fn new(id: BrokerId) -> Machine {
         let disk = MemoryDisk::new();
-        Machine { id, disk, running: None, state: Arc::default(), slow: false }
+        Machine { id, disk, running: None, state: Arc::default(), slow: false, skew_ms: 0 }
     }
 
     pub(super) fn is_on(&self) -> bool {
         self.running.is_some()
+    }
+
+    /// Whether it was asked to stop, and did.
+    pub(super) fn has_stopped_cleanly(&self) -> bool {
+        matches!(*self.state.lock(), State::Ended(Ok(())))
     }
 
     pub(super) fn is_serving(&self) -> bool {
@@ -140,6 +148,24 @@ impl Machine {
         env.spawn(Lane::Control, Box::pin(task));
         self.running = Some(env);
         self.set_slow(self.slow, around);
+        self.set_skew(self.skew_ms, around);
+    }
+
+    /// From now on its wall clock is ahead by so much.
+    pub(super) fn set_skew(&mut self, skew_ms: i64, around: &Surroundings) {
+        self.skew_ms = skew_ms;
+        if let Some(env) = &self.running {
+            around.world.executor.set_skew(env.id(), skew_ms);
+        }
+    }
+
+    /// Its disk takes nothing more from now on, but what is freed; or it does again.
+    pub(super) fn set_full(&self, full: bool) {
+        let used = || {
+            let files = self.disk.files().into_iter().filter_map(|path| self.disk.contents(&path).ok());
+            files.map(|bytes| bytes.len() as u64).sum()
+        };
+        self.disk.set_capacity(full.then(used));
     }
 
     /// Asks the broker to stop; it has when [`Machine::has_ended`].

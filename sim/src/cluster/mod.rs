@@ -7,7 +7,9 @@
 
 mod faults;
 pub mod invariant;
+mod look;
 mod machine;
+pub mod marks;
 #[cfg(feature = "museum")]
 pub mod museum;
 mod network;
@@ -15,8 +17,10 @@ mod plan;
 mod quorum;
 mod router;
 mod run;
+pub mod shrink;
 #[cfg(test)]
 mod tests;
+mod tiered;
 pub mod watch;
 
 pub use plan::{ClusterFault, ClusterPlan};

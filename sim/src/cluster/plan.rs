@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use crate::{history::Promise, random::Random, topic::TopicPlan};
+use crate::{history::Promise, plan::Plan, random::Random, topic::TopicPlan};
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,11 +39,19 @@ pub enum ClusterFault {
     BucketFlaky,
     /// The wall clock jumps.
     ClockJump,
+    /// The power of one machine is cut in the middle of disk operations, and a write may be torn.
+    PowerCutInIo,
+    /// A disk is full for a while.
+    DiskFull,
+    /// A disk operation fails; an operator restarts the broker later.
+    DiskError,
+    /// The wall clock of one broker goes differently from the others'.
+    ClockSkew,
 }
 
 impl ClusterFault {
     /// Every kind.
-    pub const ALL: [ClusterFault; 16] = [
+    pub const ALL: [ClusterFault; 20] = [
         ClusterFault::Kill,
         ClusterFault::PowerCut,
         ClusterFault::Blackout,
@@ -60,6 +68,10 @@ impl ClusterFault {
         ClusterFault::Reassign,
         ClusterFault::BucketFlaky,
         ClusterFault::ClockJump,
+        ClusterFault::PowerCutInIo,
+        ClusterFault::DiskFull,
+        ClusterFault::DiskError,
+        ClusterFault::ClockSkew,
     ];
 
     /// What its count is called.
@@ -81,12 +93,28 @@ impl ClusterFault {
             ClusterFault::Reassign => "fault: partition reassigned",
             ClusterFault::BucketFlaky => "fault: bucket flaky",
             ClusterFault::ClockJump => "fault: clock jump",
+            ClusterFault::PowerCutInIo => "fault: power cut within disk i/o",
+            ClusterFault::DiskFull => "fault: full disk",
+            ClusterFault::DiskError => "fault: disk error",
+            ClusterFault::ClockSkew => "fault: clock skew",
         }
+    }
+
+    /// Its name as one word.
+    pub fn word(self) -> String {
+        self.name().trim_start_matches("fault: ").replace(' ', "-")
     }
 
     /// Whether it can take the unsynced end of a log.
     pub const fn is_lossy(self) -> bool {
-        matches!(self, ClusterFault::Kill | ClusterFault::PowerCut | ClusterFault::Blackout)
+        matches!(
+            self,
+            ClusterFault::Kill
+                | ClusterFault::PowerCut
+                | ClusterFault::Blackout
+                | ClusterFault::PowerCutInIo
+                | ClusterFault::DiskError
+        )
     }
 }
 
@@ -95,28 +123,16 @@ impl ClusterFault {
 pub struct ClusterPlan {
     /// How many brokers.
     pub brokers: u32,
+    /// How many of them are there from the beginning; the others come while everything breaks.
+    pub at_first: u32,
+    /// Whether more breaks than can be survived. Then records may be lost, and every loss must be reported.
+    pub beyond: bool,
     /// Replicas of each partition.
     pub replicas: u32,
     /// `min.insync.replicas`.
     pub min_isr: u32,
-    /// The kinds of faults that strike: a random subset, now and then none.
-    pub faults: BTreeSet<ClusterFault>,
-    /// Time between two faults, on average.
-    pub fault_interval: Duration,
-    /// How long everything breaks.
-    pub safety: Duration,
-    /// Whether there is a bucket.
-    pub bucket: bool,
-    /// Topics. They all promise the same: what faults may do depends on it.
-    pub topics: Vec<TopicPlan>,
-    /// Topics that come and go.
-    pub passing: Vec<TopicPlan>,
-    /// Clients that produce without a producer id.
-    pub plain_producers: u64,
-    /// Clients that produce under one.
-    pub idempotent_producers: u64,
-    /// Clients that read.
-    pub readers: u64,
+    /// Faults, topics and clients. All topics promise the same: what faults may do depends on it.
+    pub run: Plan<ClusterFault>,
 }
 
 impl ClusterPlan {
@@ -139,24 +155,39 @@ impl ClusterPlan {
         let topics = (0..lasting).map(|n| topic(&mut random, format!("lasting-{n}"), true)).collect();
         let passing =
             (0..random.below(2)).map(|n| topic(&mut random, format!("passing-{n}"), false)).collect();
+        let brokers = random.between(3, 4) as u32;
         ClusterPlan {
-            brokers: random.between(3, 4) as u32,
+            brokers,
+            at_first: if random.chance(1, 2) { 3 } else { brokers },
+            beyond: false,
             replicas: 3,
             min_isr: 2,
-            faults,
-            fault_interval: Duration::from_millis(random.between(500, 6_000)),
-            safety: Duration::from_secs(random.between(20, 60)),
-            bucket,
-            topics,
-            passing,
-            plain_producers: random.between(0, 2),
-            idempotent_producers: random.between(1, 3),
-            readers: random.between(1, 3),
+            run: Plan {
+                faults,
+                fault_interval: Duration::from_millis(random.between(500, 6_000)),
+                safety: Duration::from_secs(random.between(20, 60)),
+                bucket,
+                topics,
+                passing,
+                plain_producers: random.between(0, 2),
+                idempotent_producers: random.between(1, 3),
+                readers: random.between(1, 3),
+            },
         }
+    }
+
+    /// What `seed` means where more breaks than can be survived.
+    pub fn draw_beyond(seed: u64) -> ClusterPlan {
+        let mut random = Random::new(seed).fork("beyond");
+        let mut plan = ClusterPlan::draw(seed);
+        plan.beyond = true;
+        let worst = [ClusterFault::PowerCut, ClusterFault::Blackout, ClusterFault::ReplaceDisk];
+        plan.run.faults.extend(worst.into_iter().filter(|_| random.chance(2, 3)));
+        plan
     }
 
     /// What all its topics promise.
     pub fn promise(&self) -> Promise {
-        self.topics.first().map_or(Promise::Synced, |topic| topic.promise)
+        self.run.topics.first().map_or(Promise::Synced, |topic| topic.promise)
     }
 }

@@ -7,9 +7,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use highwater_env::{Env, EnvExt, Lane};
 use highwater_metadata::{
     BoxFuture, ConfirmError, Entry, EntryId, Leadership, MetadataLog, MetadataRecord, NextError,
-    ProposeError, Term,
+    ProposeError, ReplicationRecord, Term,
 };
-use highwater_records::BrokerId;
+use highwater_records::{BrokerId, TopicIdPartition};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -22,7 +22,11 @@ pub struct Quorum {
     network: Arc<Network>,
     state: Mutex<State>,
     committed: Notify,
+    /// Told at once of every unclean election.
+    on_unclean: Mutex<Option<OnUnclean>>,
 }
+
+type OnUnclean = Box<dyn Fn(TopicIdPartition) + Send>;
 
 struct State {
     random: Random,
@@ -66,7 +70,13 @@ impl Quorum {
             lost: 0,
             unknown: 0,
         };
-        let quorum = Arc::new(Quorum { env, network, state: Mutex::new(state), committed: Notify::new() });
+        let quorum = Arc::new(Quorum {
+            env,
+            network,
+            state: Mutex::new(state),
+            committed: Notify::new(),
+            on_unclean: Mutex::new(None),
+        });
         for broker in brokers {
             quorum.env.spawn(Lane::Control, Box::pin(quorum.clone().tell(*broker)));
         }
@@ -80,6 +90,11 @@ impl Quorum {
     /// Everything that is committed, from the entry with this index on.
     pub(super) fn entries_from(&self, index: usize) -> Vec<Entry> {
         self.state.lock().entries.get(index..).unwrap_or_default().to_vec()
+    }
+
+    /// From now on this is called for every unclean election, before anybody hears of it.
+    pub(super) fn on_unclean(&self, tell: impl Fn(TopicIdPartition) + Send + 'static) {
+        *self.on_unclean.lock() = Some(Box::new(tell));
     }
 
     /// Who leads.
@@ -162,6 +177,9 @@ impl Quorum {
             if state.leader != Some(broker) || state.term != term {
                 return Err(ProposeError::NotLeader { leader: state.leader });
             }
+            if let Some(tell) = &*self.on_unclean.lock() {
+                records.iter().filter_map(unclean).for_each(tell);
+            }
             let gap = if state.random.chance(1, 20) { state.random.below(5) } else { 0 };
             let last = state.entries.last().map_or(0, |entry| entry.id.get());
             let id = EntryId::new(last + 1 + gap).expect("above zero");
@@ -176,6 +194,15 @@ impl Quorum {
         };
         self.committed.notify_waiters();
         Ok(id)
+    }
+}
+
+fn unclean(record: &MetadataRecord) -> Option<TopicIdPartition> {
+    match record {
+        MetadataRecord::Replication(ReplicationRecord::LeaderElectedUncleanly {
+            topic, partition, ..
+        }) => Some(TopicIdPartition { topic_id: *topic, partition: *partition }),
+        _ => None,
     }
 }
 

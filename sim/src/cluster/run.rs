@@ -11,6 +11,7 @@ use super::{
     plan::ClusterPlan,
     quorum::Quorum,
     router::Router,
+    tiered::Tiered,
     watch::{Watch, Watched},
 };
 use crate::{
@@ -40,8 +41,8 @@ pub fn run_plan(seed: u64, plan: ClusterPlan, options: Options) -> Outcome {
     let trace = if options.lines == 0 { Trace::hashed() } else { Trace::readable(options.lines) };
     let mut run = Run::new(seed, plan, trace);
     let whole = AssertUnwindSafe(|| {
-        run.start_clients();
-        run.run_for(run.plan.safety, |_| false);
+        run.plan.run.start_clients(&run.around.world);
+        run.run_for(run.plan.run.safety, |_| false);
         if run.around.world.violation().is_none() {
             run.liveness();
         }
@@ -62,6 +63,7 @@ struct Run {
     store: Option<Store>,
     faults: Faults,
     watch: Watch,
+    tiered: Tiered,
     next_look: u64,
 }
 
@@ -69,7 +71,7 @@ impl Run {
     fn new(seed: u64, plan: ClusterPlan, trace: Trace) -> Run {
         let random = Random::new(seed).fork("cluster");
         let executor = Executor::new(seed, trace);
-        let store = plan.bucket.then(|| Store::new(executor.process("store"), random.fork("store")));
+        let store = plan.run.bucket.then(|| Store::new(executor.process("store"), random.fork("store")));
         let world = World::new(executor, random.fork("world"));
         world.executor.note(&[seed], || format!("cluster seed {seed}: {plan:#?}"));
         let brokers: Vec<BrokerId> = (1..=plan.brokers).map(BrokerId).collect();
@@ -78,10 +80,13 @@ impl Run {
         let quorum = Quorum::new(voters, network.clone(), random.fork("quorum"), &brokers);
         let bucket = store.as_ref().map(|store| store.clone().into());
         let faults = Faults::new(&plan, random.fork("faults"));
+        let told = world.clone();
+        quorum.on_unclean(move |at| told.give_up(at));
         let around = Surroundings { world: world.clone(), network: network.clone(), quorum, bucket };
         let mut machines: BTreeMap<BrokerId, Machine> =
             brokers.iter().map(|id| (*id, Machine::new(*id))).collect();
-        machines.values_mut().for_each(|machine| machine.boot(&around));
+        let at_first = |machine: &&mut Machine| machine.id.0 <= plan.at_first;
+        machines.values_mut().filter(at_first).for_each(|machine| machine.boot(&around));
         let router = Router {
             network,
             env: world.clients.clone(),
@@ -91,30 +96,22 @@ impl Run {
             deleted: Default::default(),
         };
         world.connect(Some((world.clients.clone(), Arc::new(router))));
-        Run { plan, around, machines, store, faults, watch: Watch::default(), next_look: 0 }
-    }
-
-    fn start_clients(&self) {
-        let world = &self.around.world;
-        world.start(client::create_topics(world.clone(), self.plan.topics.clone()));
-        for plan in &self.plan.passing {
-            world.start(client::make_and_break_topics(world.clone(), plan.clone(), world.fork_random()));
-        }
-        for _ in 0..self.plan.plain_producers {
-            world.start(client::plain_producer(world.clone(), world.fork_random()));
-        }
-        for _ in 0..self.plan.idempotent_producers {
-            world.start(client::idempotent_producer(world.clone(), world.fork_random()));
-        }
-        for _ in 0..self.plan.readers {
-            world.start(client::reader(world.clone(), world.fork_random()));
+        Run {
+            plan,
+            around,
+            machines,
+            store,
+            faults,
+            watch: Watch::default(),
+            tiered: Tiered::default(),
+            next_look: 0,
         }
     }
 
     /// Nothing breaks any more: all must come right, in bounded time.
     fn liveness(&mut self) {
         self.faults.heal(&self.around, &mut self.machines, self.store.as_ref());
-        let topics = self.plan.topics.len();
+        let topics = self.plan.run.topics.len();
         self.converge("every topic to exist", |run| run.around.world.topics().len() >= topics);
         self.converge("every replica to be in sync", Run::is_whole);
         self.around.world.be_quiet();
@@ -209,9 +206,18 @@ impl Run {
                 self.next_look = now + LOOK_EVERY;
                 self.look();
             }
-            let (around, machines) = (&self.around, &mut self.machines);
-            self.faults.act(around, machines, self.store.as_ref(), self.watch.truth());
-            if now >= until || self.around.world.violation().is_some() || (looked && done(self)) {
+            if looked || now >= self.faults.next_due() {
+                if !looked {
+                    // What holds before a fault strikes, and what the broker that it hits has said until then.
+                    self.look();
+                }
+                let (around, machines) = (&self.around, &mut self.machines);
+                let stopped = self.faults.act(around, machines, self.store.as_ref(), self.watch.truth());
+                for (broker, how) in stopped {
+                    self.watch.stopped(broker, how);
+                }
+            }
+            if now >= until || self.around.world.has_violated() || (looked && done(self)) {
                 return;
             }
             let next = self.faults.next_due().min(self.next_look).max(now + 1);
@@ -224,23 +230,23 @@ impl Run {
         let entries = self.around.quorum.entries_from(self.watch.entries());
         self.watch.take_in(&entries, &world.stats);
         let nodes = self.around.network.nodes();
-        let images: Vec<_> = nodes.iter().map(|(id, up)| (*id, up, up.node.image())).collect();
         let replica_of = |up: &super::network::Up| {
             let node = up.node.clone();
             move |at: TopicIdPartition| node.replica(at)
         };
-        let replicas: Vec<_> = images.iter().map(|(_, up, _)| replica_of(up)).collect();
-        let watched: Vec<Watched<'_>> = images
+        let replicas: Vec<_> = nodes.values().map(replica_of).collect();
+        let watched: Vec<Watched<'_>> = nodes
             .iter()
             .zip(&replicas)
-            .map(|((broker, up, image), replica)| Watched {
+            .map(|((broker, up), replica)| Watched {
                 broker: *broker,
                 life: up.env.id().number(),
-                image,
+                image: up.node.image(),
                 replica,
             })
             .collect();
-        if let Err(violation) = self.watch.look(&watched, &world.stats) {
+        let tiered = self.tiered.look(world, self.store.as_ref(), self.watch.truth());
+        if let Err(violation) = self.watch.look(&watched, &tiered, &world.stats) {
             world.violate(violation);
         }
     }

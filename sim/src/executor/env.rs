@@ -35,7 +35,7 @@ impl Env for SimEnv {
     }
 
     fn wall_ms(&self) -> i64 {
-        self.shared.table.lock().wall_ms()
+        self.shared.table.lock().wall_ms_of(self.process)
     }
 
     fn sleep_until(&self, at: Instant) -> BoxFuture<'static, ()> {

@@ -93,6 +93,11 @@ impl Executor {
         self.table().wall_ms()
     }
 
+    /// How far the wall clock of `process` is ahead of the others' from now on.
+    pub fn set_skew(&self, process: ProcessId, skew_ms: i64) {
+        self.table().set_skew(process, skew_ms);
+    }
+
     /// How long blocking work of `process` takes from now on.
     pub fn set_blocking_cost(&self, process: ProcessId, cost: BlockingCost) {
         self.table().set_blocking_cost(process, cost);

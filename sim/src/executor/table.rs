@@ -116,6 +116,8 @@ struct Process {
     cost: BlockingCost,
     /// It stands still until then.
     paused_until: u64,
+    /// How far its wall clock is ahead of the others'.
+    skew_ms: i64,
 }
 
 struct TaskEntry {
@@ -166,6 +168,17 @@ impl Table {
         self.wall_offset_ms.saturating_add(i64::try_from(self.now / 1_000_000).unwrap_or(i64::MAX))
     }
 
+    /// The wall clock as a process sees it.
+    pub(super) fn wall_ms_of(&self, process: ProcessId) -> i64 {
+        self.wall_ms().saturating_add(self.processes.get(&process).map_or(0, |process| process.skew_ms))
+    }
+
+    pub(super) fn set_skew(&mut self, process: ProcessId, skew_ms: i64) {
+        if let Some(process) = self.processes.get_mut(&process) {
+            process.skew_ms = skew_ms;
+        }
+    }
+
     fn fresh_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
@@ -174,7 +187,8 @@ impl Table {
     pub(super) fn new_process(&mut self, name: &str) -> ProcessId {
         let id = ProcessId(self.fresh_id());
         let random = self.seed.fork(&format!("{name}#{}", id.0));
-        self.processes.insert(id, Process { random, cost: BlockingCost::default(), paused_until: 0 });
+        self.processes
+            .insert(id, Process { random, cost: BlockingCost::default(), paused_until: 0, skew_ms: 0 });
         id
     }
 

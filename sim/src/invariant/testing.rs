@@ -52,7 +52,7 @@ pub(super) fn stopped(how: Stop) -> Event {
 
 /// A batch of records `[base, last]`, whose content is `content`.
 pub(super) fn batch(base: u64, last: u64, content: u64) -> SeenBatch {
-    SeenBatch { base, last, epoch: 0, content, first_timestamp: base as i64, size: 100 }
+    SeenBatch { base, last, epoch: 0, content, first_timestamp: base as i64, size: 100, producer: None }
 }
 
 pub(super) fn invoked(op: u64, content: u64) -> Event {

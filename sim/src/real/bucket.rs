@@ -71,7 +71,7 @@ fn partition(
     }
     let cluster_id = cluster_id(disk, Path::new(LOG_DIR))?;
     let memory = Arc::new(store?.memory().clone());
-    let env = Arc::new(AtOnce { now: world.clients.now(), wall_ms: world.clients.wall_ms() });
+    let env = Arc::new(AtOnce::of(world));
     let tier = Tier::new(env, memory, Owner { cluster_id }, TierOptions::default());
     Some(tier.partition(at, &topic.name, 0))
 }
@@ -89,9 +89,15 @@ fn readable(tier: &PartitionTier, start: Offset, end: Offset) -> bool {
 }
 
 /// An environment in which time stands still and blocking work is done in place.
-struct AtOnce {
+pub(crate) struct AtOnce {
     now: Instant,
     wall_ms: i64,
+}
+
+impl AtOnce {
+    pub(crate) fn of(world: &World) -> AtOnce {
+        AtOnce { now: world.clients.now(), wall_ms: world.clients.wall_ms() }
+    }
 }
 
 impl Env for AtOnce {
@@ -121,7 +127,7 @@ impl Env for AtOnce {
 }
 
 /// The value of a future over a store in memory, which never waits.
-fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = std::pin::pin!(future);
     for _ in 0..1000 {
         if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {

@@ -1,6 +1,6 @@
 //! The real node in the simulation: its engine on the lying disk, its tier in the store across the network.
 
-mod bucket;
+pub(crate) mod bucket;
 mod service;
 mod surviving;
 #[cfg(test)]

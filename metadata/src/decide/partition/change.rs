@@ -1,6 +1,10 @@
 //! One partition's next state. Every decision about replicas, in-sync set and leader is made here.
 
-use crate::{Image, MetadataRecord, Partition, ReplicationRecord, Topic, config::BrokerConfig};
+use crate::{
+    Image, MetadataRecord, Partition, ReplicationRecord, Topic,
+    config::BrokerConfig,
+    museum::{Bug, has},
+};
 use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
 use highwater_records::{BrokerId, Durability, LeaderEpoch, PartitionIndex, TopicIdPartition};
 
@@ -194,9 +198,9 @@ impl<'a> Next<'a> {
             self.eligible.retain(|member| *member != leader);
             self.isr = alloc::vec![leader];
             self.leader = Some(leader);
-        } else if let Some(leader) =
-            find(&|replica| self.change.election == Election::Unclean && self.is_active(replica))
-        {
+        } else if let Some(leader) = find(&|replica| {
+            (self.change.election == Election::Unclean || has(Bug::UncleanUnasked)) && self.is_active(replica)
+        }) {
             self.isr = alloc::vec![leader];
             self.eligible.clear();
             self.leader = Some(leader);
@@ -207,7 +211,7 @@ impl<'a> Next<'a> {
     }
 
     fn fill_eligible(&mut self, min_isr: usize) {
-        if self.unclean || self.isr.len() >= min_isr {
+        if self.unclean || (self.isr.len() >= min_isr && !has(Bug::EligibleForEver)) {
             self.eligible.clear();
             return;
         }
@@ -248,11 +252,18 @@ impl<'a> Next<'a> {
         }
         let in_force = self.image.leader_epoch(before);
         // Replicas that are taken away must stop answering as such: a new epoch tells everybody at once.
-        let new_epoch = self.leader != before.leader || self.unclean || finished;
+        let new_epoch = (self.leader != before.leader && !has(Bug::LeaderWithoutEpoch))
+            || self.unclean
+            || (finished && !has(Bug::ReassignmentWithoutEpoch));
         let leader_epoch =
             if new_epoch { LeaderEpoch(in_force.0.saturating_add(1)) } else { before.stored_leader_epoch };
         // A leader that proposed the set it has gets a new version all the same: it settles what was proposed before.
-        if self.isr != before.isr || new_epoch || assigned || self.change.isr.is_some() {
+        if self.isr != before.isr
+            || self.leader != before.leader
+            || new_epoch
+            || assigned
+            || self.change.isr.is_some()
+        {
             records.push(MetadataRecord::PartitionChanged {
                 topic: topic.id,
                 partition: index,

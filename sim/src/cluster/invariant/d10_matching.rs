@@ -1,12 +1,12 @@
-//! D9, D10, D12: what lies below a replica's watermark is the same on every replica, and for ever: offsets, content,
-//! leader epoch. A cut that took something committed shows here when another batch comes to its place.
+//! D10: what lies below a replica's watermark is the same on every replica, and for ever: offsets, content, leader
+//! epoch. A cut that took something committed shows here when another batch comes to its place.
 
 use std::collections::BTreeMap;
 
 use highwater_records::TopicIdPartition;
 
 use super::ClusterInvariant;
-use crate::cluster::watch::Look;
+use crate::cluster::look::Look;
 
 /// See the file's text.
 #[derive(Default)]
@@ -23,7 +23,7 @@ impl ClusterInvariant for Matching {
         for (at, partition) in &look.partitions {
             let committed = self.committed.entry(*at).or_default();
             for (broker, replica) in &partition.replicas {
-                for batch in &replica.fresh {
+                for batch in replica.fresh.iter().filter(|batch| batch.last < replica.watermark) {
                     let found = (batch.last, batch.content, batch.epoch);
                     let known = committed.entry(batch.base).or_insert(found);
                     if *known != found {
@@ -42,17 +42,15 @@ impl ClusterInvariant for Matching {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{batch::SeenBatch, cluster::invariant::testing::*};
+    use crate::cluster::invariant::testing::*;
     use highwater_records::BrokerId;
 
     #[test]
     fn two_truths() {
-        let batch =
-            |content| SeenBatch { base: 3, last: 4, epoch: 1, content, first_timestamp: 0, size: 100 };
         let seen = |content| {
             says(Matching::default(), |partition| {
-                partition.replicas.get_mut(&BrokerId(1)).unwrap().fresh = vec![batch(9)];
-                partition.replicas.get_mut(&BrokerId(2)).unwrap().fresh = vec![batch(content)];
+                partition.replicas.get_mut(&BrokerId(1)).unwrap().fresh = vec![batch(3, 4, 9)];
+                partition.replicas.get_mut(&BrokerId(2)).unwrap().fresh = vec![batch(3, 4, content)];
             })
         };
         assert_eq!(seen(9), Ok(()));

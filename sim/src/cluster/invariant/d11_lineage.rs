@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use highwater_records::TopicIdPartition;
 
 use super::ClusterInvariant;
-use crate::cluster::watch::Look;
+use crate::cluster::look::Look;
 
 /// See the file's text.
 #[derive(Default)]

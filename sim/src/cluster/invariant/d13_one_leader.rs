@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use highwater_records::{BrokerId, TopicIdPartition};
 
 use super::ClusterInvariant;
-use crate::cluster::watch::Look;
+use crate::cluster::look::Look;
 
 /// See the file's text.
 #[derive(Default)]
@@ -46,14 +46,17 @@ impl ClusterInvariant for OneLeader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::invariant::testing::{brokers, says};
+    use crate::cluster::{
+        invariant::testing::{brokers, says},
+        look::Leads,
+    };
 
     #[test]
     fn two_leaders_and_one_of_the_future() {
         let leads = |broker: u32, epoch| {
             says(OneLeader::default(), |partition| {
                 let replica = partition.replicas.get_mut(&BrokerId(broker)).unwrap();
-                replica.leads = Some((brokers(&[broker]), 7));
+                replica.leads = Some(Leads { maximal: brokers(&[broker]), version: 7, epoch_start: 11 });
                 replica.leader_epoch = epoch;
             })
         };

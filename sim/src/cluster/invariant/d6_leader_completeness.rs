@@ -1,7 +1,7 @@
 //! D6: whoever leads in the epoch in force has everything below the highest watermark that any replica ever had.
 
 use super::ClusterInvariant;
-use crate::cluster::watch::Look;
+use crate::cluster::look::Look;
 
 /// See the file's text.
 pub struct LeaderCompleteness;

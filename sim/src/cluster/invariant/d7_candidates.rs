@@ -2,7 +2,7 @@
 //! watermark that any replica ever had. This is also what joining must have made sure of (D4).
 
 use super::ClusterInvariant;
-use crate::cluster::watch::Look;
+use crate::cluster::look::Look;
 
 /// See the file's text.
 pub struct Candidates;

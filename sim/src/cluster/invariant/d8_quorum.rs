@@ -1,7 +1,7 @@
 //! D8: a leader that is not of the past counts, for its watermark, everyone whom the metadata log has in sync.
 
 use super::ClusterInvariant;
-use crate::cluster::watch::Look;
+use crate::cluster::look::{Leads, Look};
 
 /// See the file's text.
 pub struct Quorum;
@@ -17,7 +17,7 @@ impl ClusterInvariant for Quorum {
                 continue;
             }
             for (broker, replica) in &partition.replicas {
-                let Some((maximal, version)) = &replica.leads else { continue };
+                let Some(Leads { maximal, version, .. }) = &replica.leads else { continue };
                 if replica.leader_epoch == partition.leader_epoch && !partition.isr.is_subset(maximal) {
                     return Err(format!(
                         "{at}: broker {broker} counts {maximal:?} in version {version}, in sync are {:?} in {}",

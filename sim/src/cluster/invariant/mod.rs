@@ -3,21 +3,52 @@
 //!
 //! | File | Promise |
 //! |---|---|
+//! | [`d3_ack_rule`] | the watermark moves over what every replica in sync has, and only while enough are |
+//! | [`d4_joining`] | who joins has everything |
+//! | [`d5_unclean`] | who may have lost something is no candidate |
 //! | [`d6_leader_completeness`] | a leader has everything that was ever committed |
 //! | [`d7_candidates`] | so has everyone who may be elected |
 //! | [`d8_quorum`] | a leader counts everyone who may be elected |
+//! | [`d9_strong_isr`] | who may be elected has the same as was committed |
 //! | [`d10_matching`] | below the watermark all replicas are the same |
 //! | [`d11_lineage`] | an epoch begins at one offset, and epochs grow |
+//! | [`d12_truncation`] | nobody cuts what it took for committed |
 //! | [`d13_one_leader`] | one leader per epoch |
+//! | [`d14_watermark`] | a watermark is not beyond the end, and a leader's never goes back |
+//! | [`m4_same_image`] | the same entries give the same image |
+//! | [`m5_replay`] | the log as bytes gives the same image |
+//! | [`m6_prefix`] | a broker knows a prefix of the log, and more and more of it |
+//! | [`p1_one_copy`] | what a producer sends is committed once and in order |
+//! | [`r1_coverage`] | disk and bucket leave no hole |
+//! | [`r3_committed_only`] | only what is committed is in the bucket |
 
 pub mod d10_matching;
 pub mod d11_lineage;
+pub mod d12_truncation;
 pub mod d13_one_leader;
+pub mod d14_watermark;
+pub mod d3_ack_rule;
+pub mod d4_joining;
+pub mod d5_unclean;
 pub mod d6_leader_completeness;
 pub mod d7_candidates;
 pub mod d8_quorum;
+pub mod d9_strong_isr;
+pub mod m4_same_image;
+pub mod m5_replay;
+pub mod m6_prefix;
+pub mod p1_one_copy;
+pub mod r1_coverage;
+pub mod r3_committed_only;
+#[cfg(test)]
+pub(crate) mod testing;
 
-use super::watch::Look;
+use std::collections::BTreeMap;
+
+use highwater_metadata::{Entry, Image, MetadataRecord, ReplicationRecord};
+use highwater_records::{BrokerId, TopicIdPartition};
+
+use super::look::Look;
 
 /// Something that must hold in every picture.
 pub trait ClusterInvariant: Send {
@@ -29,62 +60,95 @@ pub trait ClusterInvariant: Send {
     /// # Errors
     /// What does not hold, for people.
     fn check(&mut self, look: &Look) -> Result<(), String>;
+
+    /// Checks an entry of the metadata log, every one and in order.
+    ///
+    /// # Errors
+    /// What does not hold, for people.
+    fn decided(&mut self, decision: &Decision<'_>) -> Result<(), String> {
+        let _ = decision;
+        Ok(())
+    }
+}
+
+/// An entry of the metadata log, and what it changed.
+pub struct Decision<'a> {
+    /// The entry.
+    pub entry: &'a Entry,
+    /// Whether it took effect.
+    pub effective: bool,
+    /// The image before it.
+    pub before: &'a Image,
+    /// The image after it.
+    pub after: &'a Image,
+    /// How each broker stopped since it last registered.
+    pub stops: &'a BTreeMap<BrokerId, Stopped>,
+}
+
+impl Decision<'_> {
+    /// The brokers that it registers.
+    pub fn registered(&self) -> Vec<BrokerId> {
+        let started = self.entry.records.iter().filter_map(|record| match record {
+            MetadataRecord::Replication(ReplicationRecord::BrokerStarted { broker, .. }) => Some(*broker),
+            _ => None,
+        });
+        if self.effective { started.collect() } else { Vec::new() }
+    }
+
+    /// The partitions whose loss it reports.
+    pub fn elected_uncleanly(&self) -> Vec<TopicIdPartition> {
+        let elected = self.entry.records.iter().filter_map(|record| match record {
+            MetadataRecord::Replication(ReplicationRecord::LeaderElectedUncleanly {
+                topic,
+                partition,
+                ..
+            }) => Some(TopicIdPartition { topic_id: *topic, partition: *partition }),
+            _ => None,
+        });
+        if self.effective { elected.collect() } else { Vec::new() }
+    }
+
+    /// The partitions that it gives other replicas.
+    pub fn assigned(&self) -> Vec<TopicIdPartition> {
+        let assigned = self.entry.records.iter().filter_map(|record| match record {
+            MetadataRecord::Replication(ReplicationRecord::ReplicasAssigned { topic, partition, .. }) => {
+                Some(TopicIdPartition { topic_id: *topic, partition: *partition })
+            }
+            _ => None,
+        });
+        if self.effective { assigned.collect() } else { Vec::new() }
+    }
+}
+
+/// How a broker stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stopped {
+    /// Not of its own will: the end of its logs may be gone.
+    pub unclean: bool,
+    /// Its disk was replaced by an empty one.
+    pub emptied: bool,
 }
 
 /// All of them.
 pub fn all() -> Vec<Box<dyn ClusterInvariant>> {
     vec![
+        Box::new(d3_ack_rule::AckRule::default()),
+        Box::new(d4_joining::Joining::default()),
+        Box::new(d5_unclean::Unclean),
         Box::new(d6_leader_completeness::LeaderCompleteness),
         Box::new(d7_candidates::Candidates),
         Box::new(d8_quorum::Quorum),
+        Box::new(d9_strong_isr::StrongIsr::default()),
         Box::new(d10_matching::Matching::default()),
         Box::new(d11_lineage::Lineage::default()),
+        Box::new(d12_truncation::Truncation::default()),
         Box::new(d13_one_leader::OneLeader::default()),
+        Box::new(d14_watermark::Watermark::default()),
+        Box::new(m4_same_image::SameImage::default()),
+        Box::new(m5_replay::Replay::default()),
+        Box::new(m6_prefix::Prefix::default()),
+        Box::new(p1_one_copy::OneCopy::default()),
+        Box::new(r1_coverage::Coverage),
+        Box::new(r3_committed_only::CommittedOnly),
     ]
-}
-
-#[cfg(test)]
-pub(crate) mod testing {
-    use std::collections::BTreeSet;
-
-    use highwater_records::{BrokerId, PartitionIndex, TopicId, TopicIdPartition};
-
-    use super::ClusterInvariant;
-    use crate::cluster::watch::{Look, PartitionLook, ReplicaLook};
-
-    pub(crate) fn brokers(ids: &[u32]) -> BTreeSet<BrokerId> {
-        ids.iter().copied().map(BrokerId).collect()
-    }
-
-    /// Led by broker 1 in epoch 4; brokers 1 and 2 are in sync, 3 is eligible; 10 is committed and all have 12.
-    pub(crate) fn sound() -> PartitionLook {
-        let replica = ReplicaLook { leader_epoch: 4, log_end: 12, watermark: 10, ..ReplicaLook::default() };
-        let leads = ReplicaLook { leads: Some((brokers(&[1, 2]), 7)), ..replica.clone() };
-        PartitionLook {
-            leader: Some(BrokerId(1)),
-            leader_epoch: 4,
-            partition_epoch: 7,
-            isr: brokers(&[1, 2]),
-            eligible: BTreeSet::new(),
-            min_isr: 2,
-            replicas: [(BrokerId(1), leads), (BrokerId(2), replica.clone()), (BrokerId(3), replica)].into(),
-            true_watermark: 10,
-        }
-    }
-
-    pub(crate) fn look(partition: PartitionLook) -> Look {
-        let at = TopicIdPartition { topic_id: TopicId::from_bytes([7; 16]), partition: PartitionIndex(0) };
-        Look { partitions: [(at, partition)].into() }
-    }
-
-    /// What `invariant` says of `sound` pictures after `change`.
-    pub(crate) fn says(
-        mut invariant: impl ClusterInvariant,
-        change: impl FnOnce(&mut PartitionLook),
-    ) -> Result<(), String> {
-        invariant.check(&look(sound())).expect("the picture is sound");
-        let mut partition = sound();
-        change(&mut partition);
-        invariant.check(&look(partition))
-    }
 }

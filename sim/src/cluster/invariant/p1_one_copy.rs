@@ -1,0 +1,73 @@
+//! P1: what a producer with an id sends is committed once, in the order of its sequences, whatever was tried again and
+//! whoever led.
+
+use std::collections::BTreeMap;
+
+use highwater_records::TopicIdPartition;
+
+use super::ClusterInvariant;
+use crate::cluster::look::Look;
+
+/// See the file's text.
+#[derive(Default)]
+pub struct OneCopy {
+    /// For each producer and epoch: where each sequence lies.
+    placed: BTreeMap<(TopicIdPartition, i64, i16), BTreeMap<i32, u64>>,
+}
+
+impl ClusterInvariant for OneCopy {
+    fn name(&self) -> &'static str {
+        "P1 exactly one copy"
+    }
+
+    fn check(&mut self, look: &Look) -> Result<(), String> {
+        for (at, partition) in &look.partitions {
+            for replica in partition.replicas.values() {
+                for batch in replica.fresh.iter().filter(|batch| batch.last < replica.watermark) {
+                    let Some((id, epoch, sequence)) = batch.producer else { continue };
+                    let placed = self.placed.entry((*at, id, epoch)).or_default();
+                    let known = *placed.entry(sequence).or_insert(batch.base);
+                    if known != batch.base {
+                        return Err(format!(
+                            "{at}: sequence {sequence} of producer {id} lies at {known} and at {}",
+                            batch.base
+                        ));
+                    }
+                    let earlier =
+                        placed.range(..sequence).next_back().filter(|(_, base)| **base > batch.base);
+                    let later = placed.range(sequence + 1..).next().filter(|(_, base)| **base < batch.base);
+                    if let Some((other, base)) = earlier.or(later) {
+                        return Err(format!(
+                            "{at}: producer {id} has sequence {sequence} at {} and {other} at {base}",
+                            batch.base
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        batch::SeenBatch,
+        cluster::invariant::testing::{batch, says},
+    };
+    use highwater_records::BrokerId;
+
+    #[test]
+    fn twice_and_out_of_order() {
+        let of = |base, sequence| SeenBatch { producer: Some((7, 0, sequence)), ..batch(base, base, 1) };
+        let seen = |second| {
+            says(OneCopy::default(), |partition| {
+                partition.replicas.get_mut(&BrokerId(1)).unwrap().fresh = vec![of(3, 1), second];
+            })
+        };
+        assert_eq!(seen(of(4, 2)), Ok(()));
+        assert!(seen(of(4, 1)).unwrap_err().contains("lies at 3 and at 4"));
+        assert!(seen(of(4, 0)).unwrap_err().contains("has sequence 0 at 4 and 1 at 3"));
+    }
+}

@@ -1,0 +1,38 @@
+//! R3: only what is committed is in the bucket.
+
+use super::ClusterInvariant;
+use crate::cluster::look::Look;
+
+/// See the file's text.
+pub struct CommittedOnly;
+
+impl ClusterInvariant for CommittedOnly {
+    fn name(&self) -> &'static str {
+        "R3 only what is committed is uploaded"
+    }
+
+    fn check(&mut self, look: &Look) -> Result<(), String> {
+        for (at, partition) in &look.partitions {
+            let Some((_, end)) = partition.tiered else { continue };
+            let now = partition.replicas.values().map(|replica| replica.watermark).max().unwrap_or(0);
+            let committed = partition.true_watermark.max(now);
+            if end > committed {
+                return Err(format!("{at}: the bucket has everything below {end}, committed is {committed}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::invariant::testing::says;
+
+    #[test]
+    fn too_much() {
+        let has = |end| says(CommittedOnly, |partition| partition.tiered = Some((0, end)));
+        assert_eq!(has(10), Ok(()));
+        assert!(has(11).unwrap_err().contains("committed is 10"));
+    }
+}

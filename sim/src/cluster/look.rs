@@ -1,0 +1,137 @@
+//! A picture of a whole cluster at one moment, as plain values: what invariants check.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use highwater_metadata::Image;
+use highwater_node::ReplicaView;
+use highwater_records::{BrokerId, Durability, LeaderEpoch, Offset, TopicIdPartition};
+
+use crate::batch::{Batches, SeenBatch};
+
+/// The whole cluster at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    /// Every partition of every topic.
+    pub partitions: BTreeMap<TopicIdPartition, PartitionLook>,
+    /// What all entries add up to.
+    pub truth: Arc<Image>,
+    /// What running brokers know.
+    pub images: BTreeMap<BrokerId, Arc<Image>>,
+}
+
+/// One partition.
+#[derive(Clone, Debug)]
+pub struct PartitionLook {
+    /// Who leads, by the metadata log.
+    pub leader: Option<BrokerId>,
+    /// The leader epoch in force.
+    pub leader_epoch: u32,
+    /// Version.
+    pub partition_epoch: u32,
+    /// The in-sync set.
+    pub isr: BTreeSet<BrokerId>,
+    /// Who else may be elected.
+    pub eligible: BTreeSet<BrokerId>,
+    /// `min.insync.replicas`, at most the number of replicas.
+    pub min_isr: usize,
+    /// What the watermark counts.
+    pub durability: Durability,
+    /// Replicas of running brokers.
+    pub replicas: BTreeMap<BrokerId, ReplicaLook>,
+    /// The highest watermark that any replica has had until now, this look not counted.
+    pub true_watermark: u64,
+    /// What the bucket has, if it was looked at this time: from (inclusive) and to (exclusive).
+    pub tiered: Option<(u64, u64)>,
+}
+
+/// One replica.
+#[derive(Clone, Debug, Default)]
+pub struct ReplicaLook {
+    /// Which life of its broker.
+    pub life: u64,
+    /// The leader epoch that its broker knows.
+    pub leader_epoch: u32,
+    /// What it works with, if it leads.
+    pub leads: Option<Leads>,
+    /// The log start (inclusive).
+    pub log_start: u64,
+    /// The first offset on its disk (inclusive).
+    pub local_start: u64,
+    /// The durable end (exclusive).
+    pub durable_end: u64,
+    /// The log end (exclusive).
+    pub log_end: u64,
+    /// The watermark (exclusive).
+    pub watermark: u64,
+    /// Epochs and where they begin.
+    pub epochs: Vec<(u32, u64)>,
+    /// Batches below the watermark that were not looked at before. Of replicas that may be elected, below any watermark.
+    pub fresh: Vec<SeenBatch>,
+}
+
+/// What only a leader has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leads {
+    /// Everyone who may be in sync.
+    pub maximal: BTreeSet<BrokerId>,
+    /// The version of the partition that it knows.
+    pub version: u32,
+    /// Where its log ended when it began to lead (exclusive).
+    pub epoch_start: u64,
+}
+
+impl PartitionLook {
+    /// How far a replica has come, as the watermark counts it (exclusive).
+    pub fn counted(&self, replica: &ReplicaLook) -> u64 {
+        match self.durability {
+            Durability::Synced => replica.durable_end,
+            Durability::Replicated => replica.log_end,
+        }
+    }
+
+    /// Replicas that lead in the epoch in force.
+    pub fn leaders(&self) -> impl Iterator<Item = (BrokerId, &ReplicaLook, &Leads)> {
+        self.replicas
+            .iter()
+            .filter(|(_, replica)| replica.leader_epoch == self.leader_epoch)
+            .filter_map(|(broker, replica)| Some((*broker, replica, replica.leads.as_ref()?)))
+    }
+}
+
+impl ReplicaLook {
+    /// Takes a picture; batches from `from` on are read, up to the watermark and at least to `to`.
+    pub(super) fn of(view: &ReplicaView, life: u64, from: &mut u64, to: u64) -> ReplicaLook {
+        let positions = view.positions;
+        let start = positions.local_start.get().max(*from);
+        let bound = Offset::new(to.min(positions.log_end.get())).unwrap_or(positions.high_watermark);
+        let bound = bound.max(positions.high_watermark);
+        let mut fresh = Vec::new();
+        if let Some(offset) = Offset::new(start)
+            && offset < bound
+            && let Ok(range) = view.reader.read(offset, 1 << 20, bound, true)
+            && let Ok(bytes) = range.bytes()
+        {
+            fresh = Batches::parse(&bytes).good;
+            *from = fresh.last().map_or(start, |batch| batch.last + 1);
+        }
+        ReplicaLook {
+            life,
+            leader_epoch: view.leader_epoch.0,
+            leads: view.leading.as_ref().map(|leading| Leads {
+                maximal: leading.maximal_isr.iter().copied().collect(),
+                version: leading.partition_epoch,
+                epoch_start: leading.epoch_start.get(),
+            }),
+            log_start: positions.log_start.get(),
+            local_start: positions.local_start.get(),
+            durable_end: positions.durable_end.get(),
+            log_end: positions.log_end.get(),
+            watermark: positions.high_watermark.get(),
+            epochs: view.epochs.iter().map(|(LeaderEpoch(epoch), start)| (*epoch, start.get())).collect(),
+            fresh,
+        }
+    }
+}
