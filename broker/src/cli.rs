@@ -1,11 +1,14 @@
-//! The command line: `highwater serve`, `highwater demo`, `highwater log` and `highwater adopt`.
+//! The command line: what runs a broker (`serve`, `demo`), what looks at directories (`log`, `adopt`), what talks to a
+//! cluster (`topics`, `produce`, `consume`, `groups`, `configs`), and completion for shells.
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use clap_complete::Shell;
 
 use crate::{
     adopt::{self, AdoptArguments},
+    commands::{self, ClientArguments},
     tools::{self, LogArguments},
 };
 
@@ -29,6 +32,10 @@ pub enum Command {
     Log(LogArguments),
     /// Take over a Kafka broker's data directory, or give it back.
     Adopt(AdoptArguments),
+    /// Talk to a cluster.
+    Client(ClientArguments),
+    /// Write the completion of a shell to standard output.
+    Completion(Shell),
 }
 
 /// Arguments of `highwater serve`.
@@ -66,9 +73,26 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         "demo" => Command::Demo(DemoArguments { input: of.get_one("input").cloned() }),
         "log" => Command::Log(tools::parse(of)),
         "adopt" => Command::Adopt(adopt::parse(of)),
+        "completion" => Command::Completion(shell(of)),
+        name if commands::NAMES.contains(&name) => Command::Client(commands::parse(name, of)),
         other => unreachable!("{other} is not a command of ours, and clap refuses those"),
     };
     Ok(Invocation { command, log_level: log_level(of) })
+}
+
+fn shell(of: &ArgMatches) -> Shell {
+    *of.get_one("shell").unwrap_or_else(|| unreachable!("clap requires a shell"))
+}
+
+/// Writes what makes a shell complete our commands and arguments.
+///
+/// # Errors
+/// It could not be written.
+pub fn write_completion(shell: Shell, out: &mut impl std::io::Write) -> std::io::Result<()> {
+    // In memory first: the generator panics where it cannot write.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut definition(), "highwater", &mut script);
+    out.write_all(&script)
 }
 
 fn log_level(of: &ArgMatches) -> Option<String> {
@@ -96,6 +120,21 @@ fn definition() -> clap::Command {
         .subcommand(demo())
         .subcommand(tools::command())
         .subcommand(adopt::command())
+        .subcommands(commands::commands())
+        .subcommand(completion())
+}
+
+fn completion() -> clap::Command {
+    clap::Command::new("completion")
+        .about("Write a script that makes a shell complete these commands")
+        .after_help("For bash, in this shell: source <(highwater completion bash)")
+        .arg(
+            Arg::new("shell")
+                .value_name("SHELL")
+                .required(true)
+                .value_parser(clap::builder::EnumValueParser::<Shell>::new())
+                .help("Which shell"),
+        )
 }
 
 fn serve() -> clap::Command {
@@ -139,8 +178,13 @@ fn demo() -> clap::Command {
 mod tests {
     use clap::error::ErrorKind;
 
+    use highwater_records::compression::Codec;
+
     use super::*;
-    use crate::tools::LogAction;
+    use crate::{
+        commands::{ClientCommand, ConfigAction, ConfigOf, Position, TopicAction},
+        tools::LogAction,
+    };
 
     fn parse_words(words: &str) -> Result<Invocation, ErrorKind> {
         parse(words.split(' ').map(OsString::from)).map_err(|error| error.kind())
@@ -203,6 +247,81 @@ mod tests {
         );
         let settle = LogArguments { action: LogAction::Settle, path: "d".into(), json: false, deep: false };
         assert_eq!(parse_words("highwater log settle d").unwrap().command, Command::Log(settle));
+    }
+
+    fn client(words: &str) -> ClientArguments {
+        match parse_words(words).unwrap().command {
+            Command::Client(arguments) => arguments,
+            other => panic!("{words} is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn commands_for_clusters_take_a_bootstrap_and_json_anywhere() {
+        let plain = client("highwater topics list");
+        assert_eq!(plain.bootstrap, "127.0.0.1:9092");
+        assert!(!plain.json);
+        assert_eq!(plain.command, ClientCommand::Topics(TopicAction::List { internal: false }));
+        for words in [
+            "highwater topics --bootstrap h:1 --json list",
+            "highwater topics list --bootstrap h:1 --json",
+            "highwater topics --json list -b h:1",
+        ] {
+            let given = client(words);
+            assert_eq!((given.bootstrap.as_str(), given.json), ("h:1", true), "{words}");
+        }
+    }
+
+    #[test]
+    fn consume_and_produce_take_what_kcat_does() {
+        let ClientCommand::Consume(consume) =
+            client("highwater consume t --from -10 -p 3 -n 5 -f -v").command
+        else {
+            panic!("not consume")
+        };
+        assert_eq!((consume.from, consume.partition, consume.count), (Position::Last(10), Some(3), Some(5)));
+        assert!(consume.follow && consume.verbose && !consume.committed);
+        let ClientCommand::Produce(produce) =
+            client("highwater produce t f -k : -z zstd -H a=b -H c=d").command
+        else {
+            panic!("not produce")
+        };
+        assert_eq!(produce.key_separator.as_deref(), Some(":"));
+        assert_eq!(produce.codec, Codec::Zstd);
+        assert_eq!(produce.headers, ["a=b", "c=d"]);
+    }
+
+    #[test]
+    fn configurations_belong_to_one() {
+        let of = |words| match client(words).command {
+            ClientCommand::Configs(ConfigAction::Describe { of, .. }) => of,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(of("highwater configs describe --topic t"), ConfigOf::Topic("t".into()));
+        assert_eq!(of("highwater configs describe --broker 3"), ConfigOf::Broker(Some(3)));
+        assert_eq!(of("highwater configs describe --brokers"), ConfigOf::Broker(None));
+        for (words, kind) in [
+            ("highwater configs describe", ErrorKind::MissingRequiredArgument),
+            ("highwater configs describe --topic t --broker 3", ErrorKind::ArgumentConflict),
+            ("highwater configs alter --topic t", ErrorKind::MissingRequiredArgument),
+            ("highwater topics grow t", ErrorKind::MissingRequiredArgument),
+            ("highwater topics create t --partitions 0", ErrorKind::ValueValidation),
+            ("highwater consume t --from sometime", ErrorKind::ValueValidation),
+            ("highwater produce t -z brotli", ErrorKind::InvalidValue),
+            ("highwater completion tcsh", ErrorKind::InvalidValue),
+        ] {
+            assert_eq!(parse_words(words), Err(kind), "{words}");
+        }
+    }
+
+    #[test]
+    fn every_shell_gets_a_completion_that_knows_our_commands() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::PowerShell, Shell::Elvish] {
+            let mut script = Vec::new();
+            write_completion(shell, &mut script).unwrap();
+            let script = String::from_utf8(script).unwrap();
+            assert!(commands::NAMES.iter().all(|name| script.contains(name)), "{shell}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use highwater_broker::{
     adopt,
     cli::{self, Command},
-    demo, logging, serve, tools,
+    commands, demo, logging, serve, tools,
 };
 
 fn main() -> ExitCode {
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         }
     };
     // What recovery has to say is part of what a tool shows.
-    let quiet = matches!(invocation.command, Command::Log(_) | Command::Adopt(_))
+    let quiet = matches!(invocation.command, Command::Log(_) | Command::Adopt(_) | Command::Client(_))
         && std::env::var_os(logging::VARIABLE).is_none();
     let level = invocation.log_level.as_deref().or(quiet.then_some("off"));
     if let Err(error) = logging::start(level) {
@@ -39,6 +39,14 @@ fn main() -> ExitCode {
         Command::Adopt(arguments) => match adopt::run(&arguments) {
             Ok(code) => ExitCode::from(code),
             Err(error) => failed(&error, error.exit_code()),
+        },
+        Command::Client(arguments) => match commands::run(&arguments) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error, error.exit_code()),
+        },
+        Command::Completion(shell) => match cli::write_completion(shell, &mut std::io::stdout()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error, 1),
         },
         Command::Demo(arguments) => match demo::run(&arguments) {
             Ok(()) => ExitCode::SUCCESS,

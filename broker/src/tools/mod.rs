@@ -2,7 +2,6 @@
 //! engine's; here it is shown.
 
 mod arguments;
-mod json;
 mod run;
 mod show;
 

@@ -16,7 +16,8 @@ use highwater_engine::{
     },
 };
 
-use super::{ToolError, json::Json};
+use super::ToolError;
+use crate::json::Json;
 
 pub(super) fn inspected(
     disk: &dyn Disk,

@@ -3,6 +3,7 @@
 
 mod admin;
 mod bombs;
+mod commands;
 mod configs;
 mod demo;
 mod every_version;

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 /// The broker key that is spelt most like `name`, used or not.
 pub fn nearest_broker_key(name: &str) -> &'static str {
     // Used keys first: at equal distance they are the likelier wish.
-    nearest(name, broker_keys().map(|key| key.name).chain(known_but_unused().iter().copied()))
+    nearest(name, broker_keys().map(|key| key.name).chain(known_but_unused().iter().copied())).unwrap_or("")
 }
 
 /// The topic key that is spelt most like `name`.
@@ -15,10 +15,12 @@ pub fn nearest_topic_key(name: &str) -> &'static str {
         name,
         TOPIC_KEYS.iter().filter(|definition| !definition.internal).map(|definition| definition.name),
     )
+    .unwrap_or("")
 }
 
-fn nearest(name: &str, keys: impl Iterator<Item = &'static str>) -> &'static str {
-    keys.min_by_key(|key| distance(name, key)).unwrap_or("")
+/// The one of `names` that is spelt most like `name`, the first of several; `None` if there are none.
+pub fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    names.min_by_key(|known| distance(name, known))
 }
 
 /// How many letters must be inserted, deleted, replaced or swapped with their neighbour.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 /// A JSON value.
 #[derive(Clone, Debug)]
-pub(super) enum Json {
+pub(crate) enum Json {
     Null,
     Bool(bool),
     Number(i128),
@@ -14,24 +14,24 @@ pub(super) enum Json {
 }
 
 impl Json {
-    pub(super) fn text(text: impl ToString) -> Json {
+    pub(crate) fn text(text: impl ToString) -> Json {
         Json::Text(text.to_string())
     }
 
-    pub(super) fn number(number: impl Into<i128>) -> Json {
+    pub(crate) fn number(number: impl Into<i128>) -> Json {
         Json::Number(number.into())
     }
 
-    pub(super) fn or_null<T>(value: Option<T>, json: impl FnOnce(T) -> Json) -> Json {
+    pub(crate) fn or_null<T>(value: Option<T>, json: impl FnOnce(T) -> Json) -> Json {
         value.map_or(Json::Null, json)
     }
 
-    pub(super) fn list<T>(values: impl IntoIterator<Item = T>, json: impl FnMut(T) -> Json) -> Json {
+    pub(crate) fn list<T>(values: impl IntoIterator<Item = T>, json: impl FnMut(T) -> Json) -> Json {
         Json::List(values.into_iter().map(json).collect())
     }
 
     /// In one line.
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let mut out = String::new();
         self.write(&mut out);
         out

@@ -1,0 +1,207 @@
+//! The brokers of a cluster, and which of them to ask.
+
+use std::collections::BTreeMap;
+
+use highwater_wire::{
+    ErrorCode, Request,
+    messages::{
+        find_coordinator::FindCoordinatorRequest,
+        metadata::{MetadataResponse, MetadataResponseTopic},
+    },
+};
+use tokio::time::{Duration, Instant, sleep};
+
+use super::{CommandError, error::refused, names::unknown};
+use crate::client::{Client, ClientError, Connection};
+
+const CLIENT: &str = "highwater-cli";
+/// The last version that names one key in a field of its own.
+const COORDINATOR_OF_ONE: i16 = 3;
+/// How long a coordinator may take to appear, and partitions to have a leader.
+const PATIENCE: Duration = Duration::from_secs(30);
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Connections to the brokers of a cluster, opened when they are needed.
+pub(super) struct Cluster {
+    bootstrap: Client,
+    brokers: BTreeMap<i32, String>,
+    controller: i32,
+    open: BTreeMap<i32, Client>,
+}
+
+/// A topic as its cluster describes it.
+#[derive(Clone, Debug)]
+pub(super) struct Topic {
+    pub(super) name: String,
+    /// In the order of their numbers.
+    pub(super) partitions: Vec<Partition>,
+    pub(super) internal: bool,
+    pub(super) id: highwater_records::TopicId,
+}
+
+/// A partition as its cluster describes it.
+#[derive(Clone, Debug)]
+pub(super) struct Partition {
+    pub(super) index: i32,
+    /// `None` while it has none.
+    pub(super) leader: Option<i32>,
+    pub(super) replicas: Vec<i32>,
+    pub(super) in_sync: Vec<i32>,
+}
+
+impl Cluster {
+    /// Connects to the first of `bootstrap` (`host:port`, separated by commas) that answers.
+    pub(super) async fn connect(bootstrap: &str) -> Result<Cluster, CommandError> {
+        let mut failed = CommandError::Invalid("--bootstrap names no broker".to_owned());
+        for address in bootstrap.split(',').map(str::trim).filter(|address| !address.is_empty()) {
+            match Client::connect(address, CLIENT).await {
+                Ok(bootstrap) => {
+                    let mut cluster = Cluster {
+                        bootstrap,
+                        brokers: BTreeMap::new(),
+                        controller: -1,
+                        open: BTreeMap::new(),
+                    };
+                    cluster.metadata(Some(&[])).await?;
+                    return Ok(cluster);
+                }
+                Err(error) => failed = CommandError::Unreachable { address: address.to_owned(), error },
+            }
+        }
+        Err(failed)
+    }
+
+    async fn metadata(&mut self, topics: Option<&[&str]>) -> Result<MetadataResponse, CommandError> {
+        let answer =
+            self.bootstrap.metadata(topics).await.map_err(CommandError::request("asking for the topics"))?;
+        let address = |host: &str, port: i32| match host.contains(':') {
+            true => format!("[{host}]:{port}"),
+            false => format!("{host}:{port}"),
+        };
+        let brokers =
+            answer.brokers.iter().map(|broker| (broker.node_id, address(&broker.host, broker.port)));
+        self.brokers = brokers.collect();
+        self.controller = answer.controller_id;
+        Ok(answer)
+    }
+
+    /// Brokers by their number, as `host:port`.
+    pub(super) fn brokers(&self) -> &BTreeMap<i32, String> {
+        &self.brokers
+    }
+
+    /// All topics, by name.
+    pub(super) async fn topics(&mut self) -> Result<Vec<Topic>, CommandError> {
+        let mut topics: Vec<Topic> = Vec::new();
+        for topic in self.metadata(None).await?.topics {
+            topics.push(described(topic)?);
+        }
+        topics.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(topics)
+    }
+
+    /// One topic.
+    pub(super) async fn topic(&mut self, name: &str) -> Result<Topic, CommandError> {
+        let answer = self.metadata(Some(&[name])).await?.topics.into_iter().next();
+        let topic = answer.ok_or(CommandError::Request {
+            doing: format!("looking for topic {name:?}"),
+            error: ClientError::Protocol("not one answer to one question"),
+        })?;
+        if ErrorCode::from_code(topic.error_code) == Some(ErrorCode::UnknownTopicOrPartition) {
+            let all = self.topics().await?;
+            return Err(unknown(
+                "topic",
+                name,
+                all.iter().filter(|topic| !topic.internal).map(|topic| topic.name.as_str()),
+            ));
+        }
+        described(topic)
+    }
+
+    /// The broker that leads a partition, for reading and writing.
+    pub(super) async fn leader(
+        &mut self,
+        topic: &Topic,
+        partition: i32,
+    ) -> Result<&mut Client, CommandError> {
+        let found = topic.partitions.iter().find(|known| known.index == partition);
+        let Some(found) = found else {
+            let count = topic.partitions.len();
+            let what =
+                format!("topic {:?} has no partition {partition}; it has {count}, from 0 on", topic.name);
+            return Err(CommandError::Unknown { what });
+        };
+        let leader = found.leader.ok_or_else(|| CommandError::Unknown {
+            what: format!("partition {partition} of topic {:?} has no leader at the moment", topic.name),
+        })?;
+        self.broker(leader).await
+    }
+
+    /// A broker by its number.
+    pub(super) async fn broker(&mut self, id: i32) -> Result<&mut Client, CommandError> {
+        if !self.open.contains_key(&id) {
+            let address = self
+                .brokers
+                .get(&id)
+                .cloned()
+                .ok_or_else(|| CommandError::Unknown { what: format!("there is no broker {id}") })?;
+            let client = Client::connect(&address, CLIENT).await;
+            let client = client.map_err(|error| CommandError::Unreachable { address, error })?;
+            self.open.insert(id, client);
+        }
+        Ok(self.open.get_mut(&id).unwrap_or_else(|| unreachable!("it was opened above")))
+    }
+
+    /// Asks the controller, or whoever passes for it.
+    pub(super) async fn control<R: Request>(
+        &mut self,
+        doing: &str,
+        request: &R,
+    ) -> Result<R::Response, CommandError> {
+        let controller = self.controller;
+        let connection = match self.brokers.contains_key(&controller) {
+            true => self.broker(controller).await?.connection(),
+            false => self.bootstrap.connection(),
+        };
+        connection.call(request).await.map_err(CommandError::request(doing))
+    }
+
+    /// The broker that coordinates a group, once there is one.
+    pub(super) async fn coordinator(&mut self, group: &str) -> Result<&mut Connection, CommandError> {
+        let doing = || CommandError::request(format!("looking for the coordinator of group {group:?}"));
+        let deadline = Instant::now() + PATIENCE;
+        let request = FindCoordinatorRequest { key: group.to_owned(), ..FindCoordinatorRequest::default() };
+        loop {
+            let connection = self.bootstrap.connection();
+            connection.send(&request, COORDINATOR_OF_ONE).await.map_err(doing())?;
+            let answer: highwater_wire::messages::find_coordinator::FindCoordinatorResponse =
+                connection.receive().await.map_err(doing())?;
+            match refused(answer.error_code, answer.error_message) {
+                Ok(()) => return Ok(self.broker(answer.node_id).await?.connection()),
+                Err(ClientError::Refused { code, .. })
+                    if code.is_retriable() && Instant::now() < deadline =>
+                {
+                    sleep(RETRY).await;
+                }
+                Err(error) => return Err(doing()(error)),
+            }
+        }
+    }
+}
+
+fn described(topic: MetadataResponseTopic) -> Result<Topic, CommandError> {
+    let name = topic.name.unwrap_or_default();
+    refused(topic.error_code, None).map_err(CommandError::request(format!("looking for topic {name:?}")))?;
+    let mut partitions: Vec<Partition> = topic
+        .partitions
+        .into_iter()
+        .map(|partition| Partition {
+            index: partition.partition_index,
+            leader: (partition.leader_id >= 0).then_some(partition.leader_id),
+            replicas: partition.replica_nodes,
+            in_sync: partition.isr_nodes,
+        })
+        .collect();
+    partitions.sort_by_key(|partition| partition.index);
+    Ok(Topic { name, partitions, internal: topic.is_internal, id: topic.topic_id })
+}

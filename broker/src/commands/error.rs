@@ -1,0 +1,77 @@
+use std::io;
+
+use highwater_wire::ErrorCode;
+
+use crate::client::ClientError;
+
+/// Why a command could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// Nobody answers there.
+    #[error("no broker at {address}: {error}; `highwater serve` runs one, --bootstrap names another")]
+    Unreachable {
+        /// Host and port.
+        address: String,
+        /// What went wrong.
+        error: ClientError,
+    },
+    /// A request failed or was refused.
+    #[error("{doing}: {error}")]
+    Request {
+        /// What was being done.
+        doing: String,
+        /// What went wrong.
+        error: ClientError,
+    },
+    /// There is no such topic, group or partition.
+    #[error("{what}")]
+    Unknown {
+        /// What is missing, and what comes nearest.
+        what: String,
+    },
+    /// What was given makes no sense to the cluster.
+    #[error("{0}")]
+    Invalid(String),
+    /// Input could not be read, or output could not be written.
+    #[error("{doing}: {error}")]
+    Io {
+        /// What was being done.
+        doing: String,
+        /// What went wrong.
+        error: io::Error,
+    },
+}
+
+impl CommandError {
+    /// What the program ends with: 2 for a mistake in the arguments, 1 for everything else.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            CommandError::Invalid(_) => 2,
+            _ => 1,
+        }
+    }
+
+    /// The pipe that we write into was closed; whoever reads has seen enough.
+    pub fn is_closed_pipe(&self) -> bool {
+        matches!(self, CommandError::Io { error, .. } if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    pub(super) fn request(doing: impl Into<String>) -> impl FnOnce(ClientError) -> CommandError {
+        let doing = doing.into();
+        move |error| CommandError::Request { doing, error }
+    }
+
+    pub(super) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> CommandError {
+        let doing = doing.into();
+        move |error| CommandError::Io { doing, error }
+    }
+}
+
+/// The error of an answer, if it has one.
+pub(super) fn refused(code: i16, message: Option<String>) -> Result<(), ClientError> {
+    match ErrorCode::from_code(code) {
+        Some(ErrorCode::None) => Ok(()),
+        Some(code) => Err(ClientError::Refused { code, message: message.unwrap_or_default() }),
+        None => Err(ClientError::Protocol("an error code that Kafka 4.3 does not have")),
+    }
+}

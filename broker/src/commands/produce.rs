@@ -1,0 +1,172 @@
+//! `highwater produce`: lines become records.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, IsTerminal},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use highwater_records::{
+    Offset, TimestampMs,
+    batch::{BatchBuilder, BuildError, Header, Record},
+};
+
+use super::{
+    CommandError, ProduceArguments,
+    cluster::{Cluster, Topic},
+    output::Output,
+    partitioner::partition_of,
+    run::pair,
+};
+use crate::json::Json;
+
+/// Bytes of records from which a batch is sent.
+const BATCH_BYTES: usize = 64 << 10;
+
+/// Writes every line. A batch is sent when it is full, at the end, and, on a terminal, after each line. What an error
+/// interrupts may have been written up to the line that it names.
+pub(super) async fn run(
+    cluster: &mut Cluster,
+    arguments: &ProduceArguments,
+    out: &mut Output,
+) -> Result<(), CommandError> {
+    let topic = cluster.topic(&arguments.topic).await?;
+    let mut headers = Vec::new();
+    for header in &arguments.headers {
+        let (key, value) = pair(header)?;
+        headers.push(Header { key, value: Some(value.as_bytes()) });
+    }
+    let (mut lines, at_once): (Box<dyn BufRead>, bool) = match &arguments.file {
+        Some(path) => {
+            let file = File::open(path).map_err(CommandError::io(format!("opening {}", path.display())))?;
+            (Box::new(BufReader::new(file)), false)
+        }
+        None => (Box::new(io::stdin().lock()), io::stdin().is_terminal()),
+    };
+    let mut writer = Writer::new(cluster, &topic, arguments)?;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if lines.read_until(b'\n', &mut line).map_err(CommandError::io("reading lines"))? == 0 {
+            break;
+        }
+        if line.last() == Some(&b'\n') {
+            line.pop();
+        }
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        writer.push(&line, &headers).await?;
+        if at_once {
+            writer.flush().await?;
+        }
+    }
+    writer.flush().await?;
+    let written = writer.written;
+    out.done(
+        &format!("{written} records written to {}", topic.name),
+        Json::Object(vec![("topic", Json::text(&topic.name)), ("records", Json::number(written))]),
+    )
+}
+
+struct Writer<'c> {
+    cluster: &'c mut Cluster,
+    topic: &'c Topic,
+    arguments: &'c ProduceArguments,
+    /// A batch for each partition, in the order of the topic's.
+    filling: Vec<BatchBuilder>,
+    /// Where the next record without a key goes: to one partition for a whole batch, as Kafka's producers do it.
+    turn: usize,
+    written: u64,
+}
+
+impl<'c> Writer<'c> {
+    fn new(
+        cluster: &'c mut Cluster,
+        topic: &'c Topic,
+        arguments: &'c ProduceArguments,
+    ) -> Result<Writer<'c>, CommandError> {
+        let count = topic.partitions.len();
+        if let Some(partition) = arguments.partition
+            && !topic.partitions.iter().any(|known| known.index == partition)
+        {
+            let what =
+                format!("topic {:?} has no partition {partition}; it has {count}, from 0 on", topic.name);
+            return Err(CommandError::Unknown { what });
+        }
+        let filling = topic.partitions.iter().map(|_| BatchBuilder::new(arguments.codec)).collect();
+        Ok(Writer { cluster, topic, arguments, filling, turn: 0, written: 0 })
+    }
+
+    async fn push(&mut self, line: &[u8], headers: &[Header<'_>]) -> Result<(), CommandError> {
+        let (key, value) = match &self.arguments.key_separator {
+            None => (None, line),
+            Some(separator) => {
+                let separator = separator.as_bytes();
+                let at = line.windows(separator.len()).position(|window| window == separator);
+                let number = self.written + self.waiting() + 1;
+                let at = at.ok_or_else(|| {
+                    CommandError::Invalid(format!("line {number} has no key: the separator is not in it"))
+                })?;
+                (Some(&line[..at]), &line[at + separator.len()..])
+            }
+        };
+        let at = match (self.arguments.partition, key) {
+            (Some(partition), _) => self.place_of(partition),
+            (None, Some(key)) => {
+                // A topic has at least one partition, and never more than an i32 counts.
+                let count = i32::try_from(self.filling.len()).unwrap_or(i32::MAX);
+                self.place_of(partition_of(key, count))
+            }
+            (None, None) => self.turn,
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        let timestamp = TimestampMs(i64::try_from(now).unwrap_or(i64::MAX));
+        let record = Record { timestamp, key, value: Some(value), headers };
+        self.filling[at].push(record).map_err(unbuilt)?;
+        if self.filling[at].uncompressed_size() >= BATCH_BYTES {
+            self.send(at).await?;
+            self.turn = (self.turn + 1) % self.filling.len();
+        }
+        Ok(())
+    }
+
+    /// Where a partition stands among the topic's.
+    fn place_of(&self, partition: i32) -> usize {
+        self.topic.partitions.iter().position(|known| known.index == partition).unwrap_or(0)
+    }
+
+    fn waiting(&self) -> u64 {
+        self.filling.iter().map(|batch| u64::from(batch.record_count())).sum()
+    }
+
+    async fn flush(&mut self) -> Result<(), CommandError> {
+        for at in 0..self.filling.len() {
+            if self.filling[at].record_count() > 0 {
+                self.send(at).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, at: usize) -> Result<(), CommandError> {
+        let builder = std::mem::replace(&mut self.filling[at], BatchBuilder::new(self.arguments.codec));
+        let count = u64::from(builder.record_count());
+        let batch: Bytes = builder.build(Offset::ZERO, None).map_err(unbuilt)?;
+        let partition = self.topic.partitions[at].index;
+        let leader = self.cluster.leader(self.topic, partition).await?;
+        let written = leader.produce(&self.topic.name, partition, batch).await;
+        let doing = format!(
+            "writing to partition {partition} of {:?}, after {} records",
+            self.topic.name, self.written
+        );
+        written.map_err(CommandError::request(doing))?;
+        self.written += count;
+        Ok(())
+    }
+}
+
+fn unbuilt(error: BuildError) -> CommandError {
+    CommandError::Invalid(format!("the records do not fit into a batch: {error}"))
+}

@@ -1,0 +1,144 @@
+//! The commands that talk to a cluster, as processes: what they write and what they end with.
+
+use std::{
+    io::Write,
+    process::{Command, Output, Stdio},
+};
+
+use highwater_broker::{Broker, BrokerOptions};
+
+/// Runs `highwater` with these words, which ends with `code`; what it wrote to standard output, and to the error one.
+fn highwater(broker: &Broker, words: &str, input: &str, code: i32) -> (String, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_highwater"))
+        .args(words.split(' '))
+        .args(["--bootstrap", broker.bootstrap()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    let texts = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    assert_eq!(status.code(), Some(code), "{words}: {texts:?}");
+    texts
+}
+
+async fn broker(directory: &tempfile::TempDir) -> Broker {
+    Broker::start(BrokerOptions::in_directory(directory.path()).unwrap()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_produced_is_consumed() {
+    let directory = tempfile::tempdir().unwrap();
+    let broker = broker(&directory).await;
+    let run = |words: &str, input: &str| highwater(&broker, words, input, 0).0;
+    assert_eq!(run("topics list", ""), "there are no topics\n");
+    assert!(run("topics create orders --partitions 3", "").starts_with("created orders: 3 partitions, id "));
+    let lines: Vec<String> = (0..1000).map(|at| format!("key {at}:value {at}")).collect();
+    let written = run("produce orders -k : -z lz4 -H from=test", &lines.join("\n"));
+    assert_eq!(written, "1000 records written to orders\n");
+
+    let everything = run("consume orders", "");
+    let mut values: Vec<&str> = everything.lines().collect();
+    values.sort_unstable();
+    let mut expected: Vec<String> = (0..1000).map(|at| format!("value {at}")).collect();
+    expected.sort_unstable();
+    assert_eq!(values, expected);
+
+    // Keys lie where Kafka's producers would have put them: `foobar` hashes to -790332482, of which 31 bits modulo 3 are 0.
+    run("produce orders -k =", "foobar=here\r\n");
+    let last = run("consume orders --from -1 -p 0 --json", "");
+    assert!(
+        last.contains(r#""partition":0,"#) && last.contains(r#""key":"foobar","value":"here""#),
+        "{last}"
+    );
+    assert_eq!(run("consume orders --from 5 -p 0 -n 2 --json", "").lines().count(), 2);
+    assert_eq!(run("consume orders --from end", ""), "");
+    assert_eq!(run("consume orders --from @2999-01-01", ""), "");
+    assert_eq!(run("consume orders --from @0 --committed", "").lines().count(), 1001);
+
+    let described = run("topics describe orders --json", "");
+    let total: u32 = described.lines().map(|line| number_after(line, "\"end\":")).sum();
+    assert_eq!(total, 1001);
+    assert_eq!(run("topics grow orders --partitions 5", ""), "orders has 5 partitions now\n");
+    assert_eq!(run("topics delete orders", ""), "deleted orders\n");
+    broker.stop().await.unwrap();
+}
+
+fn number_after(line: &str, name: &str) -> u32 {
+    let (_, rest) = line.split_once(name).unwrap();
+    rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_are_moved_described_and_deleted() {
+    let directory = tempfile::tempdir().unwrap();
+    let broker = broker(&directory).await;
+    let run = |words: &str, input: &str| highwater(&broker, words, input, 0).0;
+    run("topics create orders --partitions 2", "");
+    run("produce orders -p 1", "a\nb\nc\n");
+    let dry = run("groups reset g --topic orders --to end --dry-run", "");
+    assert!(dry.contains("not moved"), "{dry}");
+    assert_eq!(run("groups list", ""), "there are no groups\n");
+    run("groups reset g --topic orders -p 1 --to 1", "");
+    let described = run("groups describe g", "");
+    assert_eq!(
+        described,
+        "g: Empty, 0 members\n\
+         TOPIC   PARTITION  COMMITTED  END  LAG  MEMBER\n\
+         orders          1          1    3    2       -\n"
+    );
+    let described = run("groups describe g --json", "");
+    assert!(described.contains(r#""committed":1,"end":3,"lag":2,"member":null"#), "{described}");
+    assert!(run("groups list --json", "").contains(r#"{"group":"g","type":"classic","state":"Empty""#));
+    assert_eq!(run("groups delete g", ""), "deleted g\n");
+    let (_, error) = highwater(&broker, "groups describe g", "", 1);
+    assert!(error.contains("there is no group \"g\""), "{error}");
+    broker.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn configurations_are_set_and_unset() {
+    let directory = tempfile::tempdir().unwrap();
+    let broker = broker(&directory).await;
+    let run = |words: &str| highwater(&broker, words, "", 0).0;
+    run("topics create orders --config retention.ms=1000");
+    run("configs alter --topic orders --set segment.bytes=1048576 --unset retention.ms");
+    let described = run("configs describe --topic orders --json");
+    assert!(described.contains(r#""key":"segment.bytes","value":"1048576","source":"topic""#), "{described}");
+    assert!(!described.contains("retention.ms"), "{described}");
+    let all = run("configs describe --topic orders --all --json");
+    assert!(all.contains(r#""key":"retention.ms","value":"604800000","source":"default""#), "{all}");
+    assert!(run("configs describe --broker 1").contains("log.dirs"));
+    broker.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_say_what_may_have_been_meant() {
+    let directory = tempfile::tempdir().unwrap();
+    let broker = broker(&directory).await;
+    highwater(&broker, "topics create orders --partitions 3", "", 0);
+    for (words, code, part) in [
+        ("topics describe oders", 1, "did you mean \"orders\"?"),
+        ("consume orders -p 7", 1, "has no partition 7; it has 3, from 0 on"),
+        ("topics create orders", 1, "TOPIC_ALREADY_EXISTS"),
+        ("topics create a/b", 1, "INVALID_TOPIC_EXCEPTION"),
+        ("topics create b --config retention.mss=1", 1, "retention.ms"),
+        ("topics create b --config retention", 2, "not of the form key=value"),
+        ("topics grow orders --partitions 2", 1, "INVALID_PARTITIONS"),
+        ("produce orders -k :", 2, "line 1 has no key"),
+        ("groups delete nobody", 1, "there are no groups"),
+    ] {
+        let (_, error) = highwater(&broker, words, "no key here\n", code);
+        assert!(error.starts_with("highwater: ") && error.contains(part), "{words}: {error}");
+    }
+    let nobody = Command::new(env!("CARGO_BIN_EXE_highwater"))
+        .args(["topics", "list", "--bootstrap", "127.0.0.1:1"])
+        .output()
+        .unwrap();
+    assert_eq!(nobody.status.code(), Some(1));
+    let error = String::from_utf8(nobody.stderr).unwrap();
+    assert!(error.contains("no broker at 127.0.0.1:1"), "{error}");
+    broker.stop().await.unwrap();
+}
