@@ -46,7 +46,7 @@ mod topics;
 mod transactional_produce;
 mod upkeep;
 
-pub use coordinator::{CoordinatorKey, PendingGroup};
+pub use coordinator::{CommittedOffsets, CoordinatorKey, PendingGroup};
 pub use found::{FoundError, found};
 pub use highwater_engine::MarkerEpoch;
 pub use leadership::LeadershipError;

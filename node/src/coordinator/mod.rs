@@ -18,4 +18,5 @@ pub(crate) use groups::group_shard;
 pub use groups::{CoordinatorKey, PendingGroup};
 pub(crate) use host::{Ground, Host, Unavailable};
 pub(crate) use topic::{OFFSETS, TRANSACTIONS, is_internal};
+pub use transactions::CommittedOffsets;
 pub(crate) use transactions::{MarkerQueue, transaction_shard};

@@ -44,6 +44,9 @@ impl MarkerQueue {
     }
 }
 
+/// What became of a commit of offsets: of each partition, in the order of the request, or of all.
+pub type CommittedOffsets = Result<Vec<Result<(), GroupError>>, GroupError>;
+
 impl Node {
     /// A producer with a transactional id begins: every earlier one is fenced, and a transaction that one of them left
     /// open is aborted first.
@@ -154,7 +157,7 @@ impl Node {
         caller: &'a Caller,
         join: AddPartitions,
         request: CommitOffsets,
-    ) -> BoxFuture<'a, Result<Result<Vec<Result<(), GroupError>>, GroupError>, TransactionError>> {
+    ) -> BoxFuture<'a, Result<CommittedOffsets, TransactionError>> {
         Box::pin(async move {
             self.add_offsets_to_transaction(caller, &request.group, join).await?;
             Ok(self.commit_offsets(caller, request).wait().await.flatten())
