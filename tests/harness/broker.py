@@ -11,8 +11,8 @@ class Highwater(Server):
 
     remote_topic_settings = {"remote.storage.enable": "true"}
 
-    def __init__(self, folder, settings=None, environment=None, wrapper=()):
-        super().__init__("highwater", folder)
+    def __init__(self, folder, settings=None, environment=None, wrapper=(), port=None):
+        super().__init__("highwater", folder, port)
         self.settings = {
             "listeners": f"PLAINTEXT://{self.address}",
             "log.dirs": str(self.folder / "data"),
@@ -48,8 +48,8 @@ class Kafka(Server):
     clean_codes = (0, 143)
     remote_topic_settings = {"remote.storage.enable": "true"}
 
-    def __init__(self, folder, settings=None, environment=None, wrapper=()):
-        super().__init__("kafka", folder)
+    def __init__(self, folder, settings=None, environment=None, wrapper=(), port=None):
+        super().__init__("kafka", folder, port)
         controller = free_port()
         listeners = f"PLAINTEXT://{self.address}"
         remote = "org.apache.kafka.server.log.remote"

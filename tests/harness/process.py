@@ -15,11 +15,11 @@ class Server:
     stop_seconds = 30
     clean_codes = (0,)
 
-    def __init__(self, name, folder):
+    def __init__(self, name, folder, port=None):
         self.name = name
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
+        self.port = port or free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.output = self.folder / f"{name}.log"
         self.process = None
