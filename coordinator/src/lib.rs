@@ -20,6 +20,7 @@ mod group_error;
 mod group_request;
 mod group_shard;
 mod java_hash;
+pub mod museum;
 mod offsets;
 mod shard;
 mod subscription;

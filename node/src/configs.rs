@@ -4,7 +4,7 @@ use highwater_env::BoxFuture;
 use highwater_metadata::{
     Topic,
     config::{ConfigSource, Described, Kind, describe_broker, describe_brokers, describe_topic},
-    decide::{self, ConfigChange, ConfigTarget},
+    decide::{self, ConfigChange, ConfigTarget, check_topic_name},
 };
 
 use crate::{
@@ -17,13 +17,14 @@ impl Node {
     /// Every key of a topic with its value and where the value comes from.
     ///
     /// # Errors
-    /// [`DescribeConfigsError::UnknownTopic`].
+    /// [`DescribeConfigsError::UnknownTopic`], or [`DescribeConfigsError::InvalidName`] of one that cannot be.
     pub fn describe_topic_config(
         &self,
         caller: &Caller,
         name: &str,
     ) -> Result<Vec<ConfigEntry>, DescribeConfigsError> {
         let _ = caller;
+        check_topic_name(name)?;
         let image = self.image();
         let topic = image.topic_named(name).ok_or(DescribeConfigsError::UnknownTopic)?;
         Ok(self.topic_config_entries(topic))

@@ -12,8 +12,8 @@ from harness.waiting import wait_until
 from . import allowed, schema, script
 from .conversation import Closed, Conversation
 
-BROKER = {"num.partitions": "2", "node.id": "1", "group.initial.rebalance.delay.ms": "0"}
-KEYS = ("Name", "Topic", "TopicName", "ApiKey", "PartitionIndex", "Partition", "Index", "GroupId", "NodeId", "BrokerId", "ConfigName")
+BROKER = {"num.partitions": "2", "node.id": "1", "group.initial.rebalance.delay.ms": "0", "group.consumer.assignment.interval.ms": "0"}
+KEYS = ("Name", "Topic", "TopicName", "ApiKey", "PartitionIndex", "Partition", "Index", "GroupId", "NodeId", "BrokerId", "ConfigName", "MemberId")
 
 
 def main():
@@ -163,6 +163,39 @@ class Side:
     def producer_id(self):
         """A new one."""
         return self.set_up("InitProducerId", 4, {"TransactionalId": None, "TransactionTimeoutMs": 60_000})["ProducerId"]
+
+    def transactional(self, name):
+        """Id and epoch of a new producer of this transactional id, once there is a coordinator."""
+        found = []
+
+        def done():
+            self.set_up("FindCoordinator", 3, {"Key": name, "KeyType": 1})
+            answer = self.set_up("InitProducerId", 4, {"TransactionalId": name, "TransactionTimeoutMs": 60_000})
+            found[:] = (answer["ProducerId"], answer["ProducerEpoch"])
+            return answer["ErrorCode"] == 0
+
+        wait_until("a transactional producer", done, pause=0.02)
+        return found
+
+    def join_transaction(self, name, producer, epoch):
+        """The first partition is in the producer's transaction when this returns."""
+        topics = [{"Name": script.BASIC, "Partitions": [0]}]
+        asked = {"V3AndBelowTransactionalId": name, "V3AndBelowProducerId": producer, "V3AndBelowProducerEpoch": epoch, "V3AndBelowTopics": topics}
+
+        def done():
+            (answer,) = self.set_up("AddPartitionsToTxn", 3, asked)["ResultsByTopicV3AndBelow"]
+            return answer["ResultsByPartition"][0]["PartitionErrorCode"] == 0
+
+        wait_until("a transaction", done, pause=0.02)
+
+    def ended(self, name):
+        """Returns when all of a transaction's markers are there."""
+
+        def done():
+            (found,) = self.set_up("DescribeTransactions", 0, {"TransactionalIds": [name]})["TransactionStates"]
+            return found["TransactionState"].startswith("Complete")
+
+        wait_until("a transaction to end", done, pause=0.02)
 
     def id(self, topic):
         """Of a topic; the same unknown one for all that are not there."""

@@ -63,7 +63,8 @@ fn member(found: DescribedConsumer) -> Member {
         client_id: found.caller.client_id,
         client_host: found.caller.host,
         subscribed_topic_names: found.topics,
-        subscribed_topic_regex: found.regex,
+        // Kafka says empty of one that has none.
+        subscribed_topic_regex: Some(found.regex.unwrap_or_default()),
         assignment: assignment(found.assigned),
         target_assignment: assignment(found.target),
         member_type: CONSUMER_MEMBER,

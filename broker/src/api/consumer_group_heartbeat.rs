@@ -11,8 +11,14 @@ use highwater_wire::messages::consumer_group_heartbeat::{
     Assignment, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, TopicPartitions,
 };
 
+/// From here on members draw their own ids (KIP-1082).
+const NAMES_ITSELF_SINCE: i16 = 1;
+
 pub(super) fn answer(call: Decoded<ConsumerGroupHeartbeatRequest>) -> Step {
     let Decoded { node, caller, start, request } = call;
+    if start.api_version >= NAMES_ITSELF_SINCE && request.member_id.is_empty() {
+        return Step::Now(reply(start, &respond(Err(GroupError::InvalidRequest))));
+    }
     let owned = request.topic_partitions.map(|topics| {
         let partitions = topics
             .into_iter()

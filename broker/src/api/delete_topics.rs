@@ -9,6 +9,7 @@ use highwater_wire::{
         DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
     },
 };
+use std::collections::BTreeMap;
 
 pub(super) async fn answer(call: Decoded<DeleteTopicsRequest>) -> Reply {
     let Decoded { node, caller, start, request } = call;
@@ -18,6 +19,7 @@ pub(super) async fn answer(call: Decoded<DeleteTopicsRequest>) -> Reply {
     } else {
         request.topic_names.into_iter().map(by_name).collect()
     };
+    let (states, twice) = once(states);
     let wanted = states.iter().filter_map(reference).collect();
     let mut answers = node.delete_topics(&caller, wanted).await.into_iter();
     let mut responses = Vec::with_capacity(states.len());
@@ -38,7 +40,27 @@ pub(super) async fn answer(call: Decoded<DeleteTopicsRequest>) -> Reply {
         };
         responses.push(DeletableTopicResult { name, topic_id, error_code: error_code.code(), error_message });
     }
+    responses.extend(twice.into_iter().map(|state| DeletableTopicResult {
+        name: state.name,
+        topic_id: state.topic_id,
+        error_code: ErrorCode::InvalidRequest.code(),
+        error_message: Some("a topic is named once".to_owned()),
+    }));
     reply(start, &DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() })
+}
+
+/// What is asked for once, and what more than once, of which nothing is done and one answer given.
+fn once(states: Vec<DeleteTopicState>) -> (Vec<DeleteTopicState>, Vec<DeleteTopicState>) {
+    let named = |state: &DeleteTopicState| reference(state).map(|_| (state.name.clone(), state.topic_id));
+    let mut counts = BTreeMap::new();
+    for key in states.iter().filter_map(named) {
+        *counts.entry(key).or_insert(0_usize) += 1;
+    }
+    counts.retain(|_, count| *count > 1);
+    let kept = states.into_iter().filter(|state| named(state).is_none_or(|key| !counts.contains_key(&key)));
+    let twice =
+        counts.keys().map(|(name, topic_id)| DeleteTopicState { name: name.clone(), topic_id: *topic_id });
+    (kept.collect(), twice.collect())
 }
 
 /// The topic that is meant; `None` when both name and id are there, or neither.
@@ -75,5 +97,18 @@ mod tests {
         assert_eq!(reference(&state(None, id)), Some(TopicRef::Id(id)));
         assert_eq!(reference(&state(Some("a"), id)), None);
         assert_eq!(reference(&state(None, TopicId::ZERO)), None);
+    }
+
+    #[test]
+    fn of_what_is_named_twice_nothing_is_done_and_one_answer_given() {
+        let id = TopicId::from_bytes([1; 16]);
+        let state =
+            |name: Option<&str>, topic_id| DeleteTopicState { name: name.map(str::to_owned), topic_id };
+        let (a, b) = (state(Some("a"), TopicId::ZERO), state(Some("b"), TopicId::ZERO));
+        let (by_id, neither) = (state(None, id), state(None, TopicId::ZERO));
+        let all =
+            vec![a.clone(), b.clone(), neither.clone(), by_id.clone(), a.clone(), neither.clone(), a.clone()];
+        assert_eq!(once(all), (vec![b, neither.clone(), by_id.clone(), neither], vec![a]));
+        assert_eq!(once(vec![by_id.clone(), by_id.clone()]), (Vec::new(), vec![by_id]));
     }
 }

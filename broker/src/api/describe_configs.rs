@@ -88,6 +88,7 @@ fn config(entry: ConfigEntry, detail: Detail) -> DescribeConfigsResourceResult {
 fn code(error: &DescribeConfigsError) -> ErrorCode {
     match error {
         DescribeConfigsError::UnknownTopic => ErrorCode::UnknownTopicOrPartition,
+        DescribeConfigsError::InvalidName(_) => ErrorCode::InvalidTopicException,
         DescribeConfigsError::InvalidRequest(_) => ErrorCode::InvalidRequest,
     }
 }

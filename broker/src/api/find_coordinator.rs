@@ -62,7 +62,11 @@ fn coordinator(key: String, found: Result<(BrokerId, Endpoint), GroupError>) -> 
 }
 
 fn refused(key: String) -> Coordinator {
-    nobody(key, ErrorCode::UnsupportedVersion, "this broker does not serve share groups".to_owned())
+    nobody(
+        key,
+        ErrorCode::InvalidRequest,
+        "this broker coordinates groups (0) and transactions (1)".to_owned(),
+    )
 }
 
 /// Whoever reads a node despite the error must not find a broker there: -1.
@@ -84,8 +88,8 @@ mod tests {
     #[test]
     fn one_key_or_many_are_told_the_same() {
         let one = respond(3, vec![refused("t".into())]);
-        assert_eq!((one.error_code, one.node_id, one.port), (35, -1, -1));
-        assert!(one.error_message.unwrap().contains("share"));
+        assert_eq!((one.error_code, one.node_id, one.port), (42, -1, -1));
+        assert!(one.error_message.unwrap().contains("transactions (1)"));
         let endpoint = Endpoint { host: "here".into(), port: 9092 };
         let found = vec![
             coordinator("a".into(), Ok((BrokerId(3), endpoint))),

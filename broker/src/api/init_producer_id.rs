@@ -13,11 +13,18 @@ use highwater_wire::{
 /// From here on clients know that they can be fenced.
 const FENCED_SINCE: i16 = 4;
 
+/// No producer id, and no epoch.
+const NONE: i64 = -1;
+
 pub(super) fn answer(call: Decoded<InitProducerIdRequest>) -> Step {
     let Decoded { node, caller, start, request } = call;
     // Two-phase commit (KIP-939) is not built.
     if request.enable2_pc || request.keep_prepared_txn {
         return Step::Now(respond(start, Err(ErrorCode::UnsupportedVersion)));
+    }
+    // An id and an epoch say together who goes on; one of them says nothing.
+    if (request.producer_id == NONE) != (i64::from(request.producer_epoch) == NONE) {
+        return Step::Now(respond(start, Err(ErrorCode::InvalidRequest)));
     }
     Step::Later(Box::pin(async move {
         let given = match request.transactional_id {
@@ -29,11 +36,11 @@ pub(super) fn answer(call: Decoded<InitProducerIdRequest>) -> Step {
                 }
             }),
             Some(id) => {
-                let has_both = request.producer_id != -1 && request.producer_epoch != -1;
                 let begin = BeginProducer {
                     id,
                     timeout_ms: request.transaction_timeout_ms,
-                    expected: has_both.then_some((request.producer_id, request.producer_epoch)),
+                    expected: (request.producer_id != NONE)
+                        .then_some((request.producer_id, request.producer_epoch)),
                     fresh: None,
                 };
                 let given = node.begin_transactional(&caller, begin).await;

@@ -41,7 +41,7 @@ pub(super) async fn answer(call: Decoded<ProduceRequest>) -> Step {
     };
     let id = request.transactional_id;
     let (asked, partitions) = split(start.api_version, request.topic_data);
-    let acks = acks.and_then(|acks| match spoiled(start.api_version, &partitions) {
+    let acks = acks.and_then(|acks| match spoiled(start.api_version, id.is_some(), &partitions) {
         Some(failure) => Err(failure),
         None => Ok(acks),
     });
@@ -66,7 +66,11 @@ pub(super) async fn answer(call: Decoded<ProduceRequest>) -> Step {
 
 /// What is wrong with the request as a whole. As in Kafka one such partition is enough: its client is broken, and
 /// retries would not mend it.
-fn spoiled(version: i16, partitions: &[ProducePartition]) -> Option<Failure> {
+fn spoiled(version: i16, has_id: bool, partitions: &[ProducePartition]) -> Option<Failure> {
+    if !has_id && partitions.iter().any(|partition| is_transactional(&partition.records)) {
+        let message = "a transactional batch needs a transactional id".to_owned();
+        return Some(Failure::of(ErrorCode::TransactionalIdAuthorizationFailed, message));
+    }
     if partitions.iter().any(|partition| partition.records.is_empty()) {
         return Some(Failure::of(ErrorCode::InvalidRecord, "a partition without a batch".to_owned()));
     }
@@ -79,6 +83,13 @@ fn spoiled(version: i16, partitions: &[ProducePartition]) -> Option<Failure> {
         return Some(Failure::of(ErrorCode::UnsupportedCompressionType, message));
     }
     None
+}
+
+/// Whether a batch says that it is part of a transaction. Whether it is a batch at all is looked at later.
+fn is_transactional(records: &[u8]) -> bool {
+    const MAGIC_AT: usize = 16;
+    const ATTRIBUTES_AT: usize = 22;
+    records.get(MAGIC_AT) == Some(&2) && records.get(ATTRIBUTES_AT).is_some_and(|low| low & 0x10 != 0)
 }
 
 fn split(version: i16, topics: Vec<TopicProduceData>) -> (Vec<Asked>, Vec<ProducePartition>) {
@@ -191,7 +202,7 @@ impl Failure {
             ProduceError::TimedOut => ErrorCode::RequestTimedOut,
             ProduceError::Storage(_) => ErrorCode::KafkaStorageError,
             ProduceError::Transaction(error) => produce_code(error, version),
-            ProduceError::TransactionsUnsupported => ErrorCode::InvalidTxnState,
+            ProduceError::TransactionsUnsupported => ErrorCode::TransactionalIdAuthorizationFailed,
         };
         Failure::of(code, message)
     }
@@ -229,6 +240,22 @@ mod tests {
         assert_eq!((of_a.partition_responses[1].index, of_a.partition_responses[1].error_code), (1, 6));
         assert_eq!(of_a.partition_responses[1].base_offset, -1);
         assert_eq!(response.responses[1].partition_responses[0].base_offset, 42);
+    }
+
+    #[test]
+    fn a_transaction_needs_an_id() {
+        let mut records = vec![0; 61];
+        (records[16], records[22]) = (2, 0x10);
+        let of = |records: &[u8]| {
+            let (topic, records) = (TopicRef::Name("a".into()), Bytes::copy_from_slice(records));
+            [ProducePartition { topic, partition: 0, records }]
+        };
+        let refused = spoiled(9, false, &of(&records)).map(|failure| failure.code);
+        assert_eq!(refused, Some(ErrorCode::TransactionalIdAuthorizationFailed));
+        assert!(spoiled(9, true, &of(&records)).is_none());
+        assert!(spoiled(9, false, &of(&records[..20])).is_none());
+        records[22] = 0;
+        assert!(spoiled(9, false, &of(&records)).is_none());
     }
 
     #[test]

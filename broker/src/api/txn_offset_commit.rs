@@ -27,18 +27,31 @@ pub(super) fn answer(call: Decoded<TxnOffsetCommitRequest>) -> Step {
             (topic.name.clone(), indexes.collect())
         })
         .collect();
-    let producer = u64::try_from(request.producer_id).ok().zip(u16::try_from(request.producer_epoch).ok());
+    let refused = match request.group_id.is_empty() {
+        true => Some(ErrorCode::InvalidGroupId),
+        // No producer has a negative id.
+        false => (request.producer_id < 0).then_some(ErrorCode::InvalidProducerIdMapping),
+    };
+    if let Some(code) = refused {
+        return Step::Now(reply(start, &respond(asked, |_| code)));
+    }
     Step::Later(Box::pin(async move {
-        let Some((producer, epoch)) = producer else {
-            let code = ErrorCode::InvalidProducerIdMapping;
-            return reply(start, &respond(asked, |_| code));
-        };
         let join = AddPartitions {
             id: request.transactional_id,
             producer_id: request.producer_id,
             producer_epoch: request.producer_epoch,
             partitions: Vec::new(),
             verify_only: start.api_version < JOINS_SINCE,
+        };
+        // No producer has a negative epoch either, but whose it is comes first.
+        let Ok(epoch) = u16::try_from(request.producer_epoch) else {
+            let added = node.add_offsets_to_transaction(&caller, &request.group_id, join).await;
+            let error = added.err().unwrap_or(TransactionError::Fenced);
+            return reply(start, &respond(asked, |_| transaction_codes::code(error, false)));
+        };
+        let transaction = Transaction {
+            producer: ProducerId(request.producer_id.cast_unsigned()),
+            epoch: ProducerEpoch(epoch),
         };
         let commit = CommitOffsets {
             group: request.group_id,
@@ -47,7 +60,7 @@ pub(super) fn answer(call: Decoded<TxnOffsetCommitRequest>) -> Step {
             generation: request.generation_id,
             retention_ms: None,
             knows_group_not_found: false,
-            transaction: Some(Transaction { producer: ProducerId(producer), epoch: ProducerEpoch(epoch) }),
+            transaction: Some(transaction),
             topics: request.topics.into_iter().map(topic).collect(),
         };
         let response = match node.commit_transactional_offsets(&caller, join, commit).await {

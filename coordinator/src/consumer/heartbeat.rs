@@ -17,6 +17,7 @@ use crate::{
     GroupError,
     group::{Context, uuid},
     group_request::{ConsumerBeat, ConsumerHeartbeat},
+    museum::{self, Bug},
     shard::Topics,
 };
 
@@ -42,14 +43,13 @@ impl ConsumerGroup {
         let before = self.find(&request, context)?;
         let is_new = !self.members.contains_key(&before.id);
         let mut member = updated(&before, &request);
-        let mut bump = is_new;
+        let mut bump = false;
         if is_new || member != before {
             context.step.record(self.member_record(&member));
-            let changed = member.topics != before.topics
+            // Of somebody new that reads nothing the others need not know.
+            bump = member.topics != before.topics
                 || member.regex != before.regex
-                || member.assignor != before.assignor
-                || member.rack != before.rack;
-            bump |= changed;
+                || (!is_new && (member.assignor != before.assignor || member.rack != before.rack));
         }
         self.put(member.clone());
         if let (Some(pattern), Some(text)) = (pattern, &member.regex)
@@ -74,7 +74,7 @@ impl ConsumerGroup {
         let owners = &self.owners;
         let after =
             reconcile(&member, self.target_epoch, &target, request.owned.as_ref(), |topic, partition| {
-                owners.contains_key(&(topic, partition))
+                owners.contains_key(&(topic, partition)) && !museum::has(Bug::RevocationNotAwaited)
             });
         if after != member || is_new {
             context.step.record(self.current_record(&after));
@@ -167,7 +167,8 @@ impl ConsumerGroup {
         let beat = ConsumerBeat {
             member: request.member.clone(),
             epoch: request.epoch,
-            interval_ms: context.config.consumer_heartbeat_interval_ms,
+            // There is nothing to keep any more.
+            interval_ms: 0,
             assignment: None,
         };
         let Some(instance) = request.instance.as_deref() else {
@@ -237,6 +238,10 @@ impl ConsumerGroup {
             names.extend(member.topics.iter().map(String::as_str));
             let matched = member.regex.as_ref().and_then(|regex| self.patterns.get(regex));
             names.extend(matched.into_iter().flatten().map(String::as_str));
+        }
+        if names.is_empty() {
+            // What a group without topics begins with.
+            return 0;
         }
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         let mut feed = |bytes: &[u8]| {
@@ -319,10 +324,7 @@ impl ConsumerHeartbeat {
             0 => {
                 refuse(self.rebalance_timeout_ms.is_none())?;
                 refuse(self.owned.as_ref().is_none_or(|owned| !owned.is_empty()))?;
-                refuse(
-                    self.topics.as_ref().is_none_or(Vec::is_empty)
-                        && self.regex.as_ref().is_none_or(String::is_empty),
-                )?;
+                refuse(self.topics.is_none() && self.regex.is_none())?;
             }
             LEAVES_FOR_A_WHILE => refuse(self.member.is_empty() || self.instance.is_none())?,
             LEAVES | 1.. => refuse(self.member.is_empty())?,

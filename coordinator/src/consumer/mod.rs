@@ -57,7 +57,8 @@ impl ConsumerGroup {
     pub(crate) fn new(id: Arc<str>) -> ConsumerGroup {
         ConsumerGroup {
             id,
-            epoch: 0,
+            // As Kafka's, whose first member is told the next one.
+            epoch: 1,
             metadata_hash: 0,
             target_epoch: 0,
             members: BTreeMap::new(),

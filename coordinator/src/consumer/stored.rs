@@ -12,6 +12,7 @@ use crate::{
         encode_target_epoch,
     },
     group_request::Caller,
+    museum::{self, Bug},
 };
 
 type Record = (Vec<u8>, Option<Vec<u8>>);
@@ -127,7 +128,10 @@ impl ConsumerGroup {
                 member.previous_epoch = value.previous_epoch;
                 member.progress = Progress::from_number(value.progress);
                 member.assigned = value.assigned;
-                member.revoking = value.revoking;
+                member.revoking = match museum::has(Bug::ReplayForgetsRevocation) {
+                    true => Assignment::default(),
+                    false => value.revoking,
+                };
             }
             // Its member record goes next.
             None => {

@@ -214,6 +214,9 @@ impl Node {
         id: &str,
         request: TransactionRequest,
     ) -> Result<TransactionReply, TransactionError> {
+        if id.is_empty() {
+            return Err(TransactionError::InvalidRequest);
+        }
         let reply = self.transactions.ask(id, request).map_err(transaction_error)?;
         // The shard ended with the request in it.
         reply.await.map_err(|_| TransactionError::NotCoordinator)

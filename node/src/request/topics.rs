@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use highwater_metadata::decide;
+use highwater_metadata::decide::{self, InvalidTopicName};
 use highwater_records::TopicId;
 
 /// A topic to create.
@@ -144,6 +144,9 @@ pub enum DescribeConfigsError {
     /// No such topic.
     #[error("unknown topic")]
     UnknownTopic,
+    /// No topic can have this name.
+    #[error(transparent)]
+    InvalidName(#[from] InvalidTopicName),
     /// The resource makes no sense.
     #[error("{0}")]
     InvalidRequest(String),
