@@ -6,6 +6,7 @@ use highwater_records::{ProducerId, TimestampMs, TopicId};
 use crate::{
     format::{Key, OffsetCommit},
     group_request::Committed,
+    museum::{self, Bug},
     shard::{Marker, Topics},
 };
 
@@ -80,7 +81,7 @@ impl Offsets {
             topic_id: value.topic_id,
             number: self.commits,
         };
-        match producer {
+        match producer.filter(|_| !museum::has(Bug::PendingOffsetsShow)) {
             None => self.put_stored(group, topic, partition, stored),
             Some(producer) => {
                 let pending = self.pending.entry(producer).or_default();
@@ -131,7 +132,7 @@ impl Offsets {
     pub(crate) fn marker(&mut self, marker: Marker) -> Vec<Arc<str>> {
         let Some(groups) = self.pending.remove(&marker.transaction.producer) else { return Vec::new() };
         let ended = groups.keys().cloned().collect();
-        if !marker.committed {
+        if !marker.committed && !museum::has(Bug::AbortedOffsetsShow) {
             return ended;
         }
         for (group, topics) in groups {

@@ -1,7 +1,10 @@
 use highwater_env::BoxFuture;
-use highwater_node::request::{
-    CreateTopic, CreateTopicError, DeleteTopicError, Fetch, FetchedPartition, InitProducerIdError,
-    ListOffset, ListOffsetsError, ListedOffset, Produce, ProduceError, Produced, TopicRef,
+use highwater_node::{
+    Node,
+    request::{
+        CreateTopic, CreateTopicError, DeleteTopicError, Fetch, FetchedPartition, InitProducerIdError,
+        ListOffset, ListOffsetsError, ListedOffset, Produce, ProduceError, Produced, TopicRef,
+    },
 };
 use highwater_records::{ProducerEpoch, ProducerId, TopicId, TopicIdPartition};
 use std::sync::Arc;
@@ -40,6 +43,11 @@ pub trait Broker: Send + Sync {
 
     /// The identity of the topic with this name, if there is one now.
     fn topic_named(&self, name: &str) -> Option<TopicId>;
+
+    /// The node itself, for what no other broker has; `None` if there is none, or several.
+    fn node(&self) -> Option<Arc<Node>> {
+        None
+    }
 
     /// Stops cleanly.
     fn stop(self: Arc<Self>) -> BoxFuture<'static, Result<(), String>>;

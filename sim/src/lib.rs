@@ -7,6 +7,7 @@ pub mod batch;
 pub mod broker;
 pub mod client;
 pub mod cluster;
+pub mod coordinator;
 pub mod executor;
 pub mod ghost;
 pub mod history;

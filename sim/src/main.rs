@@ -14,6 +14,7 @@ use highwater_sim::{
         run_plan,
         shrink::{Without, shrink},
     },
+    coordinator::run_coordinator,
     real::RealNode,
     simulation::{Options, Outcome, run},
     stats::Table,
@@ -26,7 +27,8 @@ usage: highwater-sim [KIND] --seed N [--without A,B..] [--lines N]   replay one 
        highwater-sim [KIND] --hash N                                 print the trace's hash of a seed, nothing else
 
 A seed is one broker; with --cluster it is a cluster of brokers, with --beyond one in which more breaks than can be
-survived: records may be lost then, and every loss must be reported.
+survived: records may be lost then, and every loss must be reported; with --coordinator one broker with groups and
+transactions.
 --without leaves something out of a cluster's plan: a kind of fault (power-cut), or one of passing, topics, partitions,
 bucket, plain, idempotent, readers.";
 
@@ -36,12 +38,14 @@ enum Kind {
     Node,
     Cluster,
     Beyond,
+    Coordinator,
 }
 
 impl Kind {
     fn run(self, seed: u64, without: &[Without], options: Options) -> Outcome {
         match self {
             Kind::Node => run(seed, &RealNode, options),
+            Kind::Coordinator => run_coordinator(seed, options),
             Kind::Cluster | Kind::Beyond => run_plan(seed, self.plan(seed, without), options),
         }
     }
@@ -49,7 +53,7 @@ impl Kind {
     fn plan(self, seed: u64, without: &[Without]) -> ClusterPlan {
         let mut plan = match self {
             Kind::Beyond => ClusterPlan::draw_beyond(seed),
-            Kind::Node | Kind::Cluster => ClusterPlan::draw(seed),
+            Kind::Node | Kind::Coordinator | Kind::Cluster => ClusterPlan::draw(seed),
         };
         for one in without {
             one.take_from(&mut plan);
@@ -62,6 +66,7 @@ impl Kind {
             Kind::Node => "",
             Kind::Cluster => "--cluster ",
             Kind::Beyond => "--beyond ",
+            Kind::Coordinator => "--coordinator ",
         }
     }
 }
@@ -82,6 +87,7 @@ fn done(arguments: &[&str]) -> Option<ExitCode> {
     let (kind, arguments) = match arguments {
         ["--cluster", rest @ ..] => (Kind::Cluster, rest),
         ["--beyond", rest @ ..] => (Kind::Beyond, rest),
+        ["--coordinator", rest @ ..] => (Kind::Coordinator, rest),
         rest => (Kind::Node, rest),
     };
     match arguments {
@@ -98,7 +104,7 @@ fn done(arguments: &[&str]) -> Option<ExitCode> {
             for option in options.chunks(2) {
                 match option {
                     ["--lines", number] => lines = number.parse().ok()?,
-                    ["--without", words] if kind != Kind::Node => {
+                    ["--without", words] if matches!(kind, Kind::Cluster | Kind::Beyond) => {
                         without = words.split(',').map(|word| word.parse().ok()).collect::<Option<_>>()?;
                     }
                     _ => return None,

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     deadlines::Deadlines,
     format::{FormatError, transaction_key, transactional_id},
+    museum::{self, Bug},
     shard::{Logged, Marker, Moment, ReplyTo, Shard, Step},
 };
 
@@ -87,12 +88,12 @@ impl TransactionShard {
         }
         match known.status {
             Status::PrepareCommit | Status::PrepareAbort => Err(TransactionError::Concurrent),
-            Status::Ongoing => {
+            Status::Ongoing if !museum::has(Bug::SuccessorDoesNotAbort) => {
                 // The epoch that this takes is told to nobody: the caller comes back and gets the next one.
                 self.fence(at, &key, step);
                 Err(TransactionError::Concurrent)
             }
-            Status::Empty | Status::CompleteCommit | Status::CompleteAbort => {
+            Status::Empty | Status::Ongoing | Status::CompleteCommit | Status::CompleteAbort => {
                 let exhausted =
                     known.is_exhausted() && expected.is_none_or(|(_, epoch)| epoch == known.epoch);
                 let next = if exhausted {
@@ -106,6 +107,7 @@ impl TransactionShard {
                     }
                 } else {
                     let (epoch, last_epoch) = match expected {
+                        None if museum::has(Bug::SuccessorDoesNotFence) => (known.epoch, NONE),
                         None => (known.epoch.saturating_add(1), NONE),
                         Some((_, epoch)) if epoch == known.epoch => {
                             (known.epoch.saturating_add(1), known.epoch)
@@ -152,7 +154,7 @@ impl TransactionShard {
         if known.epoch != request.producer_epoch {
             return Err(TransactionError::Fenced);
         }
-        if known.status.is_ending() {
+        if known.status.is_ending() && !museum::has(Bug::JoinsWhileEnding) {
             return Err(TransactionError::Concurrent);
         }
         let is_in = |(topic, partition): &(String, i32)| known.has(topic, *partition);
@@ -219,7 +221,7 @@ impl TransactionShard {
         if signed(known.producer_id) != request.producer_id && !after_overflow {
             return Err(TransactionError::InvalidProducerIdMapping);
         }
-        if asked != current && !is_again {
+        if asked != current && !is_again && !museum::has(Bug::EndsNotFenced) {
             return Err(TransactionError::Fenced);
         }
         let told = (known.producer_id, known.producer_epoch());
@@ -386,9 +388,12 @@ impl Shard for TransactionShard {
 
     fn loaded(&mut self, at: &Moment<'_>, step: &mut Step<TransactionShard>) {
         for (key, known) in &self.known {
+            if known.status.is_ending() && museum::has(Bug::MarkersForgotten) {
+                continue;
+            }
             if known.status.is_ending() {
                 step.effects.push(known.markers(key));
-            } else if known.status == Status::Ongoing {
+            } else if known.status == Status::Ongoing && !museum::has(Bug::TimeOutsForgotten) {
                 let due = due(at, known.started_ms, known.timeout_ms);
                 self.deadlines.set(Timer::TimeOut(key.clone()), due);
             }

@@ -62,10 +62,28 @@ pub(crate) struct NodeSystem {
 const LOG_DIR: &str = "/data";
 const CLEAN_MARK: &str = ".kafka_cleanshutdown";
 
+/// Real nodes without a bucket, with more settings.
+pub(crate) fn system_with<'a>(
+    disk: &MemoryDisk,
+    more: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Arc<dyn System> {
+    Arc::new(NodeSystem {
+        disk: disk.clone(),
+        seen_by_node: Arc::new(disk.clone()),
+        bucket: None,
+        store: None,
+        config: config_with(more),
+    })
+}
+
 /// One broker that does everything soon, so that much happens in little simulated time.
 pub(crate) fn config() -> Arc<BrokerConfig> {
+    config_with([])
+}
+
+fn config_with<'a>(more: impl IntoIterator<Item = (&'a str, &'a str)>) -> Arc<BrokerConfig> {
     let mut settings = Settings::new();
-    for (key, value) in [
+    let usual = [
         ("node.id", "1"),
         ("log.dirs", LOG_DIR),
         ("metadata.log.dir", "/metadata"),
@@ -74,7 +92,8 @@ pub(crate) fn config() -> Arc<BrokerConfig> {
         ("log.flush.offset.checkpoint.interval.ms", "2000"),
         // As small as can be, so that it goes round.
         ("highwater.journal.bytes", "131072"),
-    ] {
+    ];
+    for (key, value) in usual.into_iter().chain(more) {
         let given = settings.give(key, value);
         assert!(given.is_ok(), "{key}={value}: {given:?}");
     }

@@ -74,6 +74,10 @@ impl Broker for Service {
         self.node.image().topic_named(name).map(|topic| topic.id)
     }
 
+    fn node(&self) -> Option<Arc<Node>> {
+        Some(self.node.clone())
+    }
+
     fn stop(self: Arc<Self>) -> BoxFuture<'static, Result<(), String>> {
         Box::pin(async move { self.node.stop().await.map_err(|error| error.to_string()) })
     }

@@ -1,0 +1,189 @@
+//! The end of a run: everything is read from the beginning, no transaction is open (T5), every group has used up its
+//! input, and after a clean stop and start all of it is the same (T6, G1).
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use highwater_env::BoxFuture;
+use highwater_node::request::{Isolation, ListOffset, OffsetSpec, TopicRef};
+use parking_lot::Mutex;
+
+use super::{
+    hall::{Hall, INPUT, caller},
+    happening::{Happening, Part, Told},
+    reader,
+    worker::committed,
+};
+use crate::observer::Violation;
+
+/// What is to be the same after a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    offsets: BTreeMap<(u32, Part), Option<u64>>,
+    transactions: BTreeMap<String, String>,
+}
+
+/// Something to be done until it is.
+#[derive(Default)]
+pub struct Task {
+    done: Mutex<Option<State>>,
+    waits_for: Mutex<String>,
+}
+
+impl Task {
+    /// What it found, once it is done.
+    pub fn state(&self) -> Option<State> {
+        self.done.lock().clone()
+    }
+
+    /// What it waits for.
+    pub fn waits_for(&self) -> String {
+        self.waits_for.lock().clone()
+    }
+
+    fn waits(&self, what: impl Into<String>) {
+        *self.waits_for.lock() = what.into();
+    }
+}
+
+/// Waits until every group has used up its input.
+pub(super) fn groups_settle(hall: &Arc<Hall>) -> Arc<Task> {
+    let (task, hall) = (Arc::<Task>::default(), hall.clone());
+    let told = task.clone();
+    hall.clone().start(async move {
+        for part in 0..hall.input {
+            let end = loop {
+                told.waits(format!("the end of input partition {part}"));
+                if let Some(end) = end_of_input(&hall, part).await {
+                    break end;
+                }
+                hall.pause(50, 200).await;
+            };
+            for group in (0..).take(hall.groups.len()) {
+                loop {
+                    let at = committed(&hall, group, part, true).await;
+                    match at {
+                        Some(Told::Offset(offset, _)) if offset >= end => break,
+                        Some(Told::Nothing) if end == 0 => break,
+                        _ => told.waits(format!("group {group} to reach {end} in partition {part}; {at:?}")),
+                    }
+                    hall.pause(100, 500).await;
+                }
+            }
+        }
+        *told.done.lock() = Some(State::default());
+    });
+    task
+}
+
+async fn end_of_input(hall: &Hall, part: Part) -> Option<u64> {
+    let request = vec![ListOffset {
+        topic: TopicRef::Name(INPUT.to_owned()),
+        partition: part.cast_signed(),
+        current_leader_epoch: None,
+        isolation: Isolation::ReadUncommitted,
+        spec: OffsetSpec::Latest,
+    }];
+    let answer = hall
+        .call(move |node| -> BoxFuture<'static, _> {
+            Box::pin(async move { node.list_offsets(&caller(), request).await })
+        })
+        .await?;
+    Some(answer.into_iter().next()?.ok()?.offset?.get())
+}
+
+/// Reads everything: committed records, whole logs, transactions and offsets.
+pub(super) fn everything(hall: &Arc<Hall>) -> Arc<Task> {
+    let (task, hall) = (Arc::<Task>::default(), hall.clone());
+    let told = task.clone();
+    hall.clone().start(async move {
+        let transactions = loop {
+            match transactions(&hall).await {
+                Some(Ok(all)) => break all,
+                Some(Err(open)) => told.waits(format!("the end of {open}")),
+                None => told.waits("transactions to be told"),
+            }
+            hall.pause(100, 500).await;
+        };
+        for part in 0..hall.output {
+            read_through(&hall, part, Isolation::ReadCommitted, &told).await;
+            let batches = read_through(&hall, part, Isolation::ReadUncommitted, &told).await;
+            hall.tell(Happening::Log { part, batches });
+        }
+        hall.tell(Happening::AllRead);
+        let mut offsets = BTreeMap::new();
+        for group in (0..).take(hall.groups.len()) {
+            for part in 0..hall.input {
+                let offset = loop {
+                    match committed(&hall, group, part, true).await {
+                        Some(Told::Offset(offset, _)) => break Some(offset),
+                        Some(Told::Nothing) => break None,
+                        other => told.waits(format!("offset of group {group} partition {part}: {other:?}")),
+                    }
+                    hall.pause(100, 500).await;
+                };
+                offsets.insert((group, part), offset);
+            }
+        }
+        *told.done.lock() = Some(State { offsets, transactions });
+    });
+    task
+}
+
+async fn read_through(
+    hall: &Hall,
+    part: Part,
+    isolation: Isolation,
+    task: &Task,
+) -> Vec<super::happening::LogBatch> {
+    let (mut next, mut batches) = (0, Vec::new());
+    loop {
+        task.waits(format!("partition {part} to be read on from {next}"));
+        match reader::fetch(hall, part, next, isolation).await {
+            Some(seen) => {
+                let (stable, end) = seen.ends;
+                batches.extend(seen.batches);
+                match seen.next {
+                    Some(after) => next = after,
+                    None if next >= end => return batches,
+                    None => task.waits(format!("partition {part}: {next} of {end}, decided up to {stable}")),
+                }
+            }
+            None => hall.pause(50, 200).await,
+        }
+        hall.pause(1, 20).await;
+    }
+}
+
+/// Every transaction, or which is still open. `None` without an answer.
+async fn transactions(hall: &Hall) -> Option<Result<BTreeMap<String, String>, String>> {
+    let listed = hall
+        .call(|node| -> BoxFuture<'static, _> {
+            Box::pin(async move { node.list_transactions(&caller()).await })
+        })
+        .await?
+        .ok()?;
+    let open = listed.iter().find(|one| matches!(one.state, "Ongoing" | "PrepareCommit" | "PrepareAbort"));
+    if let Some(open) = open {
+        return Some(Err(format!("{open:?}")));
+    }
+    let mut all = BTreeMap::new();
+    for one in listed {
+        let id = one.id.clone();
+        let described = hall
+            .call(move |node| -> BoxFuture<'static, _> {
+                Box::pin(async move { node.describe_transaction(&caller(), &id).await })
+            })
+            .await?
+            .ok()?;
+        all.insert(one.id, format!("{described:?}"));
+    }
+    Some(Ok(all))
+}
+
+/// What was there before a restart must be there after it.
+pub(super) fn compare(hall: &Hall, before: &State, after: &State) {
+    if before != after {
+        let why = format!("after a clean stop and start {after:?}, and before it {before:?}");
+        hall.world.violate(Violation { invariant: "T6/G1 what is replayed is what was", why });
+    }
+}

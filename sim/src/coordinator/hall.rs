@@ -1,0 +1,173 @@
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use highwater_coordinator::{Ask, Caller as MemberCaller, GroupError};
+use highwater_env::BoxFuture;
+use highwater_node::{CoordinatorKey, Node, request::Caller};
+use parking_lot::Mutex;
+
+use super::{
+    happening::{GroupNumber, Happening},
+    invariant::{self, Invariant},
+    plan::GroupPlan,
+};
+use crate::{observer::Violation, random::Random, trace::hash_bytes, world::World};
+
+/// The topic that groups read.
+pub(super) const INPUT: &str = "input";
+/// The topic that transactions write.
+pub(super) const OUTPUT: &str = "output";
+
+/// What the clients of a run share: the world, the invariants that look on, and how badly they may behave.
+pub(super) struct Hall {
+    pub(super) world: Arc<World>,
+    pub(super) groups: Vec<GroupPlan>,
+    pub(super) input: u32,
+    pub(super) output: u32,
+    mischief: u64,
+    invariants: Mutex<Vec<Box<dyn Invariant>>>,
+    next: AtomicU64,
+    /// From now on everybody behaves.
+    good: AtomicBool,
+}
+
+/// Sessions of members of the classic protocol, in milliseconds.
+pub(super) const SESSION_MS: u64 = 4_000;
+/// How long they may take to come back in a rebalance: longer than a session, so that silence is what ends a member.
+pub(super) const REBALANCE_MS: u64 = 9_000;
+/// Sessions of members of the newer protocol, in milliseconds; set for the broker too.
+pub(super) const CONSUMER_SESSION_MS: u64 = 5_000;
+/// How long a transaction may take, in milliseconds.
+pub(super) const TXN_TIMEOUT_MS: u64 = 8_000;
+
+impl Hall {
+    pub(super) fn new(
+        world: Arc<World>,
+        groups: Vec<GroupPlan>,
+        parts: (u32, u32),
+        mischief: u64,
+    ) -> Arc<Hall> {
+        Arc::new(Hall {
+            world,
+            groups,
+            input: parts.0,
+            output: parts.1,
+            mischief,
+            invariants: Mutex::new(invariant::all()),
+            next: AtomicU64::new(1),
+            good: AtomicBool::new(false),
+        })
+    }
+
+    /// A number that was never given before.
+    pub(super) fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.world.executor.now()
+    }
+
+    /// Writes an event into the trace and shows it to every invariant. The first violation is kept.
+    pub(super) fn tell(&self, event: Happening) {
+        let text = format!("{event:?}");
+        self.world.executor.note(&[hash_bytes(text.as_bytes())], || text);
+        for invariant in self.invariants.lock().iter_mut() {
+            if let Err(why) = invariant.check(self.now(), &event) {
+                self.world.violate(Violation { invariant: invariant.name(), why });
+            }
+        }
+    }
+
+    /// From now on everybody behaves.
+    pub(super) fn behave(&self) {
+        self.good.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether everybody behaves.
+    pub(super) fn is_good(&self) -> bool {
+        self.good.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is time to misbehave.
+    pub(super) fn tempted(&self, random: &mut Random) -> bool {
+        self.mischief > 0 && !self.is_good() && random.chance(1, self.mischief)
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.world.is_quiet() || self.world.violation().is_some()
+    }
+
+    /// Starts a client.
+    pub(super) fn start(self: &Arc<Self>, client: impl Future<Output = ()> + Send + 'static) {
+        self.world.start(client);
+    }
+
+    pub(super) async fn pause(&self, min_ms: u64, max_ms: u64) {
+        self.world.pause(Duration::from_millis(min_ms), Duration::from_millis(max_ms)).await;
+    }
+
+    /// Puts a question before the node; see [`World::call`].
+    pub(super) async fn call<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(Arc<Node>) -> BoxFuture<'static, T> + Send + 'static,
+    ) -> Option<T> {
+        self.world
+            .call(move |broker| -> BoxFuture<'static, Option<T>> {
+                Box::pin(async move { Some(ask(broker.node()?).await) })
+            })
+            .await
+            .flatten()
+    }
+
+    /// Puts a request before the coordinator of a group. An answer that is [`is_elsewhere`] says nothing of what became
+    /// of it.
+    pub(super) async fn ask<R>(&self, group: GroupNumber, request: R) -> Option<Result<R::Answer, GroupError>>
+    where
+        R: Ask + Send + 'static,
+        R::Answer: Send + 'static,
+    {
+        let name = group_name(group);
+        let answer = self
+            .call(move |node| -> BoxFuture<'static, _> {
+                Box::pin(async move { node.ask_group(&caller(), &name, request).wait().await })
+            })
+            .await;
+        if let Some(Err(GroupError::NotAvailable)) = answer {
+            self.find(CoordinatorKey::Group(group_name(group))).await;
+        }
+        answer
+    }
+
+    /// Looks for a coordinator: the first question creates its topic.
+    pub(super) async fn find(&self, key: CoordinatorKey) {
+        let _ = self
+            .call(move |node| -> BoxFuture<'static, _> {
+                Box::pin(async move { node.find_coordinators(&caller(), &[key]).await.len() })
+            })
+            .await;
+    }
+}
+
+/// Whether an error says that the coordinator is to be looked for again: it may have done what it was asked.
+pub(super) fn is_elsewhere(error: GroupError) -> bool {
+    matches!(error, GroupError::NotCoordinator | GroupError::NotAvailable | GroupError::Loading)
+}
+
+pub(super) fn group_name(group: GroupNumber) -> String {
+    format!("group-{group}")
+}
+
+pub(super) fn caller() -> Caller {
+    Caller { client_id: "simulated".into(), address: "simulated".into() }
+}
+
+pub(super) fn member_caller() -> MemberCaller {
+    MemberCaller { client_id: "simulated".into(), host: "simulated".into() }
+}

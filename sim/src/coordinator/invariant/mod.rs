@@ -1,0 +1,64 @@
+//! What must hold of groups and transactions, one file each. Each file says what it checks and what it does not, and
+//! proves on a made-up history that it can fail.
+//!
+//! | File | Promise |
+//! |---|---|
+//! | [`g1_commits`] | an acknowledged offset is what is read, or a later one is |
+//! | [`g2_fencing`] | who has lost a partition commits nothing for it |
+//! | [`g3_exclusive`] | a partition has one owner at a time |
+//! | [`g4_delivery`] | nothing is skipped: what lies below a committed offset was given to a member |
+//! | [`g5_transactional`] | offsets of a transaction show once it is committed, and never else |
+//! | [`t1_atomicity`] | of a transaction all is there, or nothing |
+//! | [`t2_committed_reads`] | a reader of committed records sees nothing else |
+//! | [`t3_markers`] | after its marker a transaction has no records, and one marker ends it |
+//! | [`t4_fenced_writes`] | a producer whose successor has begun writes nothing |
+//! | [`t7_fenced_ends`] | a producer whose successor has begun commits nothing |
+//! | [`x1_once`] | input of a consume-transform-produce chain is used once |
+//!
+//! T5 (nothing hangs) and T6 (what is replayed is what was) are checked at the end of a run, by
+//! [`audit`](super::audit).
+
+pub mod g1_commits;
+pub mod g2_fencing;
+pub mod g3_exclusive;
+pub mod g4_delivery;
+pub mod g5_transactional;
+pub mod t1_atomicity;
+pub mod t2_committed_reads;
+pub mod t3_markers;
+pub mod t4_fenced_writes;
+pub mod t7_fenced_ends;
+#[cfg(test)]
+mod testing;
+pub mod x1_once;
+
+use super::happening::Happening;
+
+/// Something that must hold after every event.
+pub trait Invariant: Send {
+    /// Its number in the list of invariants, and a few words.
+    fn name(&self) -> &'static str;
+
+    /// Checks one event that happened `now`, in nanoseconds, and takes it in.
+    ///
+    /// # Errors
+    /// What does not hold, for people.
+    fn check(&mut self, now: u64, event: &Happening) -> Result<(), String>;
+}
+
+/// All of them.
+pub fn all() -> Vec<Box<dyn Invariant>> {
+    vec![
+        Box::new(g1_commits::Commits::default()),
+        Box::new(g2_fencing::Fencing::default()),
+        Box::new(g3_exclusive::Exclusive::default()),
+        Box::new(g4_delivery::Delivery::default()),
+        Box::new(g5_transactional::Transactional::default()),
+        Box::new(t1_atomicity::Atomicity::default()),
+        Box::new(t2_committed_reads::CommittedReads::default()),
+        Box::new(t3_markers::Markers::default()),
+        Box::new(t4_fenced_writes::FencedWrites::default()),
+        Box::new(t7_fenced_ends::FencedEnds::default()),
+        Box::new(x1_once::Once::default()),
+    ]
+}

@@ -1,0 +1,143 @@
+//! The museum of coordinators: bugs that others had, or could have had, built in one at a time, and what catches them.
+//!
+//! A bug is built in for the whole process: pieces run one after another.
+
+use std::{collections::BTreeSet, time::Duration};
+
+pub use highwater_coordinator::museum::Bug;
+use highwater_coordinator::museum::build_in;
+
+use super::{CoordinatorPlan, GroupPlan, Work, run_plan};
+use crate::{
+    plan::FaultKind,
+    simulation::{Options, Outcome},
+};
+
+/// A piece of the museum.
+#[derive(Clone, Copy, Debug)]
+pub struct Piece {
+    /// What it is, in a few words.
+    pub name: &'static str,
+    /// The bug.
+    pub bug: Bug,
+    /// What members do where it shows; anything if it does not matter.
+    work: Option<Work>,
+    /// Whether members speak the newer protocol; either if it does not matter.
+    consumers: Option<bool>,
+    /// The faults under which it shows.
+    faults: &'static [FaultKind],
+}
+
+/// Every piece.
+pub const PIECES: &[Piece] = &[
+    Piece {
+        name: "offsets are acknowledged before their records count",
+        work: Some(Work::Commit),
+        faults: &[FaultKind::PowerCut, FaultKind::PowerCutInIo, FaultKind::DiskSlow],
+        ..piece(Bug::CommitsAnsweredEarly)
+    },
+    Piece { name: "former members commit offsets", work: Some(Work::Commit), ..piece(Bug::CommitsNotFenced) },
+    Piece {
+        name: "a partition is not given up before it is given away (KIP-848)",
+        consumers: Some(true),
+        ..piece(Bug::RevocationNotAwaited)
+    },
+    Piece {
+        name: "a replay forgets what is still being given up (KIP-848)",
+        consumers: Some(true),
+        faults: &[FaultKind::Kill],
+        ..piece(Bug::ReplayForgetsRevocation)
+    },
+    Piece {
+        name: "offsets of open transactions show",
+        work: Some(Work::Transact(false)),
+        ..piece(Bug::PendingOffsetsShow)
+    },
+    Piece {
+        name: "offsets of aborted transactions show",
+        work: Some(Work::Transact(true)),
+        ..piece(Bug::AbortedOffsetsShow)
+    },
+    Piece { name: "a producer does not fence the one before", ..piece(Bug::SuccessorDoesNotFence) },
+    Piece {
+        name: "a producer leaves the transaction of the one before open",
+        ..piece(Bug::SuccessorDoesNotAbort)
+    },
+    Piece { name: "a fenced producer ends a transaction", ..piece(Bug::EndsNotFenced) },
+    Piece {
+        name: "partitions join a transaction that is being ended (KIP-890)",
+        ..piece(Bug::JoinsWhileEnding)
+    },
+    Piece {
+        name: "a replay forgets markers that are not written yet",
+        faults: &[FaultKind::Kill, FaultKind::DiskSlow],
+        ..piece(Bug::MarkersForgotten)
+    },
+    Piece {
+        name: "a replay forgets that transactions time out",
+        faults: &[FaultKind::Kill],
+        ..piece(Bug::TimeOutsForgotten)
+    },
+];
+
+const fn piece(bug: Bug) -> Piece {
+    Piece { name: "", bug, work: None, consumers: None, faults: &[] }
+}
+
+/// How a piece was caught.
+#[derive(Clone, Debug)]
+pub struct Caught {
+    /// The run that caught it; `None` if none did.
+    pub by: Option<Outcome>,
+    /// Runs.
+    pub seeds: u64,
+    /// Simulated time of all of them.
+    pub simulated: Duration,
+    /// Runs that fail without the bug.
+    pub findings: Vec<Outcome>,
+}
+
+impl Piece {
+    /// Runs seeds with the bug built in until one is caught, `most` at most. What is caught runs once more without the
+    /// bug, and must pass.
+    pub fn hunt(&self, most: u64) -> Caught {
+        let mut caught = Caught { by: None, seeds: 0, simulated: Duration::ZERO, findings: Vec::new() };
+        for seed in 0..most {
+            build_in(Some(self.bug));
+            let outcome = run_plan(seed, self.plan(seed), Options::default());
+            build_in(None);
+            caught.seeds += 1;
+            caught.simulated += outcome.simulated;
+            if outcome.violation.is_none() {
+                continue;
+            }
+            let control = run_plan(seed, self.plan(seed), Options::default());
+            if control.violation.is_none() {
+                caught.by = Some(outcome);
+                break;
+            }
+            caught.findings.push(control);
+        }
+        caught
+    }
+
+    /// A plan under which the bug may show.
+    fn plan(&self, seed: u64) -> CoordinatorPlan {
+        let mut plan = CoordinatorPlan::draw(seed);
+        plan.faults = self.faults.iter().copied().collect::<BTreeSet<_>>();
+        plan.fault_interval = plan.fault_interval.min(Duration::from_secs(4));
+        plan.mischief = 30;
+        plan.producers = plan.producers.max(1);
+        for group in &mut plan.groups {
+            let members = group.classic + group.consumers;
+            let consumers = self.consumers.unwrap_or(group.consumers > 0);
+            *group = GroupPlan {
+                work: self.work.unwrap_or(group.work),
+                classic: if consumers { 0 } else { members.max(2) },
+                consumers: if consumers { members.max(2) } else { 0 },
+                ..*group
+            };
+        }
+        plan
+    }
+}
