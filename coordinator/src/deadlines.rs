@@ -29,6 +29,11 @@ impl<K: Ord + Clone> Deadlines<K> {
         }
     }
 
+    /// Whether `timer` is set.
+    pub(crate) fn is_set(&self, timer: &K) -> bool {
+        self.due.contains_key(timer)
+    }
+
     /// When the next one is due.
     pub(crate) fn next(&self) -> Option<u64> {
         self.order.first().map(|(at, _)| *at)

@@ -75,6 +75,10 @@ pub(crate) enum Timer {
     Session(Arc<str>, Arc<str>),
     /// A member of a consumer group has had time to give partitions up.
     Revocation(Arc<str>, Arc<str>),
+    /// A member of a consumer group that speaks the classic protocol has had time to join again.
+    Rejoin(Arc<str>, Arc<str>),
+    /// The same, to ask for its part after it joined.
+    Resync(Arc<str>, Arc<str>),
     /// The members of a group have had time to join.
     Join(Arc<str>),
     /// The members of a group have had time to ask for their assignments.

@@ -21,6 +21,10 @@ pub struct GroupConfig {
     pub consumer_heartbeat_interval_ms: u64,
     /// `group.consumer.max.size`: most members of a consumer group, inclusive.
     pub consumer_size_max: usize,
+    /// `group.consumer.migration.policy`: whether classic groups become groups of consumers while they have members.
+    pub upgrades: bool,
+    /// The same, whether they become classic ones again.
+    pub downgrades: bool,
 }
 
 impl Default for GroupConfig {
@@ -36,6 +40,8 @@ impl Default for GroupConfig {
             consumer_session_timeout_ms: 45_000,
             consumer_heartbeat_interval_ms: 5_000,
             consumer_size_max: i32::MAX as usize,
+            upgrades: true,
+            downgrades: true,
         }
     }
 }

@@ -446,6 +446,8 @@ pub struct DescribedConsumer {
     pub topics: Vec<String>,
     /// The topics it describes.
     pub regex: Option<String>,
+    /// Whether it speaks the classic protocol.
+    pub is_classic: bool,
     /// What it has: topics with their names, and partitions.
     pub assigned: Vec<(TopicId, String, Vec<i32>)>,
     /// What it is to have.

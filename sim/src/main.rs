@@ -217,7 +217,7 @@ fn many(kind: Kind, from: u64, to: u64) -> ExitCode {
     let Some(failed) = sum.failed else { return ExitCode::SUCCESS };
     let seed = failed.seed;
     let without = match kind {
-        Kind::Node => Vec::new(),
+        Kind::Node | Kind::Coordinator => Vec::new(),
         Kind::Cluster | Kind::Beyond => shrink(failed, &kind.plan(seed, &[])).0,
     };
     replay(kind, seed, &without, LINES)

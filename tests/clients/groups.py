@@ -31,6 +31,8 @@ def all_of_it(report, broker, clients):
             row = f"two members, {style} rebalance"
             report.check(row, kind.name, lambda: two_members(kind, broker, writer, style))
         report.check("static member comes back", kind.name, lambda: comes_back(kind, broker, writer))
+        for style in ("eager", "cooperative"):
+            report.check(f"{style} to KIP-848 and back", kind.name, lambda: migrates(kind, broker, writer, style))
     for kind in kinds:
         for style, row in (("range", "commit, kill -9, resume"), ("consumer", "commit, kill -9, resume (KIP-848)")):
             report.check(row, kind.name, lambda: resumes(kind, broker, writer, clients, style))
@@ -104,6 +106,40 @@ def two_members(kind, broker, writer, style):
         third.commit()
     finally:
         third.close()
+
+
+def migrates(kind, broker, writer, style):
+    """A member of the newer protocol joins one of the older, which leaves and comes back to stay: the group goes from
+    one to the other and back while it reads."""
+    topic = topic_of(kind, writer, f"migrates-{style}")
+    everything = {(partition, EACH) for partition in range(PARTITIONS)}
+    group = f"g-{topic}"
+    newer = kind(broker.address, topic, group, "consumer")
+    newer.close()  # Whoever does not have it says so before anything begins.
+    older = kind(broker.address, topic, group, STYLES[style])
+    try:
+        reads_and_commits(older)
+        newer = kind(broker.address, topic, group, "consumer")
+        drain([older, newer], lambda: shared(older, newer))
+        for partition in range(PARTITIONS):
+            writer.produce(topic, [Record(b"k", b"shared")], partition=partition)
+        drain([older, newer], lambda: older.read | newer.read >= everything)
+        assert newer.read == {(partition, EACH) for partition in newer.assigned()}, sorted(newer.read)[:5]
+        older.commit()
+        newer.commit()
+        older.close()
+        drain([newer], lambda: len(newer.assigned()) == PARTITIONS)
+        older = kind(broker.address, topic, group, STYLES[style])
+        drain([older, newer], lambda: shared(older, newer))
+        newer.close()
+        drain([older], lambda: len(older.assigned()) == PARTITIONS)
+        writer.produce(topic, [Record(b"k", b"last")], partition=3)
+        drain([older], lambda: older.read)
+        assert older.read == {(3, EACH + 1)}, f"read again: {sorted(older.read)[:5]}"
+        older.commit()
+    finally:
+        older.close()
+        newer.close()
 
 
 def comes_back(kind, broker, writer):

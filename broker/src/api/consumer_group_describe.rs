@@ -9,7 +9,8 @@ use highwater_wire::messages::consumer_group_describe::{
     TopicPartitions,
 };
 
-/// A member that speaks this protocol; there are no others in such a group.
+/// A member that speaks the classic protocol still, and one that speaks this one.
+const CLASSIC_MEMBER: i8 = 0;
 const CONSUMER_MEMBER: i8 = 1;
 
 pub(super) fn answer(call: Decoded<ConsumerGroupDescribeRequest>) -> Step {
@@ -67,7 +68,7 @@ fn member(found: DescribedConsumer) -> Member {
         subscribed_topic_regex: Some(found.regex.unwrap_or_default()),
         assignment: assignment(found.assigned),
         target_assignment: assignment(found.target),
-        member_type: CONSUMER_MEMBER,
+        member_type: if found.is_classic { CLASSIC_MEMBER } else { CONSUMER_MEMBER },
     }
 }
 

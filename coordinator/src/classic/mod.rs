@@ -5,6 +5,7 @@
 mod join;
 mod leave;
 mod member;
+mod migrate;
 mod protocols;
 mod rebalance;
 mod stored;
@@ -25,6 +26,7 @@ use crate::{
     group_request::{DescribedGroup, DescribedMember, GroupReply, JoinRefused},
 };
 use member::Member;
+pub(crate) use migrate::ClassicMember;
 
 /// The protocol type of consumers, whose subscriptions the coordinator can read.
 pub(crate) const CONSUMER: &str = "consumer";

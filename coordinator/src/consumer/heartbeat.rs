@@ -8,7 +8,7 @@ use alloc::{
 };
 
 use super::{
-    ConsumerGroup, Pattern,
+    Assignment, ConsumerGroup, Pattern,
     assignor::{self, Reader},
     member::Member,
     reconcile::reconcile,
@@ -26,6 +26,16 @@ pub(crate) const LEAVES: i32 = -1;
 /// The epoch of a static member that leaves and will be back.
 pub(crate) const LEAVES_FOR_A_WHILE: i32 = -2;
 
+/// What a member says of itself, whatever protocol it says it in.
+pub(super) struct Said<'a> {
+    /// The member as it is to be.
+    pub(super) member: Member,
+    /// Its regular expression, if that is new.
+    pub(super) pattern: Option<Pattern>,
+    /// What it has, if it says.
+    pub(super) owned: Option<&'a Assignment>,
+}
+
 impl ConsumerGroup {
     pub(crate) fn heartbeat(
         &mut self,
@@ -41,10 +51,28 @@ impl ConsumerGroup {
             _ => None,
         };
         let before = self.find(&request, context)?;
+        let said = Said { member: updated(&before, &request), pattern, owned: request.owned.as_ref() };
+        let member = self.take_in(&before, said, context);
+        let is_full = request.epoch == 0
+            || (request.rebalance_timeout_ms.is_some()
+                && request.topics.is_some()
+                && request.owned.is_some());
+        let moved = member.assigned != before.assigned;
+        self.expect_heartbeat(&member.id, context);
+        Ok(ConsumerBeat {
+            member: String::from(&*member.id),
+            epoch: member.epoch,
+            interval_ms: context.config.consumer_heartbeat_interval_ms,
+            assignment: (is_full || moved).then_some(member.assigned),
+        })
+    }
+
+    /// Takes in what a member says, does what follows from it for the group, and answers how the member is now.
+    pub(super) fn take_in(&mut self, before: &Member, said: Said<'_>, context: &mut Context<'_>) -> Member {
+        let Said { member, pattern, owned } = said;
         let is_new = !self.members.contains_key(&before.id);
-        let mut member = updated(&before, &request);
         let mut bump = false;
-        if is_new || member != before {
+        if is_new || member != *before {
             context.step.record(self.member_record(&member));
             // Of somebody new that reads nothing the others need not know.
             bump = member.topics != before.topics
@@ -72,28 +100,15 @@ impl ConsumerGroup {
         }
         let target = self.targets.get(&member.id).cloned().unwrap_or_default();
         let owners = &self.owners;
-        let after =
-            reconcile(&member, self.target_epoch, &target, request.owned.as_ref(), |topic, partition| {
-                owners.contains_key(&(topic, partition)) && !museum::has(Bug::RevocationNotAwaited)
-            });
+        let after = reconcile(&member, self.target_epoch, &target, owned, |topic, partition| {
+            owners.contains_key(&(topic, partition)) && !museum::has(Bug::RevocationNotAwaited)
+        });
         if after != member || is_new {
             context.step.record(self.current_record(&after));
             self.put(after.clone());
             self.expect_revocation(&after.id, context);
         }
-        let is_full = request.epoch == 0
-            || (request.rebalance_timeout_ms.is_some()
-                && request.topics.is_some()
-                && request.owned.is_some());
-        let moved = after.assigned != before.assigned;
-        member = after;
-        self.expect_heartbeat(&member.id, context);
-        Ok(ConsumerBeat {
-            member: String::from(&*member.id),
-            epoch: member.epoch,
-            interval_ms: context.config.consumer_heartbeat_interval_ms,
-            assignment: (is_full || moved).then_some(member.assigned),
-        })
+        after
     }
 
     fn check_size(&self, request: &ConsumerHeartbeat, context: &Context<'_>) -> Result<(), GroupError> {
@@ -128,10 +143,15 @@ impl ConsumerGroup {
         if !joins {
             return Err(GroupError::FencedInstanceId);
         }
-        if current.epoch != LEAVES_FOR_A_WHILE {
+        // One that speaks the classic protocol cannot say that it will be back.
+        if current.epoch != LEAVES_FOR_A_WHILE && current.classic.is_none() {
             return Err(GroupError::UnreleasedInstance);
         }
-        // The same instance under a new id: it takes over what the other one had.
+        Ok(self.replace(current, id, context))
+    }
+
+    /// The same instance under a new id: it takes over what the other one had.
+    pub(super) fn replace(&mut self, current: Member, id: Arc<str>, context: &mut Context<'_>) -> Member {
         let target = self.targets.get(&current.id).cloned();
         self.remove(&current.id, context);
         let member = Member { id: id.clone(), epoch: 0, previous_epoch: 0, ..current };
@@ -141,7 +161,7 @@ impl ConsumerGroup {
         }
         context.step.record(self.member_record(&member));
         self.put(member.clone());
-        Ok(member)
+        member
     }
 
     /// Whether the member is in the epoch it says, or in the one after it and its answer was lost.
@@ -311,6 +331,7 @@ fn updated(before: &Member, request: &ConsumerHeartbeat) -> Member {
         member.regex = Some(regex.clone()).filter(|regex| !regex.is_empty());
     }
     member.caller = request.caller.clone();
+    member.classic = None;
     member
 }
 

@@ -1,7 +1,7 @@
-use alloc::{collections::BTreeSet, string::String, sync::Arc};
+use alloc::{collections::BTreeSet, string::String, sync::Arc, vec::Vec};
 
 use super::assignment::Assignment;
-use crate::group_request::Caller;
+use crate::group_request::{Caller, Protocol};
 
 /// How far a member has come towards its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,15 @@ pub(crate) struct Member {
     pub(crate) assigned: Assignment,
     /// What it is asked to give up.
     pub(crate) revoking: Assignment,
+    /// What it says in the classic protocol, if it speaks that still.
+    pub(crate) classic: Option<Classic>,
+}
+
+/// A member of a consumer group that speaks the classic protocol.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Classic {
+    pub(crate) session_timeout_ms: u64,
+    pub(crate) protocols: Vec<Protocol>,
 }
 
 impl Member {
@@ -70,6 +79,7 @@ impl Member {
             progress: Progress::Stable,
             assigned: Assignment::default(),
             revoking: Assignment::default(),
+            classic: None,
         }
     }
 

@@ -5,8 +5,10 @@
 
 mod assignment;
 mod assignor;
+mod classic_member;
 mod heartbeat;
 mod member;
+mod migrate;
 mod patterns;
 mod reconcile;
 mod stored;
@@ -51,6 +53,8 @@ pub(crate) struct ConsumerGroup {
     patterns: BTreeMap<String, BTreeSet<String>>,
     /// Whether topics may have changed since they were last looked at.
     topics_unseen: bool,
+    /// Whether the last member that spoke the newer protocol has gone, and nobody has looked at that yet.
+    all_classic_now: bool,
 }
 
 impl ConsumerGroup {
@@ -67,6 +71,7 @@ impl ConsumerGroup {
             owners: BTreeMap::new(),
             patterns: BTreeMap::new(),
             topics_unseen: true,
+            all_classic_now: false,
         }
     }
 
@@ -119,7 +124,11 @@ impl ConsumerGroup {
 
     fn check_epoch(&self, member: &str, epoch: i32) -> Result<(), GroupError> {
         let member = self.members.get(member).ok_or(GroupError::UnknownMember)?;
-        if member.epoch == epoch { Ok(()) } else { Err(GroupError::StaleMemberEpoch) }
+        match member.epoch == epoch {
+            true => Ok(()),
+            false if member.classic.is_some() => Err(GroupError::IllegalGeneration),
+            false => Err(GroupError::StaleMemberEpoch),
+        }
     }
 
     /// A member's time without a sign of life is over.
@@ -138,7 +147,9 @@ impl ConsumerGroup {
 
     /// Takes a member out and tells everybody with a new epoch.
     fn fence(&mut self, member: &str, context: &mut Context<'_>) {
+        let spoke_newer = self.members.get(member).is_some_and(|member| member.classic.is_none());
         self.remove(member, context);
+        self.all_classic_now |= spoke_newer && self.is_all_classic();
         self.bump(context);
     }
 
@@ -162,6 +173,8 @@ impl ConsumerGroup {
         }
         context.deadlines.cancel(&Timer::Session(self.id.clone(), removed.id.clone()));
         context.deadlines.cancel(&Timer::Revocation(self.id.clone(), removed.id.clone()));
+        context.deadlines.cancel(&Timer::Rejoin(self.id.clone(), removed.id.clone()));
+        context.deadlines.cancel(&Timer::Resync(self.id.clone(), removed.id.clone()));
         self.forget_patterns(context);
     }
 
@@ -189,7 +202,10 @@ impl ConsumerGroup {
     }
 
     fn expect_heartbeat(&self, member: &Arc<str>, context: &mut Context<'_>) {
-        let at = context.at.elapsed_ms.saturating_add(context.config.consumer_session_timeout_ms);
+        let classic = self.members.get(member).and_then(|member| member.classic.as_ref());
+        let session =
+            classic.map_or(context.config.consumer_session_timeout_ms, |own| own.session_timeout_ms);
+        let at = context.at.elapsed_ms.saturating_add(session);
         context.deadlines.set(Timer::Session(self.id.clone(), member.clone()), at);
     }
 
@@ -230,6 +246,7 @@ impl ConsumerGroup {
             caller: member.caller.clone(),
             topics: member.topics.iter().cloned().collect(),
             regex: member.regex.clone(),
+            is_classic: member.classic.is_some(),
             assigned: named(&member.assigned),
             target: self.targets.get(&member.id).map(named).unwrap_or_default(),
         });

@@ -4,14 +4,14 @@ use alloc::{collections::BTreeSet, string::String, sync::Arc, vec::Vec};
 
 use super::{
     Assignment, ConsumerGroup,
-    member::{Member, Progress},
+    member::{Classic, Member, Progress},
 };
 use crate::{
     format::{
-        ConsumerGroupEpoch, ConsumerMember, CurrentAssignment, Key, ResolvedRegex, encode_target,
-        encode_target_epoch,
+        ClassicProtocols, ConsumerGroupEpoch, ConsumerMember, CurrentAssignment, Key, ResolvedRegex,
+        encode_target, encode_target_epoch,
     },
-    group_request::Caller,
+    group_request::{Caller, Protocol},
     museum::{self, Bug},
 };
 
@@ -33,7 +33,14 @@ impl ConsumerGroup {
             regex: member.regex.clone(),
             rebalance_timeout: member.rebalance_timeout_ms,
             assignor: member.assignor.clone(),
-            classic: None,
+            classic: member.classic.as_ref().map(|classic| ClassicProtocols {
+                session_timeout: i32::try_from(classic.session_timeout_ms).unwrap_or(i32::MAX),
+                protocols: classic
+                    .protocols
+                    .iter()
+                    .map(|protocol| (protocol.name.clone(), protocol.metadata.clone()))
+                    .collect(),
+            }),
         };
         (Key::consumer_member(&self.id, &member.id), Some(value.encode()))
     }
@@ -106,6 +113,14 @@ impl ConsumerGroup {
         member.regex = value.regex.filter(|regex| !regex.is_empty());
         member.rebalance_timeout_ms = value.rebalance_timeout;
         member.assignor = value.assignor;
+        member.classic = value.classic.map(|classic| Classic {
+            session_timeout_ms: u64::try_from(classic.session_timeout).unwrap_or(0),
+            protocols: classic
+                .protocols
+                .into_iter()
+                .map(|(name, metadata)| Protocol { name, metadata })
+                .collect(),
+        });
         self.put(member);
     }
 

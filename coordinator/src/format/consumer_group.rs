@@ -85,8 +85,49 @@ pub struct ConsumerMember {
     pub rebalance_timeout: i32,
     /// The assignor it asks for.
     pub assignor: Option<String>,
-    /// What Kafka keeps of a member that speaks the classic protocol, as it is; we never write it.
-    pub classic: Option<Bytes>,
+    /// What it says in the classic protocol, if it speaks that still.
+    pub classic: Option<ClassicProtocols>,
+}
+
+/// What a member of a consumer group says in the classic protocol.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClassicProtocols {
+    /// How long it may be silent, in milliseconds.
+    pub session_timeout: i32,
+    /// The ways of dividing the work it knows, and what it says for each.
+    pub protocols: Vec<(String, Bytes)>,
+}
+
+impl ClassicProtocols {
+    /// A nullable struct behind a tag: whether it is there, its fields, its own tagged fields.
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::from([1]);
+        out.put_i32(self.session_timeout);
+        put_compact_count(&mut out, self.protocols.len());
+        for (name, metadata) in &self.protocols {
+            put_compact_string(&mut out, name);
+            put_compact_count(&mut out, metadata.len());
+            out.put_slice(metadata);
+            out.put_u8(0);
+        }
+        out.put_u8(0);
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Option<ClassicProtocols>, FormatError> {
+        let mut fields = Fields::flexible(bytes);
+        if fields.reader.take(1)? == [0xff] {
+            return Ok(None);
+        }
+        let mut classic = ClassicProtocols { session_timeout: fields.reader.i32()?, protocols: Vec::new() };
+        for _ in 0..fields.count()? {
+            classic.protocols.push((fields.string()?, fields.bytes()?));
+            fields.tagged(|_, _| Ok(()))?;
+        }
+        fields.tagged(|_, _| Ok(()))?;
+        fields.end()?;
+        Ok(Some(classic))
+    }
 }
 
 impl ConsumerMember {
@@ -104,7 +145,15 @@ impl ConsumerMember {
         put_nullable(&mut out, self.regex.as_deref());
         out.put_i32(self.rebalance_timeout);
         put_nullable(&mut out, self.assignor.as_deref());
-        out.put_u8(0);
+        match &self.classic {
+            None => out.put_u8(0),
+            Some(classic) => {
+                let classic = classic.encode();
+                out.put_slice(&[1, 0]);
+                write::uvarint(&mut out, u32::try_from(classic.len()).unwrap_or(u32::MAX));
+                out.put_slice(&classic);
+            }
+        }
         out
     }
 
@@ -128,7 +177,7 @@ impl ConsumerMember {
         let mut classic = None;
         fields.tagged(|tag, bytes| {
             if tag == 0 {
-                classic = Some(Bytes::copy_from_slice(bytes));
+                classic = ClassicProtocols::decode(bytes)?;
             }
             Ok(())
         })?;

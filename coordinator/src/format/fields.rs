@@ -32,6 +32,11 @@ impl<'a> Fields<'a> {
         Fields { reader: Reader::new(bytes), flexible: false }
     }
 
+    /// Fields with compact lengths and no version.
+    pub(super) fn flexible(bytes: &'a [u8]) -> Fields<'a> {
+        Fields { reader: Reader::new(bytes), flexible: true }
+    }
+
     /// Reads the version, which must be in `0..=newest`; from `flexible` on lengths are compact.
     pub(super) fn versioned(
         bytes: &'a [u8],

@@ -10,8 +10,8 @@ mod offset_commit;
 mod transaction;
 
 pub use consumer_group::{
-    ConsumerGroupEpoch, ConsumerMember, CurrentAssignment, ResolvedRegex, decode_target, decode_target_epoch,
-    encode_target, encode_target_epoch,
+    ClassicProtocols, ConsumerGroupEpoch, ConsumerMember, CurrentAssignment, ResolvedRegex, decode_target,
+    decode_target_epoch, encode_target, encode_target_epoch,
 };
 pub use fields::FormatError;
 pub use group_metadata::{GroupMetadata, MemberMetadata};

@@ -1,6 +1,6 @@
 //! Who joins, stays in and leaves which kind of group.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{sync::Arc, vec::Vec};
 
 use super::{GroupShard, check_id};
 use crate::{
@@ -40,9 +40,15 @@ impl GroupShard {
         }
         if let Some(group @ Group::Consumer(_)) = self.groups.get(&*request.group) {
             if !group.is_empty() {
-                let error = GroupError::InconsistentProtocol;
-                let refused = JoinRefused { error, member: String::new() };
-                return step.replies.push((reply_to, GroupReply::Join(Err(refused))));
+                let name = request.group.clone();
+                let answer = self.with(&name, at, step, |group, context| match group {
+                    Group::Consumer(group) => Some(group.join_classic(&request, context)),
+                    Group::Classic(_) => None,
+                });
+                if let Some(answer) = answer.flatten() {
+                    step.replies.push((reply_to, GroupReply::Join(answer)));
+                }
+                return self.downgrade_if_all_classic(&name, at, step);
             }
             // Nobody is left who speaks the newer protocol.
             self.clear(&request.group, step);
@@ -68,18 +74,18 @@ impl GroupShard {
         step: &mut Step<GroupShard>,
     ) {
         let group = request.group.clone();
-        let found = check_id(&group).and_then(|()| {
+        let answer = check_id(&group).and_then(|()| {
             self.with(&group, at, step, |group, context| match group {
                 Group::Classic(group) => {
                     group.sync(request, reply_to, context);
-                    Ok(())
+                    Ok(None)
                 }
-                Group::Consumer(_) => Err(GroupError::UnknownMember),
+                Group::Consumer(group) => group.sync_classic(&request, context).map(Some),
             })
             .unwrap_or(Err(GroupError::UnknownMember))
         });
-        if let Err(error) = found {
-            step.replies.push((reply_to, GroupReply::Sync(Err(error))));
+        if let Some(answer) = answer.transpose() {
+            step.replies.push((reply_to, GroupReply::Sync(answer)));
         }
     }
 
@@ -93,7 +99,7 @@ impl GroupShard {
         let (member, instance) = (&*beat.member, beat.instance.as_deref());
         self.with(&beat.group, at, step, |group, context| match group {
             Group::Classic(group) => group.heartbeat(member, instance, beat.generation, context),
-            Group::Consumer(_) => Err(GroupError::UnknownMember),
+            Group::Consumer(group) => group.heartbeat_classic(beat, context),
         })
         .unwrap_or(Err(GroupError::UnknownMember))
     }
@@ -107,7 +113,7 @@ impl GroupShard {
         check_id(&request.group)?;
         self.with(&request.group, at, step, |group, context| match group {
             Group::Classic(group) => Ok(group.leave(request.members, context)),
-            Group::Consumer(_) => Err(GroupError::UnknownMember),
+            Group::Consumer(group) => Ok(group.leave_classic(request.members, context)),
         })
         .unwrap_or(Err(GroupError::UnknownMember))
     }
@@ -126,6 +132,7 @@ impl GroupShard {
                 self.clear(&request.group, step);
                 self.begin_consumers(&request.group);
             }
+            Some(Group::Classic(_)) if request.epoch == 0 => return self.upgrade(at, request, step),
             None if request.epoch == 0 => self.begin_consumers(&request.group),
             _ => return Err(GroupError::GroupIdNotFound),
         }
@@ -134,6 +141,7 @@ impl GroupShard {
             Group::Consumer(group) => group.heartbeat(request, context),
             Group::Classic(_) => Err(GroupError::GroupIdNotFound),
         });
+        self.downgrade_if_all_classic(&group, at, step);
         answer.unwrap_or(Err(GroupError::GroupIdNotFound))
     }
 

@@ -2,8 +2,11 @@
 
 mod admin;
 mod members;
+mod migrate;
 mod offsets;
 mod replay;
+#[cfg(test)]
+mod tests;
 
 use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
 
@@ -154,11 +157,19 @@ impl Shard for GroupShard {
                     Group::Classic(group) => group.session_expired(&member, context),
                     Group::Consumer(group) => group.session_expired(&member, context),
                 });
+                self.downgrade_if_all_classic(&group, at, step);
             }
             Timer::Revocation(group, member) => {
                 self.with(&group, at, step, |group, context| match group {
                     Group::Classic(_) => {}
                     Group::Consumer(group) => group.rebalance_time_over(&member, context),
+                });
+                self.downgrade_if_all_classic(&group, at, step);
+            }
+            Timer::Rejoin(group, member) | Timer::Resync(group, member) => {
+                self.with(&group, at, step, |group, context| match group {
+                    Group::Classic(_) => {}
+                    Group::Consumer(group) => group.classic_time_over(&member, context),
                 });
             }
             Timer::Join(group) => {

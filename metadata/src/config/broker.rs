@@ -105,6 +105,9 @@ pub struct GroupSettings {
     pub consumer_heartbeat_interval_ms: u64,
     /// `group.consumer.max.size`.
     pub consumer_size_max: u32,
+    /// `group.consumer.migration.policy`: whether classic groups become groups of consumers, and whether they become
+    /// classic ones again.
+    pub consumer_migration: (bool, bool),
     /// `offsets.topic.num.partitions`.
     pub topic_partitions: u32,
     /// `offsets.topic.replication.factor`.
@@ -126,6 +129,13 @@ impl GroupSettings {
             consumer_session_timeout_ms: from.u64("group.consumer.session.timeout.ms")?,
             consumer_heartbeat_interval_ms: from.u64("group.consumer.heartbeat.interval.ms")?,
             consumer_size_max: from.u32("group.consumer.max.size")?,
+            consumer_migration: from.parsed("group.consumer.migration.policy", |policy| match policy {
+                "bidirectional" => Some((true, true)),
+                "upgrade" => Some((true, false)),
+                "downgrade" => Some((false, true)),
+                "disabled" => Some((false, false)),
+                _ => None,
+            })?,
             topic_partitions: from.u32("offsets.topic.num.partitions")?,
             topic_replicas: from.u32("offsets.topic.replication.factor")?,
             topic_segment_bytes: from.u32("offsets.topic.segment.bytes")?,

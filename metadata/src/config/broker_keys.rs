@@ -55,6 +55,9 @@ pub const BROKER_KEYS: &[Definition] = &[
     key("group.consumer.max.size", Int, "2147483647")
         .at_least(1)
         .doc("Most members of a consumer group."),
+    key("group.consumer.migration.policy", Text, "bidirectional")
+        .checked(Words(&["bidirectional", "upgrade", "downgrade", "disabled"]))
+        .doc("Whether a classic group becomes one of consumers when the first member of the newer protocol joins it, and a classic one again when the last of them leaves."),
     key("group.consumer.session.timeout.ms", Int, "45000")
         .at_least(1)
         .doc("How long a member of a consumer group may be silent."),

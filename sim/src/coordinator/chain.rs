@@ -88,7 +88,7 @@ pub(super) async fn lone_producer(hall: Arc<Hall>, id: u64, mut random: Random) 
         if hall.is_good() {
             return;
         }
-        let bumps = id % 2 == 0;
+        let bumps = id.is_multiple_of(2);
         let current = match &mut producer {
             Some(current) => current,
             none => match Producer::begin(&hall, id, bumps).await {

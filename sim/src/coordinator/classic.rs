@@ -9,7 +9,7 @@ use highwater_coordinator::{
 };
 
 use super::{
-    hall::{Hall, INPUT, REBALANCE_MS, SESSION_MS, group_name, is_elsewhere, member_caller},
+    hall::{Hall, INPUT, REBALANCE_MS, SESSION_MS, at_least, group_name, is_elsewhere, member_caller},
     happening::{GroupNumber, Happening, Owner, Part},
     worker::Standing,
 };
@@ -28,7 +28,7 @@ pub(super) struct Classic {
 impl Classic {
     pub(super) fn new(hall: &Hall, group: GroupNumber, instance: Option<u64>) -> Classic {
         let owner = Owner(hall.number());
-        hall.tell(Happening::Joins { group, owner, session: SESSION_MS * 1_000_000, instance });
+        hall.tell(Happening::Joins { group, owner, session: at_least(SESSION_MS), instance });
         let member = String::new();
         Classic { group, owner, instance, member, generation: -1, is_in: false, has: BTreeSet::new() }
     }
@@ -165,8 +165,8 @@ impl Classic {
         };
         let sent = hall.now();
         match hall.ask(self.group, request).await {
+            // In a stable group this is no sign of life: the next heartbeat is.
             Some(Ok(Ok(synced))) => {
-                hall.tell(Happening::Heard { owner: self.owner, sent });
                 self.is_in = true;
                 self.has = parts_of(&synced.assignment);
                 let (generation, parts) = (self.generation, self.has.clone());

@@ -6,7 +6,9 @@ use highwater_coordinator::{Assignment, ConsumerHeartbeat, GroupError};
 use highwater_records::TopicId;
 
 use super::{
-    hall::{CONSUMER_SESSION_MS, Hall, INPUT, REBALANCE_MS, group_name, is_elsewhere, member_caller},
+    hall::{
+        CONSUMER_SESSION_MS, Hall, INPUT, REBALANCE_MS, at_least, group_name, is_elsewhere, member_caller,
+    },
     happening::{GroupNumber, Happening, Owner, Part},
     worker::Standing,
 };
@@ -27,7 +29,7 @@ pub(super) struct Consumer {
 impl Consumer {
     pub(super) fn new(hall: &Hall, group: GroupNumber, instance: Option<u64>) -> Consumer {
         let owner = Owner(hall.number());
-        hall.tell(Happening::Joins { group, owner, session: CONSUMER_SESSION_MS * 1_000_000, instance });
+        hall.tell(Happening::Joins { group, owner, session: at_least(CONSUMER_SESSION_MS), instance });
         let member = format!("consumer-{}", owner.0);
         let has = BTreeSet::new();
         Consumer { group, owner, instance, member, epoch: 0, topic: None, has, has_told: false }

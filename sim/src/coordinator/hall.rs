@@ -30,6 +30,8 @@ pub(super) struct Hall {
     pub(super) groups: Vec<GroupPlan>,
     pub(super) input: u32,
     pub(super) output: u32,
+    /// How long a transaction goes on at least, in nanoseconds; nothing where the clock that decides jumps.
+    pub(super) txn_lasts: u64,
     mischief: u64,
     invariants: Mutex<Vec<Box<dyn Invariant>>>,
     next: AtomicU64,
@@ -52,12 +54,14 @@ impl Hall {
         groups: Vec<GroupPlan>,
         parts: (u32, u32),
         mischief: u64,
+        clock_jumps: bool,
     ) -> Arc<Hall> {
         Arc::new(Hall {
             world,
             groups,
             input: parts.0,
             output: parts.1,
+            txn_lasts: if clock_jumps { 0 } else { at_least(TXN_TIMEOUT_MS) },
             mischief,
             invariants: Mutex::new(invariant::all()),
             next: AtomicU64::new(1),
@@ -158,6 +162,11 @@ impl Hall {
 /// Whether an error says that the coordinator is to be looked for again: it may have done what it was asked.
 pub(super) fn is_elsewhere(error: GroupError) -> bool {
     matches!(error, GroupError::NotCoordinator | GroupError::NotAvailable | GroupError::Loading)
+}
+
+/// A time-out of so many milliseconds in nanoseconds, as short as a coordinator that counts milliseconds may take it.
+pub(super) const fn at_least(timeout_ms: u64) -> u64 {
+    (timeout_ms - 2) * 1_000_000
 }
 
 pub(super) fn group_name(group: GroupNumber) -> String {

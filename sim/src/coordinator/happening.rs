@@ -194,7 +194,7 @@ pub enum Happening {
         txn: Txn,
         /// Its producer.
         incarnation: Incarnation,
-        /// How long it may take, in nanoseconds.
+        /// How long it goes on at least, in nanoseconds, unless somebody ends it.
         timeout: u64,
     },
     /// A batch of a transaction is about to be sent.

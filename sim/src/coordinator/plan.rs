@@ -103,9 +103,10 @@ impl CoordinatorPlan {
 
 impl GroupPlan {
     fn draw(random: &mut Random) -> GroupPlan {
-        let (classic, consumers) = match random.below(2) {
+        let (classic, consumers) = match random.below(3) {
             0 => (random.between(1, 4), 0),
-            _ => (0, random.between(1, 4)),
+            1 => (0, random.between(1, 4)),
+            _ => (random.between(1, 2), random.between(1, 2)),
         };
         let work = match random.below(3) {
             0 => Work::Commit,
@@ -131,6 +132,8 @@ mod tests {
         for work in [Work::Commit, Work::Transact(false), Work::Transact(true)] {
             assert!(groups.iter().any(|group| group.work == work && group.classic > 1), "{work:?}");
             assert!(groups.iter().any(|group| group.work == work && group.consumers > 1), "{work:?}");
+            let is_mixed = |group: &&&GroupPlan| group.classic > 0 && group.consumers > 0;
+            assert!(groups.iter().filter(is_mixed).any(|group| group.work == work), "{work:?}");
         }
     }
 }

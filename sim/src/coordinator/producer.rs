@@ -81,8 +81,8 @@ impl Producer {
 
     pub(super) fn begin_transaction(&self, hall: &Hall) -> Txn {
         let txn = Txn(hall.number());
-        let timeout = TXN_TIMEOUT_MS * 1_000_000;
-        hall.tell(Happening::TxnBegins { txn, incarnation: self.incarnation, timeout });
+        let (incarnation, timeout) = (self.incarnation, hall.txn_lasts);
+        hall.tell(Happening::TxnBegins { txn, incarnation, timeout });
         txn
     }
 

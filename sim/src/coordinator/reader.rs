@@ -86,6 +86,7 @@ pub(super) async fn fetch(hall: &Hall, part: Part, from: u64, isolation: Isolati
         min_bytes: 1,
         max_bytes: 3_000,
         isolation,
+        rack: None,
         partitions: vec![FetchPartition {
             topic: TopicRef::Name(OUTPUT.to_owned()),
             partition: part.cast_signed(),

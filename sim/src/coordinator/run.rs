@@ -20,6 +20,7 @@ use crate::{
     host::Host,
     nemesis::Nemesis,
     observer::Violation,
+    plan::FaultKind,
     random::Random,
     real,
     simulation::{Options, Outcome},
@@ -87,7 +88,9 @@ impl Run {
         let world = World::new(executor, random.fork("world"));
         world.executor.note(&[seed], || format!("coordinator seed {seed}: {plan:#?}"));
         let nemesis = Nemesis::new(&plan.nemesis(), random.fork("nemesis"));
-        let hall = Hall::new(world.clone(), plan.groups.clone(), (plan.input, plan.output), plan.mischief);
+        let clock_jumps = plan.faults.contains(&FaultKind::ClockJump);
+        let (groups, parts) = (plan.groups.clone(), (plan.input, plan.output));
+        let hall = Hall::new(world.clone(), groups, parts, plan.mischief, clock_jumps);
         let mut host = Host::new(world.clone(), system, disk);
         host.boot();
         Run { plan, world, hall, host, nemesis }

@@ -213,6 +213,7 @@ async fn poll(hall: &Hall, group: GroupNumber, part: Part, from: u64) -> Option<
         min_bytes: 1,
         max_bytes: 400,
         isolation: Isolation::ReadUncommitted,
+        rack: None,
         partitions: vec![FetchPartition {
             topic: TopicRef::Name(INPUT.to_owned()),
             partition: part.cast_signed(),

@@ -12,8 +12,9 @@ use crate::coordinator::happening::{Commit, GroupNumber, Happening, Owner, Part}
 #[derive(Default)]
 pub struct Fencing {
     groups: BTreeMap<Owner, GroupNumber>,
-    /// Who was told that a partition is its own in the latest generation. Answers may come in another order.
-    last: BTreeMap<(GroupNumber, Part), (i32, Owner)>,
+    /// Who was told last that a partition is its own. Between the two the first had to give it up, so that their answers
+    /// cannot have crossed.
+    last: BTreeMap<(GroupNumber, Part), Owner>,
     late: BTreeSet<Commit>,
 }
 
@@ -27,19 +28,16 @@ impl Invariant for Fencing {
             Happening::Joins { group, owner, .. } => {
                 self.groups.insert(*owner, *group);
             }
-            Happening::Assigned { owner, generation, parts } => {
+            Happening::Assigned { owner, parts, .. } => {
                 let Some(group) = self.groups.get(owner) else { return Ok(()) };
                 for part in parts {
-                    let last = self.last.entry((*group, *part)).or_insert((*generation, *owner));
-                    if *generation >= last.0 {
-                        *last = (*generation, *owner);
-                    }
+                    self.last.insert((*group, *part), *owner);
                 }
             }
-            Happening::CommitAsked { commit, group, part, owner, .. } => {
-                if self.last.get(&(*group, *part)).is_some_and(|(_, last)| last != owner) {
-                    self.late.insert(*commit);
-                }
+            Happening::CommitAsked { commit, group, part, owner, .. }
+                if self.last.get(&(*group, *part)).is_some_and(|last| last != owner) =>
+            {
+                self.late.insert(*commit);
             }
             Happening::CommitAnswered { commit } if self.late.contains(commit) => {
                 return Err(format!(

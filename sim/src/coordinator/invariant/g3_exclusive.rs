@@ -75,10 +75,16 @@ impl Exclusive {
         generation: i32,
         parts: &BTreeSet<Part>,
     ) -> Result<(), String> {
-        let Some(group) = self.members.get(&owner).map(|member| member.group) else { return Ok(()) };
+        let Some((group, instance)) = self.members.get(&owner).map(|member| (member.group, member.instance))
+        else {
+            return Ok(());
+        };
         for part in parts {
             let holds = |(other, member): &(&Owner, &Member)| {
+                // Of two clients with one instance the later to arrive has it, whichever began first.
+                let is_same_instance = instance.is_some() && member.instance == instance;
                 **other != owner
+                    && !is_same_instance
                     && member.group == group
                     && member.has.contains(part)
                     && now < member.heard.saturating_add(member.session)
@@ -94,7 +100,7 @@ impl Exclusive {
             }
             let before = self.given.insert((group, generation, *part), owner);
             if let Some(before) =
-                before.filter(|before| *before != owner && self.shares_an_epoch(*before, owner))
+                before.filter(|before| *before != owner && self.shares_an_epoch(now, *before, owner))
             {
                 return Err(format!(
                     "group {group} partition {part} is given to {before:?} and {owner:?} in generation {generation}"
@@ -108,10 +114,14 @@ impl Exclusive {
         Ok(())
     }
 
-    /// Whether both are members still, neither in the place of the other: an instance keeps its generation.
-    fn shares_an_epoch(&self, one: Owner, other: Owner) -> bool {
-        let (one, other) = (self.members.get(&one), self.members.get(&other));
-        one.zip(other).is_some_and(|(one, other)| one.instance.is_none() || one.instance != other.instance)
+    /// Whether both are members still, neither in the place of the other: an instance keeps its generation, and a group
+    /// that was empty counts anew.
+    fn shares_an_epoch(&self, now: u64, before: Owner, owner: Owner) -> bool {
+        let (before, owner) = (self.members.get(&before), self.members.get(&owner));
+        before.zip(owner).is_some_and(|(before, owner)| {
+            now < before.heard.saturating_add(before.session)
+                && (before.instance.is_none() || before.instance != owner.instance)
+        })
     }
 }
 
@@ -157,6 +167,7 @@ mod tests {
         let story = [
             joins(1),
             joins(2),
+            heard(1, 2),
             assigned(1, 3, &[0]),
             Happening::GivesUp { owner: Owner(1), keeps: all },
             assigned(2, 3, &[0]),
