@@ -6,7 +6,7 @@ pub enum Lane {
     Connections,
     /// Making appended records durable.
     Commit,
-    /// Reads that are not in memory: cold local ranges, the bucket.
+    /// Reads that are not in memory: cold local ranges, the bucket. And compressing, where a topic asks the broker for it.
     ColdRead,
     /// Retention, offload, checkpoints.
     Background,

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use highwater_env::{BoxFuture, Env, Instant};
+use highwater_env::{BoxFuture, Env, EnvExt, Instant, Lane};
 use highwater_records::TimestampMs;
 use highwater_replication::Acks;
 use tokio::sync::oneshot;
@@ -66,7 +66,17 @@ impl Node {
         if is_internal(&partition.name.topic) {
             return Err(ProduceError::InternalTopic);
         }
-        let batch = check_batch(request.records, &partition.config(), transactional)?;
+        let config = partition.config();
+        let batch = match config.compression {
+            None => check_batch(request.records, &config, transactional)?,
+            // Much work: not on a thread that serves connections.
+            Some(_) => {
+                let records = request.records;
+                let work = move || check_batch(records, &config, transactional);
+                let checked = self.env.run_blocking(Lane::ColdRead, work).await;
+                checked.map_err(|_| ProduceError::Storage("the broker failed to compress".into()))??
+            }
+        };
         let now = TimestampMs(self.env.wall_ms());
         let appended = partition
             .with(move |state| {

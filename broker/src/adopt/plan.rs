@@ -272,13 +272,9 @@ impl Planner<'_> {
             ));
             return;
         }
-        let (unused, used): (BTreeMap<String, String>, BTreeMap<String, String>) =
-            set.into_iter().partition(|(key, value)| {
-                let unused = config::is_known_but_unused(key) && config::topic_key(key).is_none();
-                // By which codec a broker stores says nothing about what lies there.
-                let codec = key == "compression.type" && config::check_topic(key, value).is_err();
-                unused || codec
-            });
+        let (unused, used): (BTreeMap<String, String>, BTreeMap<String, String>) = set
+            .into_iter()
+            .partition(|(key, _)| config::is_known_but_unused(key) && config::topic_key(key).is_none());
         for (key, value) in unused {
             self.note(format!("{topic}: {key}={value} has no effect here"));
         }

@@ -1,5 +1,14 @@
 //! Configurations altered over TCP, at every version, and what that does to logs that are in use.
 
+use std::time::Duration;
+
+use highwater_broker::{Broker, BrokerOptions, client::Client};
+use highwater_records::{
+    Offset, TimestampMs,
+    batch::{BatchBuilder, BatchView, Record},
+    compression::Codec,
+};
+
 use crate::running::{Raw, Running, ask, one_record, served};
 use highwater_wire::{
     ErrorCode,
@@ -148,4 +157,48 @@ async fn what_cannot_be_altered_says_why() {
     let answers = ask(&mut raw, 1, &twice).await.responses;
     assert_eq!(answers.iter().map(|answer| answer.error_code).collect::<Vec<_>>(), [42, 42]);
     assert_eq!(described(&mut raw, TOPIC, "t", "retention.ms").await.config_source, 5);
+}
+
+#[tokio::test]
+async fn a_topic_compresses_as_it_is_told_and_keeps_the_records() {
+    let directory = tempfile::tempdir().unwrap();
+    let broker = Broker::start(BrokerOptions::in_directory(directory.path()).unwrap()).await.unwrap();
+    let mut client = Client::connect(broker.bootstrap(), "test").await.unwrap();
+    for (wish, stored) in [
+        ("producer", Codec::Lz4),
+        ("uncompressed", Codec::None),
+        ("gzip", Codec::Gzip),
+        ("snappy", Codec::Snappy),
+        ("lz4", Codec::Lz4),
+        ("zstd", Codec::Zstd),
+    ] {
+        let configs =
+            [("compression.type", wish), ("compression.zstd.level", "19"), ("compression.gzip.level", "1")];
+        client.create_topic(wish, 1, &configs).await.unwrap();
+        let mut builder = BatchBuilder::new(Codec::Lz4);
+        for at in 0..500 {
+            let value = format!("a value that is much like others, number {at}");
+            let record =
+                Record { timestamp: TimestampMs(at), key: None, value: Some(value.as_bytes()), headers: &[] };
+            builder.push(record).unwrap();
+        }
+        let batch = builder.build(Offset::ZERO, None).unwrap();
+        client.produce(wish, 0, batch.clone()).await.unwrap();
+        let fetched = client.fetch(wish, 0, Offset::ZERO, 1 << 20, Duration::from_secs(10)).await.unwrap();
+        let (sent, kept) = (BatchView::parse(&batch).unwrap(), BatchView::parse(&fetched.records).unwrap());
+        assert_eq!(kept.codec(), stored, "{wish}");
+        let (mut sent, mut kept) = (sent.records(1 << 20).unwrap(), kept.records(1 << 20).unwrap());
+        while let Some(record) = sent.next_record().unwrap() {
+            assert_eq!(kept.next_record().unwrap(), Some(record), "{wish}");
+        }
+    }
+    // The limit holds for what is stored.
+    let configs = [("compression.type", "uncompressed"), ("max.message.bytes", "1000")];
+    client.create_topic("small", 1, &configs).await.unwrap();
+    let mut builder = BatchBuilder::new(Codec::Gzip);
+    let value = [b'x'; 5000];
+    builder.push(Record { timestamp: TimestampMs(1), key: None, value: Some(&value), headers: &[] }).unwrap();
+    let refused = client.produce("small", 0, builder.build(Offset::ZERO, None).unwrap()).await.unwrap_err();
+    assert!(refused.to_string().contains("MESSAGE_TOO_LARGE"), "{refused}");
+    broker.stop().await.unwrap();
 }

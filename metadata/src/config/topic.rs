@@ -9,7 +9,10 @@ use alloc::{
     collections::BTreeMap,
     string::{String, ToString},
 };
-use highwater_records::Durability;
+use highwater_records::{
+    Durability,
+    compression::{Codec, Compression},
+};
 
 /// A topic's configuration: what was set for it, else the broker's default, else ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +51,8 @@ pub struct TopicConfig {
     pub compaction: Option<Compaction>,
     /// Whether `cleanup.policy` deletes.
     pub deletes: bool,
+    /// How batches are compressed before they are stored; `None` keeps what the producer chose.
+    pub compression: Option<Compression>,
 }
 
 /// How the last record of each key is kept.
@@ -111,6 +116,7 @@ impl TopicConfig {
             durability: from.durability(replicas)?,
             compaction: from.compaction()?,
             deletes,
+            compression: from.compression()?,
         })
     }
 
@@ -185,6 +191,25 @@ impl Reader<'_> {
             Some(_) => self.parsed("remote.storage.enable", value::boolean),
             None => Ok(self.broker.has_remote_storage() && !self.has_policy("compact")),
         }
+    }
+
+    fn compression(&self) -> Result<Option<Compression>, ConfigError> {
+        let named = |text: &str| match text {
+            "producer" => Some(None),
+            "uncompressed" => Some(Some(Codec::None)),
+            name => Codec::from_name(name).map(Some),
+        };
+        let Some(codec) = self.parsed("compression.type", named)? else { return Ok(None) };
+        let level = match codec {
+            Codec::Gzip => Some("compression.gzip.level"),
+            Codec::Zstd => Some("compression.zstd.level"),
+            Codec::None | Codec::Snappy | Codec::Lz4 => None,
+        };
+        let level =
+            level.map(|key| self.parsed(key, |text| value::number(text)?.try_into().ok())).transpose()?;
+        // Kafka's word for gzip's own default.
+        let level = level.filter(|level| codec != Codec::Gzip || *level != -1);
+        Ok(Some(Compression { codec, level }))
     }
 
     fn compaction(&self) -> Result<Option<Compaction>, ConfigError> {

@@ -35,22 +35,19 @@ pub const TOPIC_KEYS: &[Definition] = &[
             _ => Err("1 to 9, or -1"),
         }))
         .from(&[same("compression.gzip.level", "-1")])
-        .unused()
         .doc("Level of gzip where the broker compresses."),
     key("compression.lz4.level", Int, "9")
         .checked(Range(1, 17))
         .from(&[same("compression.lz4.level", "9")])
         .unused()
-        .doc("Level of lz4 where the broker compresses."),
+        .doc("Level of lz4 where the broker compresses; ours has one level, the fast one."),
     key("compression.type", Text, "producer")
         .checked(Words(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]))
-        .unbuilt(|value| (value != "producer").then_some("batches are kept as producers compressed them"))
         .from(&[same("compression.type", "producer")])
         .doc("The codec of stored batches; `producer` keeps what the producer chose."),
     key("compression.zstd.level", Int, "3")
         .checked(Range(-131_072, 22))
         .from(&[same("compression.zstd.level", "3")])
-        .unused()
         .doc("Level of zstd where the broker compresses."),
     key("delete.retention.ms", Long, "86400000")
         .at_least(0)

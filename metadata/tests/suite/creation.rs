@@ -200,11 +200,10 @@ fn configs_are_checked_alone_and_together() {
         assert_eq!(named, key);
         assert!(matches!(why, ConfigProblem::Invalid { .. }), "{key}={value}: {why}");
     }
-    for (key, value) in [("compression.type", "zstd"), ("remote.log.copy.disable", "TRUE")] {
-        let (named, why) = problem(&[(key, value)]);
-        assert_eq!(named, key);
-        assert!(matches!(why, ConfigProblem::NotBuilt { .. }), "{key}={value}: {why}");
-    }
+    let (key, value) = ("remote.log.copy.disable", "TRUE");
+    let (named, why) = problem(&[(key, value)]);
+    assert_eq!(named, key);
+    assert!(matches!(why, ConfigProblem::NotBuilt { .. }), "{key}={value}: {why}");
     for (key, value) in [("local.retention.ms", "604800001"), ("local.retention.ms", "-1")] {
         let (named, why) = problem(&[(key, value)]);
         assert_eq!(named, key);

@@ -115,6 +115,13 @@ pub(crate) fn check_batch(
     if batch.view().is_transactional() && !transactional {
         return Err(ProduceError::TransactionsUnsupported);
     }
+    let Some(how) = config.compression else { return Ok(batch) };
+    let batch = batch.compressed(how, policy.decompressed_max).map_err(batch_error)?;
+    let (size, max) = (batch.bytes().len(), config.max_message_bytes as usize);
+    // As in Kafka the limit holds for what is stored, too.
+    if size > max {
+        return Err(batch_error(BatchError::TooLarge { size, max }));
+    }
     Ok(batch)
 }
 

@@ -4,10 +4,13 @@ use bytes::Bytes;
 
 use super::{
     error::BatchError,
-    header::{self, Attributes, HEADER_LEN, TimestampType},
+    header::{self, Attributes, HEADER_LEN, LENGTH_OVERHEAD, TimestampType},
     view::{BatchView, crc_of},
 };
-use crate::{LeaderEpoch, Offset, TimestampMs, compression::Codec};
+use crate::{
+    LeaderEpoch, Offset, TimestampMs,
+    compression::{Codec, Compression, compress, decompress},
+};
 
 /// What a batch must be to become a [`CheckedBatch`].
 #[derive(Clone, Copy, Debug)]
@@ -126,6 +129,33 @@ impl CheckedBatch {
         prefix[header::BASE_OFFSET..8].copy_from_slice(&base.as_i64().to_be_bytes());
         prefix[header::LEADER_EPOCH..16].copy_from_slice(&epoch.as_i32().to_be_bytes());
         prefix
+    }
+
+    /// The batch compressed as wished, unless its codec is that already; the level alone changes nothing. Its records
+    /// stay byte for byte. At most `limit` bytes may come out of it on the way.
+    ///
+    /// # Errors
+    /// [`BatchError::Compression`] if it does not decompress, or not within `limit`, or a codec is not compiled in;
+    /// [`BatchError::Invalid`] if it would be larger than the format can express.
+    pub fn compressed(self, how: Compression, limit: usize) -> Result<CheckedBatch, BatchError> {
+        let view = self.view();
+        if view.codec() == how.codec || view.is_control() {
+            return Ok(self);
+        }
+        let mut out = Vec::from(&view.bytes()[..HEADER_LEN]);
+        match view.codec() {
+            Codec::None => compress(how, view.body(), &mut out),
+            codec => decompress(codec, view.body(), limit).and_then(|body| compress(how, &body, &mut out)),
+        }
+        .map_err(BatchError::Compression)?;
+        let length = i32::try_from(out.len() - LENGTH_OVERHEAD)
+            .map_err(|_| BatchError::Invalid("recompressed it is larger than the format can express"))?;
+        let attributes = view.attributes().0 & !Attributes::CODEC | u16::from(how.codec.id());
+        out[header::LENGTH..header::LENGTH + 4].copy_from_slice(&length.to_be_bytes());
+        out[header::ATTRIBUTES..header::ATTRIBUTES + 2].copy_from_slice(&attributes.to_be_bytes());
+        let crc = crc_of(&out);
+        out[header::CRC..header::CRC + 4].copy_from_slice(&crc.to_be_bytes());
+        Ok(CheckedBatch { bytes: out.into() })
     }
 
     /// The batch stamped by the broker's clock. Copies the bytes if they are shared, and recomputes the checksum.

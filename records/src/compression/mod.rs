@@ -85,18 +85,45 @@ impl fmt::Display for Codec {
     }
 }
 
+/// A codec, and how hard it tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compression {
+    /// Which codec.
+    pub codec: Codec,
+    /// Its level: 1 to 9 for gzip, -131072 to 22 for zstd, brought within these bounds; the others have none. `None` is
+    /// Kafka's default (6 for gzip, 3 for zstd).
+    pub level: Option<i32>,
+}
+
+impl From<Codec> for Compression {
+    fn from(codec: Codec) -> Compression {
+        Compression { codec, level: None }
+    }
+}
+
 /// Appends `bytes`, compressed, to `out`.
 ///
 /// # Errors
 /// [`CompressionError::NotCompiledIn`]; `Corrupt` if the codec's own library fails, which it should not.
-pub fn compress(codec: Codec, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError> {
+pub fn compress(
+    how: impl Into<Compression>,
+    bytes: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), CompressionError> {
+    compress_as(how.into(), bytes, out)
+}
+
+fn compress_as(how: Compression, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError> {
+    let codec = how.codec;
     match codec {
         Codec::None => {
             out.extend_from_slice(bytes);
             Ok(())
         }
         #[cfg(feature = "gzip")]
-        Codec::Gzip => gzip::compress(bytes, out).map_err(|error| CompressionError::from_io(codec, &error)),
+        Codec::Gzip => {
+            gzip::compress(bytes, how.level, out).map_err(|error| CompressionError::from_io(codec, &error))
+        }
         #[cfg(feature = "snappy")]
         Codec::Snappy => {
             snappy::compress(bytes, out).map_err(|error| CompressionError::from_io(codec, &error))
@@ -104,7 +131,9 @@ pub fn compress(codec: Codec, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Com
         #[cfg(feature = "lz4")]
         Codec::Lz4 => lz4::compress(bytes, out).map_err(|error| CompressionError::from_io(codec, &error)),
         #[cfg(feature = "zstd")]
-        Codec::Zstd => zstd::compress(bytes, out).map_err(|error| CompressionError::from_io(codec, &error)),
+        Codec::Zstd => {
+            zstd::compress(bytes, how.level, out).map_err(|error| CompressionError::from_io(codec, &error))
+        }
         #[allow(unreachable_patterns, reason = "reachable where a codec is not compiled in")]
         codec => Err(CompressionError::NotCompiledIn(codec)),
     }

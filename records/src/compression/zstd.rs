@@ -11,14 +11,17 @@ const WINDOW_LOG_MAX: u32 = 27;
 /// Level 3, as Kafka's default (`compression.zstd.level`).
 const LEVEL: i32 = 3;
 
+/// Zstandard's own bounds, and Kafka's.
+const LEVELS: (i32, i32) = (-131_072, 22);
+
 pub(super) fn reader<'a>(bytes: &'a [u8]) -> io::Result<impl Read + 'a> {
     let mut decoder = Decoder::with_buffer(bytes)?;
     decoder.window_log_max(WINDOW_LOG_MAX)?;
     Ok(decoder)
 }
 
-pub(super) fn compress(bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-    let mut encoder = Encoder::new(out, LEVEL)?;
+pub(super) fn compress(bytes: &[u8], level: Option<i32>, out: &mut Vec<u8>) -> io::Result<()> {
+    let mut encoder = Encoder::new(out, level.unwrap_or(LEVEL).clamp(LEVELS.0, LEVELS.1))?;
     // Lets readers size their window to the content.
     encoder.set_pledged_src_size(Some(bytes.len() as u64))?;
     encoder.include_contentsize(true)?;

@@ -1,5 +1,8 @@
 use super::*;
-use crate::{LeaderEpoch, ProducerEpoch, ProducerId, Sequence, compression::CompressionError};
+use crate::{
+    LeaderEpoch, ProducerEpoch, ProducerId, Sequence,
+    compression::{Compression, CompressionError, compress, decompress},
+};
 
 fn client() -> CheckPolicy {
     CheckPolicy::client(1 << 20)
@@ -169,5 +172,64 @@ fn a_codec_that_is_not_compiled_in_says_so_only_where_records_are_needed() {
         let error = refused(bytes, &client());
         assert_eq!(error, BatchError::Compression(CompressionError::NotCompiledIn(codec)));
         assert_eq!(error.missing_codec(), Some(codec));
+    }
+}
+
+#[test]
+fn a_batch_is_compressed_as_wished_and_its_records_stay() {
+    for from in Codec::ALL {
+        let mut builder = BatchBuilder::new(from).producer(Producer {
+            id: ProducerId(7),
+            epoch: ProducerEpoch(2),
+            base_sequence: Some(Sequence::ZERO),
+        });
+        for value in 0..100_u8 {
+            let value = [value; 50];
+            let header = [Header { key: "h", value: Some(b"v") }];
+            let timestamp = TimestampMs(i64::from(value[0]));
+            let record = Record { timestamp, key: Some(b"k"), value: Some(&value), headers: &header };
+            builder.push(record).unwrap();
+        }
+        let batch = builder.build(Offset::ZERO, None).unwrap();
+        let before = CheckedBatch::check(batch, &CheckPolicy::client(1 << 20)).unwrap();
+        for to in Codec::ALL {
+            let after = before.clone().compressed(to.into(), 1 << 20).unwrap();
+            let again = CheckedBatch::check(after.bytes().clone(), &CheckPolicy::client(1 << 20)).unwrap();
+            let (one, other) = (before.view(), again.view());
+            assert_eq!(other.codec(), to);
+            assert_eq!(one.producer(), other.producer());
+            assert_eq!(
+                (one.record_count(), one.max_timestamp()),
+                (other.record_count(), other.max_timestamp())
+            );
+            let (mut one, mut other) = (one.records(1 << 20).unwrap(), other.records(1 << 20).unwrap());
+            while let Some(record) = one.next_record().unwrap() {
+                assert_eq!(other.next_record().unwrap(), Some(record), "{from} to {to}");
+            }
+            assert_eq!(other.next_record().unwrap(), None);
+            // As it was: there is nothing to do, and a level alone is no reason.
+            let kept = after.clone().compressed(Compression { codec: to, level: Some(9) }, 0).unwrap();
+            assert_eq!(kept.bytes(), after.bytes());
+        }
+        if from != Codec::None {
+            // What comes out is bounded.
+            let refused = before.clone().compressed(Codec::None.into(), 1000).unwrap_err();
+            assert!(matches!(refused, BatchError::Compression(_)), "{refused}");
+        }
+    }
+}
+
+#[test]
+fn levels_are_kept_within_bounds() {
+    let text = "the same words again and again, but not quite the same ".repeat(200);
+    for codec in [Codec::Gzip, Codec::Zstd] {
+        let size = |level| {
+            let mut out = Vec::new();
+            compress(Compression { codec, level }, text.as_bytes(), &mut out).unwrap();
+            assert_eq!(decompress(codec, &out, 1 << 20).unwrap(), text.as_bytes());
+            out.len()
+        };
+        assert_eq!(size(Some(1000)), size(Some(if codec == Codec::Gzip { 9 } else { 22 })));
+        assert!(size(Some(i32::MIN)) >= size(None), "{codec}");
     }
 }
