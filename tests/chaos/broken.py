@@ -8,8 +8,9 @@ import shutil
 import signal
 import subprocess
 
-from clients.apache import Apache
 from confluent_kafka.admin import AdminClient, NewTopic
+
+from clients.apache import Apache
 from harness import raw
 from harness.broker import Highwater, Kafka
 from harness.process import free_port

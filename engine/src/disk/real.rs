@@ -141,9 +141,19 @@ impl DiskFile for RealFile {
     }
 
     fn write_at(&self, slices: &[IoSlice<'_>], mut position: u64) -> io::Result<()> {
+        // Nearly always all of it is written at once, and nothing has to be cut.
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        let first = match rustix::io::pwritev(&self.file, slices, position) {
+            Ok(count) if count == total => return Ok(()),
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => count,
+            Err(Errno::INTR) => 0,
+            Err(error) => return Err(error.into()),
+        };
+        position += first as u64;
         let mut rest: Vec<IoSlice<'_>> = slices.iter().map(|slice| IoSlice::new(slice)).collect();
         let mut rest = rest.as_mut_slice();
-        IoSlice::advance_slices(&mut rest, 0);
+        IoSlice::advance_slices(&mut rest, first);
         while !rest.is_empty() {
             match rustix::io::pwritev(&self.file, rest, position) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -45,6 +45,7 @@
 
 mod backwards;
 mod error;
+mod gather;
 mod logs;
 mod record;
 mod records;
@@ -60,6 +61,7 @@ mod work;
 
 pub use backwards::Backwards;
 pub use error::{OpenError, UpkeepError, WriteError};
+pub use gather::Gather;
 pub use logs::{Logs, Maintained, Options};
 pub use record::{FromRecord, NewHeader, NewRecord, Record, ToBatch, ToRecord};
 pub use records::{Decoded, DecodedError, Records};

@@ -161,20 +161,30 @@ pub(super) fn one_batch<'a>(
 ) -> Result<CheckedBatch, WriteError> {
     let mut batch = BatchBuilder::new(codec);
     for record in records {
-        let headers: Vec<Header<'_>> = record
-            .headers
-            .iter()
-            .map(|(name, value)| Header { key: name, value: value.as_deref() })
-            .collect();
-        batch
-            .push(RawRecord {
-                timestamp: record.timestamp.unwrap_or(now),
-                key: record.key.as_deref(),
-                value: record.value.as_deref(),
-                headers: &headers,
-            })
-            .map_err(WriteError::invalid)?;
+        push(&mut batch, record, now)?;
     }
+    checked(batch)
+}
+
+/// Adds a record, stamped with `now` where it has no time.
+pub(super) fn push(
+    batch: &mut BatchBuilder,
+    record: NewRecord<'_>,
+    now: TimestampMs,
+) -> Result<(), WriteError> {
+    let headers: Vec<Header<'_>> =
+        record.headers.iter().map(|(name, value)| Header { key: name, value: value.as_deref() }).collect();
+    let record = RawRecord {
+        timestamp: record.timestamp.unwrap_or(now),
+        key: record.key.as_deref(),
+        value: record.value.as_deref(),
+        headers: &headers,
+    };
+    batch.push(record).map_err(WriteError::invalid)
+}
+
+/// The batch, ready to be appended.
+pub(super) fn checked(batch: BatchBuilder) -> Result<CheckedBatch, WriteError> {
     let bytes = batch.build(Offset::ZERO, None).map_err(WriteError::invalid)?;
     CheckedBatch::check(bytes, &CheckPolicy::internal()).map_err(WriteError::invalid)
 }

@@ -17,6 +17,7 @@ use crate::{
     },
     epochs::{self, LeaderEpochs},
     index::{OffsetEntry, TimeEntry},
+    journal::is_extent,
     name::{FileKind, FileName, LogName, TEMPORARY},
     quarantine,
 };
@@ -65,6 +66,8 @@ impl Looker<'_> {
                 what,
             ));
         }
+        let files = listed.iter().filter(|entry| !entry.is_dir).map(|entry| entry.name.clone());
+        self.journal(path, &files.collect::<Vec<_>>())?;
         let logs = log_directories(self.disk, path)?;
         for (name, _) in
             outside.recovery_points.iter().filter(|(name, _)| !logs.iter().any(|(log, _)| log == *name))
@@ -215,6 +218,9 @@ impl Looker<'_> {
                     let what = format!("it does not read: {damaged}");
                     self.say(Finding::new(Severity::Rebuildable, path, what));
                 }
+            }
+            _ if is_extent(name) => {
+                self.journal(path.parent().unwrap_or(Path::new("")), &[name.to_owned()])?
             }
             _ if name.ends_with("-checkpoint") => {
                 if let Some(Err(damaged)) = self.small(path)?.map(|bytes| decode(&bytes)) {

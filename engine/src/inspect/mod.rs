@@ -7,6 +7,7 @@
 
 mod directory;
 mod finding;
+mod journal;
 mod listing;
 mod log;
 mod place;

@@ -6,10 +6,10 @@ use highwater_records::LeaderEpoch;
 
 use super::*;
 use crate::{
-    LogConfig, OpenDirError,
-    disk::memory::MemoryDisk,
+    LogConfig, LogDir, OpenDirError,
+    disk::memory::{Loss, MemoryDisk},
     inspect::settle::{repair, settle},
-    testing::{NOW, batch, close, create, name, open_dir, produced, read_all, reopen, small},
+    testing::{EPOCH, NOW, batch, close, create, name, open_dir, options, produced, read_all, reopen, small},
 };
 
 const ROOT: &str = "/data";
@@ -273,4 +273,54 @@ fn what_compaction_replaced_takes_nothing_with_it() {
         assert_eq!(log.positions().log_start.get(), 0);
         assert_eq!(read_all(&log.reader(), highwater_records::Offset::ZERO).unwrap().len(), 12, "{clean}");
     }
+}
+
+/// A directory whose promised records are in the journal alone, and the journal.
+fn with_a_journal() -> (MemoryDisk, PathBuf) {
+    let disk = MemoryDisk::new();
+    let (dir, _) = LogDir::open(shared(&disk), Path::new("/data"), options(), NOW).unwrap();
+    let config = LogConfig { durability: highwater_records::Durability::Synced, ..small() };
+    let id = highwater_records::TopicId::from_random(2, 2);
+    let mut log = dir.create_log(name(), id, config, NOW).unwrap();
+    for n in 0..3 {
+        log.append(batch(n, &[1, 2]), EPOCH, NOW).unwrap();
+        log.commit().unwrap();
+    }
+    disk.crash_with(Loss::Everything);
+    let is_journal = |file: &PathBuf| file.extension().is_some_and(|kind| kind == "journal");
+    let journal = disk.files().into_iter().find(is_journal).unwrap();
+    (disk, journal)
+}
+
+#[test]
+fn a_journal_is_read_and_what_is_wrong_with_it_is_said() {
+    let (disk, journal) = with_a_journal();
+    let before = files(&disk);
+    for place in ["/data", journal.to_str().unwrap()] {
+        let found = look_at(&disk, place);
+        let told = found.findings.iter().find(|finding| finding.file == journal).unwrap();
+        assert_eq!(told.severity, Severity::Unsettled, "{told}");
+        assert!(told.what.contains("3 batches of 1 logs"), "{told}");
+        assert_eq!(found.count(Severity::Damage), 0, "{:?}", found.findings);
+    }
+    assert_eq!(files(&disk), before, "looking changes nothing");
+
+    let bytes = disk.contents(&journal).unwrap();
+    let mut said = 0;
+    // Every eleventh bit: over the bytes that differ all eight come round.
+    for bit in (0..4 * 4096 * 8).filter(|bit| bytes[bit / 8] != 0).step_by(11) {
+        let mut flipped = bytes.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let other = disk.fork();
+        other.overwrite(&journal, &flipped).unwrap();
+        let found = look_at(&other, "/data");
+        let damage = found.findings.iter().any(|f| f.severity == Severity::Damage && f.file == journal);
+        // The last group, damaged, is what a torn write looks like.
+        let last = bit / 8 >= 3 * 4096;
+        let fewer =
+            found.findings.iter().any(|f| f.file == journal && f.what.contains("2 batches of 1 logs"));
+        assert!(damage || last && fewer, "bit {} of byte {}: {:?}", bit % 8, bit / 8, found.findings);
+        said += 1;
+    }
+    assert!(said > 100, "{said}");
 }

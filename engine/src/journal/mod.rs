@@ -3,6 +3,7 @@
 mod entry;
 mod extents;
 mod frame;
+mod look;
 mod read;
 mod replay;
 mod settle;
@@ -23,6 +24,7 @@ use parking_lot::Mutex;
 
 pub(crate) use entry::{Change, Entry, JournaledBatch};
 pub(crate) use extents::is_extent;
+pub(crate) use look::{Looked, look};
 pub(crate) use replay::{Replayed, replay};
 
 use crate::{

@@ -8,6 +8,7 @@
 
 mod batch;
 mod compression;
+mod directory;
 mod edits;
 mod engine;
 mod metadata;
@@ -33,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "batch_body", run: batch::run_body, seeds: batch::body_seeds },
     Target { name: "bucket_objects", run: tiering::run, seeds: tiering::seeds },
     Target { name: "compression", run: compression::run, seeds: compression::seeds },
+    Target { name: "directory", run: directory::run, seeds: directory::seeds },
     Target { name: "log_files", run: engine::run, seeds: engine::seeds },
     Target { name: "metadata_log", run: metadata::run, seeds: metadata::seeds },
     Target { name: "server_properties", run: properties::run, seeds: properties::seeds },

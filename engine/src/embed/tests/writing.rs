@@ -1,6 +1,7 @@
 //! What is written, when it counts, and who was first.
 
 use super::*;
+use crate::disk::memory::Loss;
 use crate::embed::{FromRecord, NewRecord, Record, ToRecord, UpkeepError, WriteError};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -193,4 +194,29 @@ fn what_was_deleted_goes_with_the_next_upkeep() {
     disk.crash(3);
     drop((logs, log));
     assert_eq!(texts(&open(&disk).log("log").unwrap()).len(), 10);
+}
+
+#[test]
+fn gathered_records_are_few_batches_and_nothing_until_they_are_written() {
+    let disk = MemoryDisk::new();
+    let logs = open(&disk);
+    let log = logs.log("small").unwrap();
+    let mut gather = log.gather(1000);
+    let mut written = Vec::new();
+    for n in 0..100 {
+        written.extend(gather.push(&format!("record {n:03}")).unwrap());
+    }
+    assert!((1..20).contains(&written.len()), "{} batches", written.len());
+    let next = written.last().unwrap().next_offset();
+    assert_eq!(log.positions().unwrap().log_end, next, "the rest has no offset yet");
+    let last = gather.write().unwrap().unwrap();
+    assert_eq!(last.next_offset(), offset(100));
+    assert!(gather.write().unwrap().is_none());
+    last.wait().unwrap();
+    disk.crash_with(Loss::Everything);
+    drop((written, gather, log, logs));
+    let logs = open(&disk);
+    let snapshot = logs.log("small").unwrap().snapshot().unwrap();
+    let found: Vec<String> = snapshot.records().decoded().map(Result::unwrap).collect();
+    assert_eq!(found, (0..100).map(|n| format!("record {n:03}")).collect::<Vec<_>>());
 }
