@@ -13,9 +13,13 @@ use std::{
 };
 
 use highwater_benches::machine;
-use highwater_engine::{DirOptions, Log, LogConfig, LogDir, LogName, disk::RealDisk};
+use highwater_engine::{
+    DirOptions, Log, LogConfig, LogDir, LogName,
+    disk::RealDisk,
+    embed::{Logs, Options},
+};
 use highwater_records::{
-    BrokerId, LeaderEpoch, Offset, PartitionIndex, TimestampMs, TopicId,
+    BrokerId, Durability, LeaderEpoch, Offset, PartitionIndex, TimestampMs, TopicId,
     batch::{BatchBuilder, CheckPolicy, CheckedBatch, Record},
     compression::Codec,
 };
@@ -23,7 +27,9 @@ use highwater_records::{
 const NOW: TimestampMs = TimestampMs(1_700_000_000_000);
 const ROUNDS: usize = 5;
 const ROUND_BYTES: usize = 128 << 20;
+const GATHERED_BYTES: usize = 32 << 20;
 const COMMITS: usize = 500;
+const LOOK_UPS: u32 = 200_000;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -66,6 +72,13 @@ fn main() -> Result<()> {
             || write(place.path(), size, ROUND_BYTES / size),
         )?;
     }
+    for size in [100, 1 << 10] {
+        alternate(
+            &format!("append records of {size} bytes, 64 KiB gathered, against a write for each"),
+            || gather(place.path(), size, GATHERED_BYTES / size),
+            || write(place.path(), size, GATHERED_BYTES / size),
+        )?;
+    }
     for (size, read_size) in [(1 << 10, 64 << 10), (64 << 10, 64 << 10), (64 << 10, 1 << 20)] {
         let (dir, log) = filled(place.path(), size, ROUND_BYTES / size)?;
         let plain = plain_file(place.path(), ROUND_BYTES)?;
@@ -76,7 +89,8 @@ fn main() -> Result<()> {
         )?;
         dir.delete_log(log)?;
     }
-    commits(place.path())
+    commits(place.path())?;
+    look_ups(place.path())
 }
 
 /// Runs both sides in turn, one unmeasured round first, and prints their sums.
@@ -162,6 +176,51 @@ fn append(place: &Path, size: usize, count: usize) -> Result<Took> {
     Ok(took)
 }
 
+/// One record after the other, as a program has them.
+fn gather(place: &Path, size: usize, count: usize) -> Result<Took> {
+    let logs = Logs::open_with(place.join("gathered"), in_memory())?;
+    let log = logs.log("bench")?;
+    let record = vec![b'x'; size];
+    let took = measure(size * count, || {
+        let mut gather = log.gather(64 << 10);
+        for _ in 0..count {
+            drop(gather.push(&record[..])?);
+        }
+        drop(gather.write()?);
+        Ok(())
+    })?;
+    logs.close()?;
+    std::fs::remove_dir_all(place.join("gathered"))?;
+    Ok(took)
+}
+
+/// Acknowledged from the page cache, as `write` is.
+fn in_memory() -> Options {
+    let options = Options::default();
+    Options { config: LogConfig { durability: Durability::Replicated, ..options.config }, ..options }
+}
+
+/// From an offset, and from a time, to where the batch lies; nothing of it is read.
+fn look_ups(place: &Path) -> Result<()> {
+    let (dir, log) = filled(place, 1 << 10, 256 << 10)?;
+    let reader = log.reader();
+    let end = log.positions().log_end;
+    let mut at = 0;
+    let start = Instant::now();
+    for _ in 0..LOOK_UPS {
+        at = (at + 7_919) % end.get();
+        let from = Offset::new(at).ok_or("an offset")?;
+        std::hint::black_box(reader.read(from, 1, end, true)?);
+    }
+    let each = start.elapsed() / LOOK_UPS;
+    println!(
+        "\nlook-up of an offset among {} batches of 1 KiB, index in memory, log in the page cache: {each:?}",
+        end
+    );
+    dir.delete_log(log)?;
+    Ok(())
+}
+
 fn open(path: &PathBuf) -> Result<File> {
     Ok(OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?)
 }
@@ -169,7 +228,7 @@ fn open(path: &PathBuf) -> Result<File> {
 fn write(place: &Path, size: usize, count: usize) -> Result<Took> {
     let path = place.join("plain");
     let file = open(&path)?;
-    let bytes = batch(size)?.into_bytes();
+    let bytes = vec![b'x'; size];
     let took = measure(size * count, || {
         for n in 0..count {
             file.write_all_at(&bytes, (n * size) as u64)?;
