@@ -228,6 +228,10 @@ impl TransactionShard {
         let decided = if request.committed { Status::PrepareCommit } else { Status::PrepareAbort };
         let ends_nothing = match known.status {
             Status::Ongoing => false,
+            // The epoch is the next transaction's already: this one gives up before the coordinator is done with the last.
+            Status::PrepareCommit | Status::PrepareAbort if known.bumped && !is_again => {
+                return Err(TransactionError::Concurrent);
+            }
             Status::PrepareCommit | Status::PrepareAbort if known.status != decided => {
                 return Err(TransactionError::InvalidState);
             }

@@ -198,6 +198,8 @@ fn a_newer_client_gets_another_epoch_with_each_transaction() {
     let second = driver.end(first, true, true).unwrap();
     assert_eq!(second, (101, 1));
     assert_eq!(driver.end(first, true, true), Err(Error::Concurrent), "again, while it goes on");
+    assert_eq!(driver.end(first, false, true), Err(Error::InvalidState), "again, and otherwise");
+    assert_eq!(driver.end(second, false, true), Err(Error::Concurrent), "the next one, before it has begun");
     let markers = driver.mark();
     assert!(markers.epoch_is_newer);
     assert_eq!(markers.producer_epoch, ProducerEpoch(1));
