@@ -43,12 +43,6 @@ pub const PIECES: &[Piece] = &[
         ..piece(Bug::RevocationNotAwaited)
     },
     Piece {
-        name: "a replay forgets what is still being given up (KIP-848)",
-        consumers: Some(true),
-        faults: &[FaultKind::Kill],
-        ..piece(Bug::ReplayForgetsRevocation)
-    },
-    Piece {
         name: "offsets of open transactions show",
         work: Some(Work::Transact(false)),
         ..piece(Bug::PendingOffsetsShow)
@@ -64,10 +58,6 @@ pub const PIECES: &[Piece] = &[
         ..piece(Bug::SuccessorDoesNotAbort)
     },
     Piece { name: "a fenced producer ends a transaction", ..piece(Bug::EndsNotFenced) },
-    Piece {
-        name: "partitions join a transaction that is being ended (KIP-890)",
-        ..piece(Bug::JoinsWhileEnding)
-    },
     Piece {
         name: "a replay forgets markers that are not written yet",
         faults: &[FaultKind::Kill, FaultKind::DiskSlow],
