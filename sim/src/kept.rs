@@ -16,6 +16,12 @@ const NODES: [(u64, &str); 2] = [
 /// Seeds of clusters.
 const CLUSTERS: [(u64, &str); 1] = [(6, "a follower showed what only the bucket had below its watermark")];
 
+/// Seeds of clusters in which more breaks than can be survived.
+const BEYOND: [(u64, &str); 2] = [
+    (8, "an unclean election left a partition without a bucket unwritable"),
+    (23, "the same, without a disk replaced"),
+];
+
 #[test]
 fn seeds_that_failed_once_pass() {
     for (seed, found) in NODES {
@@ -25,5 +31,9 @@ fn seeds_that_failed_once_pass() {
     for (seed, found) in CLUSTERS {
         let outcome = run_plan(seed, ClusterPlan::draw(seed), Options::default());
         assert_eq!(outcome.violation, None, "cluster seed {seed} failed once: {found}");
+    }
+    for (seed, found) in BEYOND {
+        let outcome = run_plan(seed, ClusterPlan::draw_beyond(seed), Options::default());
+        assert_eq!(outcome.violation, None, "beyond the budget seed {seed} failed once: {found}");
     }
 }

@@ -7,7 +7,7 @@ use highwater_env::EnvExt;
 use crate::{
     Node,
     first_of::first_of,
-    partition::{Closed, Partition},
+    partition::{Closed, Partition, State},
     upkeep::OffloadError,
 };
 
@@ -34,7 +34,11 @@ impl Node {
 
     /// Asks the bucket until it answers: producers of this partition wait for it.
     async fn read_head(&self, partition: &Arc<Partition>) {
-        let Some(tier) = partition.tier.clone() else { return };
+        let Some(tier) = partition.tier.clone() else {
+            // After an unclean election every log counts as unknown; without a bucket there is nothing to compare it with.
+            let _ = partition.with(State::tier_is_known).await;
+            return;
+        };
         let mut retry = FIRST_RETRY;
         loop {
             match self.learn_tier(partition, &tier).await {

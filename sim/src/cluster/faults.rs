@@ -46,6 +46,8 @@ pub(super) struct Faults {
     elect_at: u64,
     /// A partition that goes back to the replicas that it had, and when.
     back: Option<(u64, TopicIdPartition, Vec<BrokerId>)>,
+    /// Whether some machine's power is cut in the middle of disk operations to come.
+    cut_in_io: bool,
     /// Who stopped since somebody asked.
     stopped: Vec<(BrokerId, Stopped)>,
     over: bool,
@@ -84,12 +86,18 @@ impl Faults {
             bucket_until: NEVER,
             elect_at: 0,
             back: None,
+            cut_in_io: false,
             stopped: Vec::new(),
             over: false,
             wall_ms: 0,
             wall_ms_max: 0,
             skew_max: 0,
         }
+    }
+
+    /// Whether the power of some machine was cut by its own disk operations, and it runs on because nobody has seen it.
+    pub(super) fn has_cut_power(&self, machines: &BTreeMap<BrokerId, Machine>) -> bool {
+        self.cut_in_io && machines.values().any(|machine| machine.is_on() && machine.disk.stopped())
     }
 
     /// The next instant, in nanoseconds, at which there is something to do.
@@ -413,6 +421,7 @@ impl Faults {
             ClusterFault::PowerCutInIo => {
                 let (changes, tear) = (self.random.below(40), self.random.chance(1, 2));
                 machines[&id].disk.stop_after(changes, tear);
+                self.cut_in_io = true;
             }
             ClusterFault::DiskFull => {
                 machines[&id].set_full(true);
@@ -436,7 +445,9 @@ impl Faults {
                 }
             }
             ClusterFault::ClockJump => {
-                let jump = self.random.between(0, 2_400_000) as i64 - 1_200_000;
+                // However many jumps lie between a producer's timestamp and a broker's check of it, they and the brokers'
+                // skew differ by less than the hour that `message.timestamp.after.max.ms` allows.
+                let jump = self.random.between(0, 2_400_000) as i64 - 1_200_000 - self.wall_ms;
                 around.world.executor.jump_wall(jump);
                 self.wall_ms += jump;
                 self.wall_ms_max = self.wall_ms_max.max(self.wall_ms);

@@ -201,13 +201,15 @@ impl Run {
         let until = self.around.world.executor.now() + time.as_nanos() as u64;
         loop {
             let now = self.around.world.executor.now();
-            let looked = now >= self.next_look;
+            // A machine without power is not there any more, not even to be looked at.
+            let power_cut = self.faults.has_cut_power(&self.machines);
+            let looked = now >= self.next_look && !power_cut;
             if looked {
                 self.next_look = now + LOOK_EVERY;
                 self.look();
             }
-            if looked || now >= self.faults.next_due() {
-                if !looked {
+            if looked || power_cut || now >= self.faults.next_due() {
+                if !looked && !power_cut {
                     // What holds before a fault strikes, and what the broker that it hits has said until then.
                     self.look();
                 }
