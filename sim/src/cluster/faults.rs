@@ -331,8 +331,9 @@ impl Faults {
         if kind == ClusterFault::ReplaceDisk && !self.beyond && !self.can_lose(id, image, machines) {
             return;
         }
-        // Nobody knows whether it can be survived when it strikes in the end.
-        let later = matches!(kind, ClusterFault::PowerCutInIo | ClusterFault::DiskError);
+        // Nobody knows whether it can be survived when it strikes in the end; with a full disk no stop is a clean one.
+        let later =
+            matches!(kind, ClusterFault::PowerCutInIo | ClusterFault::DiskError | ClusterFault::DiskFull);
         if later && replicated && !self.beyond {
             return;
         }
