@@ -13,7 +13,7 @@ use crate::{
     controller::Controller,
     first_of::{First, first_of},
     replicate::{ForwardingLog, Membership, register},
-    start::{Opened, open_directory},
+    start::{Opened, open_directory, open_tier},
     tasks::Tasks,
 };
 
@@ -36,7 +36,7 @@ impl Node {
             let broker = config.node_id;
             let membership = Arc::new(Membership::new(env.clone(), broker, &cluster_parts));
             let log = ForwardingLog { log: cluster_parts.metadata, membership: membership.clone() };
-            let cluster = Arc::new(Cluster::new(Arc::new(log)));
+            let cluster = Arc::new(Cluster::new(Arc::new(log), Some(membership.clone())));
             let tasks = Tasks::default();
             tasks.spawn(&env, Lane::Control, cluster.clone().follow());
             // Until there is a node this broker's share in deciding goes on beside its start: the first controller of all
@@ -46,6 +46,7 @@ impl Node {
             let joining = async {
                 let cluster_id = cluster.wait_named().await;
                 let (directory, report) = open_directory(&env, &disk, &config, broker, &cluster_id).await?;
+                let tier = open_tier(&env, bucket, &cluster_id).await?;
                 let identity = directory_id(&*disk, Path::new(&config.log_dir))
                     .ok_or_else(|| StartError::Directory("the data directory has no identity".into()))?;
                 let properties = Broker {
@@ -57,23 +58,22 @@ impl Node {
                     rack: config.rack.clone(),
                 };
                 let identity = *identity.as_bytes();
-                register(&controller, identity, cluster_id.clone(), properties, report.clean)
+                register(&controller, identity, cluster_id, properties, report.clean)
                     .await
                     .map_err(|error| StartError::Metadata(error.to_string()))?;
                 let opened = Opened {
                     env: env.clone(),
                     disk: disk.clone(),
-                    bucket,
+                    tier,
                     config: config.clone(),
                     cluster: cluster.clone(),
-                    cluster_id,
                     directory,
                     clean: report.clean,
                     metadata: None,
                     membership: Some(membership.clone()),
                     tasks,
                 };
-                opened.serve().await
+                Ok(opened.serve())
             };
             let node = match first_of(joining, controller.run()).await {
                 First::Left(Ok(node)) => node,

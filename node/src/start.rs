@@ -58,7 +58,7 @@ impl Node {
             let NodeParts { env, disk, bucket, config, endpoint } = parts;
             let broker = config.node_id;
             let metadata = open_metadata(&env, &disk, &config, broker).await?;
-            let cluster = Arc::new(Cluster::new(metadata.clone()));
+            let cluster = Arc::new(Cluster::new(metadata.clone(), None));
             if let Err(error) = cluster.replay().await {
                 metadata.abandon();
                 return Err(StartError::Metadata(error.to_string()));
@@ -68,21 +68,21 @@ impl Node {
             let standing = async {
                 let cluster_id = found_cluster(&env, &cluster).await?;
                 let (directory, report) = open_directory(&env, &disk, &config, broker, &cluster_id).await?;
+                let tier = open_tier(&env, bucket, &cluster_id).await?;
                 announce(&cluster, broker, config.rack.clone(), &endpoint, report.clean).await?;
                 let opened = Opened {
                     env: env.clone(),
                     disk,
-                    bucket,
+                    tier,
                     config: config.clone(),
                     cluster: cluster.clone(),
-                    cluster_id,
                     directory,
                     clean: report.clean,
                     metadata: Some(metadata.clone()),
                     membership: None,
                     tasks,
                 };
-                opened.serve().await
+                Ok(opened.serve())
             };
             match standing.await {
                 Ok(node) => Ok(node),
@@ -99,10 +99,9 @@ impl Node {
 pub(crate) struct Opened {
     pub(crate) env: Arc<dyn Env>,
     pub(crate) disk: Arc<dyn Disk>,
-    pub(crate) bucket: Option<SharedBucket>,
+    pub(crate) tier: Option<Arc<Tier>>,
     pub(crate) config: Arc<BrokerConfig>,
     pub(crate) cluster: Arc<Cluster>,
-    pub(crate) cluster_id: String,
     pub(crate) directory: Arc<LogDir>,
     pub(crate) clean: bool,
     pub(crate) metadata: Option<Arc<LocalMetadataLog>>,
@@ -111,13 +110,9 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    pub(crate) async fn serve(self) -> Result<Arc<Node>, StartError> {
-        let Opened { env, disk, bucket, config, cluster, cluster_id, directory, clean, .. } = self;
+    pub(crate) fn serve(self) -> Arc<Node> {
+        let Opened { env, disk, tier, config, cluster, directory, clean, .. } = self;
         let broker = config.node_id;
-        let tier = match bucket {
-            Some(bucket) => Some(open_tier(&env, bucket, &cluster_id).await?),
-            None => None,
-        };
         let fetch_sessions_max = config.fetch_sessions_max as usize;
         let live = Arc::new(LiveConfig::new(config.clone(), broker, &cluster.image()));
         let partitions = Partitions::new(
@@ -183,7 +178,7 @@ impl Opened {
         node.tasks.spawn(&node.env, Lane::Control, node.groups.clone().follow());
         node.tasks.spawn(&node.env, Lane::Control, node.transactions.clone().follow());
         node.tasks.spawn(&node.env, Lane::Control, node.clone().write_asked_markers());
-        Ok(node)
+        node
     }
 }
 
@@ -258,11 +253,13 @@ async fn announce(
     Ok(())
 }
 
-async fn open_tier(
+/// The bucket, if there is one. Whose it is comes out before the cluster hears of this broker.
+pub(crate) async fn open_tier(
     env: &Arc<dyn Env>,
-    bucket: SharedBucket,
+    bucket: Option<SharedBucket>,
     cluster_id: &str,
-) -> Result<Arc<Tier>, StartError> {
+) -> Result<Option<Arc<Tier>>, StartError> {
+    let Some(bucket) = bucket else { return Ok(None) };
     let owner = Owner { cluster_id: cluster_id.to_owned() };
     let tier = Tier::new(env.clone(), bucket, owner, TierOptions::default());
     match first_of(tier.ready(), env.sleep_until(env.now().plus(BUCKET_PATIENCE))).await {
@@ -273,5 +270,5 @@ async fn open_tier(
         First::Left(Err(error)) => return Err(StartError::Bucket(error.to_string())),
         First::Right(()) => tracing::warn!("the bucket does not answer now; it will be asked again"),
     }
-    Ok(tier)
+    Ok(Some(tier))
 }

@@ -23,9 +23,14 @@ impl Node {
     /// A member of a cluster first hands its leaderships over, as far as others can take them.
     ///
     /// # Errors
-    /// [`StopError`] if anything could not be made durable: there is no clean marker then.
+    /// [`StopError`] if anything could not be made durable, or if another process has registered as this broker: there is
+    /// no clean marker then.
     pub fn stop(&self) -> BoxFuture<'_, Result<(), StopError>> {
         Box::pin(async move {
+            if self.cluster.is_superseded() {
+                self.tasks.ended().await;
+                return Err(StopError("another process has taken this broker's place".into()));
+            }
             if let Some(membership) = self.membership.as_ref().filter(|_| !self.is_stopping()) {
                 self.hand_over(membership).await;
             }
@@ -81,19 +86,31 @@ impl Node {
             if self.stopped.swap(true, Ordering::AcqRel) {
                 return;
             }
-            self.stopping.notify_waiters();
-            self.groups.close().await;
-            self.transactions.close().await;
-            for partition in self.partitions.close() {
-                drop(partition.close().await);
-            }
-            self.committer.stop();
-            self.cluster.end();
-            if let Some(metadata) = &self.metadata {
-                metadata.abandon();
-            }
+            self.let_go().await;
             self.tasks.ended().await;
         })
+    }
+
+    /// Another process is this broker now: this one leads and serves nothing any more.
+    pub(crate) async fn give_way(&self) {
+        tracing::error!(broker = %self.broker, "another process has registered with this number: this one ends");
+        if !self.stopped.swap(true, Ordering::AcqRel) {
+            self.let_go().await;
+        }
+    }
+
+    async fn let_go(&self) {
+        self.stopping.notify_waiters();
+        self.groups.close().await;
+        self.transactions.close().await;
+        for partition in self.partitions.close() {
+            drop(partition.close().await);
+        }
+        self.committer.stop();
+        self.cluster.end();
+        if let Some(metadata) = &self.metadata {
+            metadata.abandon();
+        }
     }
 
     async fn close_partition(&self, partition: &Arc<Partition>) -> Result<(), String> {

@@ -22,8 +22,7 @@ pub(super) fn answer(call: Decoded<FetchRequest>) -> Result<Step, Refused> {
     let Decoded { node, caller, start, request } = call;
     let isolation = isolation(request.isolation_level)?;
     if let Some(error) = refusal(&request) {
-        let response = FetchResponse { error_code: error.code(), ..FetchResponse::default() };
-        return Ok(Step::Now(reply(start, &response)));
+        return Ok(Step::Now(reply(start, &refused(request.topics, error))));
     }
     // The broker's own bound: no answer is larger, but for a single larger batch.
     let answer_bytes_max = usize::try_from(node.config().fetch_bytes_max).unwrap_or(usize::MAX);
@@ -57,10 +56,24 @@ pub(super) fn isolation(level: i8) -> Result<Isolation, Refused> {
 /// What is wrong with the request as a whole.
 fn refusal(request: &FetchRequest) -> Option<ErrorCode> {
     if request.replica_id >= 0 || request.replica_state.replica_id >= 0 {
-        // Followers have a protocol of their own.
-        return Some(ErrorCode::InvalidRequest);
+        // Followers have a protocol of their own: whoever says here that it is one has no right to be.
+        return Some(ErrorCode::ClusterAuthorizationFailed);
     }
     None
+}
+
+/// Nothing was read. Old versions can say so only of each partition.
+fn refused(topics: Vec<FetchTopic>, error: ErrorCode) -> FetchResponse {
+    let topic = |topic: FetchTopic| {
+        let partitions = topic.partitions.iter().map(|asked| PartitionData {
+            error_code: error.code(),
+            ..nothing(asked.partition)
+        });
+        let partitions = partitions.collect();
+        FetchableTopicResponse { topic: topic.topic, topic_id: topic.topic_id, partitions, ..Default::default() }
+    };
+    let responses = topics.into_iter().map(topic).collect();
+    FetchResponse { error_code: error.code(), responses, ..FetchResponse::default() }
 }
 
 fn session(version: i16, request: &FetchRequest) -> FetchSession {
@@ -135,14 +148,18 @@ fn respond(
     reply(start, &response)
 }
 
-fn partition(index: i32, isolation: Isolation, answer: Result<Fetched, FetchError>) -> PartitionData {
-    let empty = PartitionData {
+fn nothing(index: i32) -> PartitionData {
+    PartitionData {
         partition_index: index,
         high_watermark: -1,
         // Clients take null for a broken answer; "no records" is an empty record set.
         records: Some(Bytes::new()),
         ..PartitionData::default()
-    };
+    }
+}
+
+fn partition(index: i32, isolation: Isolation, answer: Result<Fetched, FetchError>) -> PartitionData {
+    let empty = nothing(index);
     match answer {
         Ok(fetched) => PartitionData {
             high_watermark: fetched.high_watermark.as_i64(),
@@ -200,14 +217,22 @@ fn code(error: &FetchError) -> ErrorCode {
 mod tests {
     use super::*;
     use highwater_records::Offset;
+    use highwater_wire::messages::fetch::FetchPartition as FetchPartitionRequest;
 
     #[test]
     fn followers_are_sent_away() {
         assert_eq!(refusal(&FetchRequest::default()), None);
-        assert_eq!(
-            refusal(&FetchRequest { replica_id: 2, ..FetchRequest::default() }),
-            Some(ErrorCode::InvalidRequest)
-        );
+        let spoofed = FetchRequest { replica_id: 2, ..FetchRequest::default() };
+        assert_eq!(refusal(&spoofed), Some(ErrorCode::ClusterAuthorizationFailed));
+        let mut spoofed = FetchRequest::default();
+        spoofed.replica_state.replica_id = 2;
+        assert_eq!(refusal(&spoofed), Some(ErrorCode::ClusterAuthorizationFailed));
+        let asked = FetchPartitionRequest { partition: 4, ..FetchPartitionRequest::default() };
+        let topics = vec![FetchTopic { topic: "t".into(), partitions: vec![asked], ..FetchTopic::default() }];
+        let answer = refused(topics, ErrorCode::ClusterAuthorizationFailed);
+        let told = &answer.responses[0].partitions[0];
+        assert_eq!((answer.error_code, told.partition_index, told.error_code), (31, 4, 31));
+        assert_eq!((told.high_watermark, told.records.as_deref()), (-1, Some(&[] as &[u8])));
     }
 
     #[test]

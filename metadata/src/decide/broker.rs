@@ -2,7 +2,7 @@
 
 use super::partition::{Change, Rules, change_partition, every_partition};
 use crate::{
-    Broker, BrokerState, EntryId, FeatureRange, Image, MetadataRecord, Partition, ReplicationRecord, Topic,
+    Broker, BrokerState, EntryId, FeatureRange, Image, MetadataRecord, Partition, Registration, ReplicationRecord, Topic,
     decide::partition::survives_unclean_stop,
     museum::{Bug, has},
 };
@@ -42,6 +42,9 @@ pub enum RegisterError {
     /// Another process with this number is alive.
     #[error("broker {0} is alive: another process has that number")]
     Duplicate(BrokerId),
+    /// Its data directory is the one of another broker that is there: a copied disk, or one in the wrong machine.
+    #[error("its data directory is the one of broker {0}")]
+    DirectoryOfAnother(BrokerId),
     /// It does not support what the cluster has agreed on.
     #[error("feature {feature} is at level {level}, which this broker does not support")]
     Unsupported {
@@ -85,9 +88,16 @@ pub fn register_process(
         if latest.incarnation == wish.incarnation {
             return Ok(Vec::new());
         }
-        if has_session && latest.state != BrokerState::Fenced {
+        // One that was told that it may stop is not waited for.
+        let stops = latest.state == BrokerState::Stopping && may_stop(image, wish.broker);
+        if has_session && latest.state != BrokerState::Fenced && !stops {
             return Err(RegisterError::Duplicate(wish.broker));
         }
+    }
+    let same = |latest: &Registration| latest.directory == wish.directory && latest.state != BrokerState::Fenced;
+    let others = image.registrations().iter().filter(|(other, _)| **other != wish.broker);
+    if let Some((other, _)) = others.filter(|_| wish.directory != [0; 16]).find(|(_, latest)| same(latest)) {
+        return Err(RegisterError::DirectoryOfAnother(*other));
     }
     for (feature, level) in image.features().iter().filter(|(_, level)| **level > 0) {
         let supports =

@@ -278,6 +278,9 @@ fn a_broker_hands_over_before_it_stops_and_when_its_disk_hangs() {
     assert_eq!(cluster.state(2), BrokerState::Stopping);
     assert_eq!(cluster.shape(), (Some(1), 2, vec![1, 3], vec![]));
     assert!(decide::may_stop(&cluster.image, BrokerId(2)));
+    // Its next process need not wait until its session is over.
+    let next = cluster.wish(2, true);
+    assert!(decide::register_process(&cluster.image, RULES, &next, true).is_ok());
     cluster.start(2, true);
     assert_eq!(cluster.propose(1, &[1, 2, 3]), Ok(()));
 }
@@ -332,6 +335,11 @@ fn whose_process_it_is() {
     assert_eq!(
         decide::register_process(&cluster.image, RULES, &stranger, true),
         Err(RegisterError::WrongCluster { found: "there".into(), expected: "here".into() })
+    );
+    let copied = RegisterBroker { directory: [2; 16], ..cluster.wish(3, true) };
+    assert_eq!(
+        decide::register_process(&cluster.image, RULES, &copied, false),
+        Err(RegisterError::DirectoryOfAnother(BrokerId(2)))
     );
     let twin = cluster.wish(1, true);
     let refused = decide::register_process(&cluster.image, RULES, &twin, true);

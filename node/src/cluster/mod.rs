@@ -24,12 +24,14 @@ use tokio::sync::Notify;
 
 use crate::{
     first_of::{First, first_of},
-    replicate::Touched,
+    replicate::{Membership, Touched},
 };
 
 /// The current image and the log it comes from.
 pub(crate) struct Cluster {
     log: Arc<dyn MetadataLog>,
+    /// This process as a member of a cluster.
+    member: Option<Arc<Membership>>,
     state: Mutex<State>,
     /// Wakes whoever waits for an entry to be applied.
     applied: Notify,
@@ -38,6 +40,8 @@ pub(crate) struct Cluster {
     /// What entries have touched since the roles were looked at.
     touched: Mutex<Touched>,
     touch: Notify,
+    /// Whether another process is this broker by now.
+    superseded: AtomicBool,
     /// Ends the following of a log that outlives this node.
     ended: AtomicBool,
     end: Notify,
@@ -65,9 +69,10 @@ pub(crate) enum ChangeError<E> {
 }
 
 impl Cluster {
-    pub(crate) fn new(log: Arc<dyn MetadataLog>) -> Cluster {
+    pub(crate) fn new(log: Arc<dyn MetadataLog>, member: Option<Arc<Membership>>) -> Cluster {
         Cluster {
             log,
+            member,
             state: Mutex::new(State {
                 image: Arc::new(Image::default()),
                 last: None,
@@ -77,6 +82,7 @@ impl Cluster {
             configs: Notify::new(),
             touched: Mutex::default(),
             touch: Notify::new(),
+            superseded: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             end: Notify::new(),
         }
@@ -97,11 +103,18 @@ impl Cluster {
         self.state.lock().last
     }
 
-    /// Applies one entry of the committed stream, in order. Called by the one task that follows the stream.
+    /// Applies one entry of the committed stream, in order. Called by the one task that follows the stream. One that
+    /// makes another process this broker is not applied, and nothing after it.
     pub(crate) fn apply(&self, entry: &Entry) -> Applied {
         let mut image = self.image();
         // Copies what is shared with readers only; they keep the picture they took.
         let fate = Arc::make_mut(&mut image).apply(entry);
+        if self.member.as_ref().is_some_and(|member| member.is_superseded(&image)) {
+            // What the image says of this broker from here on is about the other process: this one never sees it.
+            self.superseded.store(true, Ordering::Release);
+            self.end();
+            return Applied::Dropped;
+        }
         let mut state = self.state.lock();
         state.image = image;
         state.last = Some(entry.id);
@@ -154,7 +167,13 @@ impl Cluster {
         self.applied.notify_waiters();
     }
 
-    async fn has_ended(&self) {
+    /// Whether the log told that another process is this broker by now. Nothing is applied any more then.
+    pub(crate) fn is_superseded(&self) -> bool {
+        self.superseded.load(Ordering::Acquire)
+    }
+
+    /// Completes once nothing is applied any more.
+    pub(crate) async fn has_ended(&self) {
         loop {
             let mut ended = std::pin::pin!(self.end.notified());
             ended.as_mut().enable();

@@ -1,6 +1,7 @@
 //! Several nodes in one process, each on a disk in memory, over a network that is a function call: what one broker
 //! makes of what another one says.
 
+mod bad_input;
 mod nearest;
 
 use std::{
@@ -46,6 +47,7 @@ const TIMES: ClusterTimes = ClusterTimes {
     fetch_backoff: Duration::from_millis(20),
     answer: Duration::from_secs(600),
     balance: Duration::from_secs(36_000),
+    registration: Duration::from_millis(200),
     io_patience: Duration::from_secs(600),
 };
 
@@ -223,6 +225,35 @@ impl TestCluster {
         self.disks.insert(broker, disk);
         self.nodes.insert(broker, node);
         Ok(())
+    }
+
+    /// Stops a broker cleanly; its disk.
+    pub(super) async fn stop(&mut self, broker: u32) -> MemoryDisk {
+        let broker = BrokerId(broker);
+        let node = self.nodes.remove(&broker).expect("it runs");
+        node.stop().await.expect("a clean stop");
+        self.wires.nodes.lock().remove(&broker);
+        drop(node);
+        self.disks.remove(&broker).expect("it has a disk")
+    }
+
+    /// The last entry of the metadata log.
+    pub(super) fn committed(&self) -> Option<EntryId> {
+        self.log.entries.lock().last().map(|entry| entry.id)
+    }
+
+    /// Commits a decision that nobody made.
+    pub(super) fn append(&self, record: MetadataRecord) {
+        self.append_all(vec![record]);
+    }
+
+    /// Commits a decision that nobody made, on the image of the controller.
+    pub(super) fn append_all(&self, records: Vec<MetadataRecord>) {
+        let expects = self.node(1).image().last_effective();
+        let mut entries = self.log.entries.lock();
+        let id = EntryId::after(entries.last().map(|entry| entry.id)).expect("few entries");
+        entries.push(Entry { id, expects, records });
+        self.log.news.notify_waiters();
     }
 
     pub(super) fn node(&self, broker: u32) -> &Arc<Node> {

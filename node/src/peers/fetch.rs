@@ -88,9 +88,21 @@ pub enum ReplicaAnswer {
 /// Why a leader answers nothing for a partition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplicaRefusal {
-    /// It does not lead, knows another leader epoch, or counts the asker among no replicas: metadata will tell.
-    #[error("not the leader in that epoch, or not for this replica")]
+    /// It does not lead, or does not know the partition: metadata will tell.
+    #[error("not the leader")]
     NotLeader,
+    /// The asker follows an older leader epoch: it will learn of this one.
+    #[error("the leader epoch is {0} by now")]
+    FencedLeaderEpoch(LeaderEpoch),
+    /// The asker follows a newer leader epoch: this broker leads no more, or does not know it yet.
+    #[error("the leader epoch is still {0} here")]
+    UnknownLeaderEpoch(LeaderEpoch),
+    /// The asker is no replica of the partition.
+    #[error("broker {0} is no replica of it")]
+    NotReplica(BrokerId),
+    /// The asker has registered again since.
+    #[error("broker {0} has registered again since")]
+    StaleBroker(BrokerId),
     /// Its log cannot be read now.
     #[error("{0}")]
     Storage(String),
@@ -102,9 +114,12 @@ pub enum ReplicaFetchError {
     /// Not the next fetch of a session that is remembered here: begin a new one.
     #[error("no such fetch session, or not its next fetch")]
     UnknownSession,
-    /// The asker is not registered, or in another epoch.
+    /// The asker has registered again since.
     #[error("the broker epoch is not the current one")]
     StaleBroker,
+    /// The asker's registration is not known here: it has none, or this broker has not heard of it yet.
+    #[error("the broker epoch is not known here")]
+    UnknownBroker,
     /// The node stops, or is no member of a cluster.
     #[error("this node serves no replicas")]
     NotServing,

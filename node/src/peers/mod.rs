@@ -64,6 +64,9 @@ pub struct ClusterTimes {
     pub answer: Duration,
     /// `leader.imbalance.check.interval.seconds`: how often preferred leaders get their partitions back.
     pub balance: Duration,
+    /// `initial.broker.registration.timeout.ms`: how long a start tries to register while another process with its number
+    /// is alive.
+    pub registration: Duration,
     /// How long a disk operation may take before the broker gives its leaderships away.
     pub io_patience: Duration,
 }
@@ -78,6 +81,7 @@ impl Default for ClusterTimes {
             fetch_backoff: Duration::from_secs(1),
             answer: Duration::from_secs(30),
             balance: Duration::from_secs(300),
+            registration: Duration::from_secs(60),
             io_patience: Duration::from_secs(20),
         }
     }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How many bytes one answer may have.
-const ANSWER_BYTES_MAX: usize = 10 << 20;
+pub(super) const ANSWER_BYTES_MAX: usize = 10 << 20;
 
 /// A conversation.
 struct Session {

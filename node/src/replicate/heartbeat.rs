@@ -38,6 +38,7 @@ pub(crate) async fn register(
         clean,
         features: Vec::new(),
     };
+    let mut patience = None;
     loop {
         let image = cluster.image();
         let latest = image.registration(membership.broker);
@@ -57,10 +58,15 @@ pub(crate) async fn register(
             Some(Ok(ControlReply::Registered { applied: Some(applied) })) => {
                 first_of(cluster.wait_applied(applied), membership.env.sleep(membership.times.session)).await;
             }
-            // Its former life may still have a session: that ends by itself.
-            Some(Err(ControlError::Register(error))) if !matches!(error, RegisterError::Duplicate(_)) => {
-                return Err(error);
+            Some(Err(ControlError::Register(error @ RegisterError::Duplicate(_)))) => {
+                // Its former life may still have a session: that ends by itself. Another process does not.
+                let now = membership.env.now();
+                if now >= *patience.get_or_insert(now.plus(membership.times.registration)) {
+                    return Err(error);
+                }
+                retry.await;
             }
+            Some(Err(ControlError::Register(error))) => return Err(error),
             _ => retry.await,
         }
     }

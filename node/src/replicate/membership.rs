@@ -9,7 +9,7 @@ use std::{
 };
 
 use highwater_env::{Env, EnvExt};
-use highwater_metadata::{MetadataLog, Sessions};
+use highwater_metadata::{Image, MetadataLog, Sessions};
 use highwater_records::{BrokerEpoch, BrokerId};
 use highwater_replication::Moment;
 use parking_lot::Mutex;
@@ -91,6 +91,13 @@ impl Membership {
 
     pub(crate) fn registered(&self, epoch: BrokerEpoch) {
         self.epoch.store(epoch.0, Ordering::Release);
+    }
+
+    /// Whether another process has registered as this broker since this one did: it is the broker now. Not only does
+    /// nothing that this process says count any more; what the image says of this broker is not about this process.
+    pub(crate) fn is_superseded(&self, image: &Image) -> bool {
+        let own = self.broker_epoch();
+        own.0 > 0 && image.registration(self.broker).is_some_and(|latest| latest.epoch > own)
     }
 
     /// Monotonic milliseconds, as the cores count.

@@ -53,8 +53,12 @@ impl Node {
         self.cluster.touch_everything();
         loop {
             let touched = self.cluster.take_touched();
+            if self.cluster.is_superseded() {
+                return self.give_way().await;
+            }
             if touched.is_empty() {
-                if first_of(self.stops(), self.cluster.wait_touched()).await.is_left() {
+                let news = first_of(self.cluster.has_ended(), self.cluster.wait_touched());
+                if first_of(self.stops(), news).await.is_left() {
                     return;
                 }
                 continue;

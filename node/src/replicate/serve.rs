@@ -10,6 +10,7 @@ use highwater_replication::{EpochEnd, FetchOutcome, FetchRefused, FollowerFetch}
 
 use super::{
     Membership,
+    fetcher::ANSWER_BYTES_MAX,
     ready::Watcher,
     session::{Served, Told},
 };
@@ -44,12 +45,15 @@ impl Node {
     ) -> BoxFuture<'_, Result<ReplicaFetched, ReplicaFetchError>> {
         Box::pin(async move {
             let membership = self.membership.clone().ok_or(ReplicaFetchError::NotServing)?;
-            let registered = self.image().registration(fetch.from).map(|latest| latest.epoch);
-            // This broker may not have heard of the registration yet: only an older one is refused here.
-            if registered.is_some_and(|registered| registered > fetch.broker_epoch) {
-                return Err(ReplicaFetchError::StaleBroker);
+            // What an epoch counts that nobody has heard of would fence the broker in its real one.
+            match self.image().registration(fetch.from).map(|latest| latest.epoch) {
+                Some(registered) if registered == fetch.broker_epoch => {}
+                Some(registered) if registered > fetch.broker_epoch => {
+                    return Err(ReplicaFetchError::StaleBroker);
+                }
+                _ => return Err(ReplicaFetchError::UnknownBroker),
             }
-            let deadline = self.env.now().plus(fetch.max_wait);
+            let deadline = self.env.now().plus(fetch.max_wait.min(membership.times.answer));
             let session = membership.served.of(&fetch)?;
             let mut wanted = session.wanted.lock().await;
             wanted.take_in(&fetch)?;
@@ -60,13 +64,14 @@ impl Node {
                     fetched.partitions.push((position.partition, answer));
                 }
             }
-            let mut room = fetch.max_bytes;
+            let room_max = fetch.max_bytes.min(ANSWER_BYTES_MAX);
+            let mut room = room_max;
             loop {
                 let over = self.env.now() >= deadline || self.is_stopping() || !fetched.partitions.is_empty();
                 let mut ready = session.ready.take(over).into_iter();
                 while let Some(partition) = ready.next() {
                     let Some(told) = wanted.partitions.get_mut(&partition) else { continue };
-                    let first = room == fetch.max_bytes;
+                    let first = room == room_max;
                     match self.news(partition, told, room, first).await {
                         Ok(None) => {}
                         Ok(Some(answer)) => {
@@ -131,12 +136,12 @@ impl Node {
                 let picture = self.picture(&partition).await.ok_or_else(not_leader)?;
                 Err(ReplicaAnswer::OutOfRange { log_start: picture.log_start })
             }
-            Err(
-                FetchRefused::Fenced(_)
-                | FetchRefused::Unknown(_)
-                | FetchRefused::NotReplica(_)
-                | FetchRefused::StaleBroker { .. },
-            ) => Err(not_leader()),
+            Err(refused) => Err(ReplicaAnswer::Refused(match refused {
+                FetchRefused::Fenced(ours) => ReplicaRefusal::FencedLeaderEpoch(ours),
+                FetchRefused::Unknown(ours) => ReplicaRefusal::UnknownLeaderEpoch(ours),
+                FetchRefused::NotReplica(asker) => ReplicaRefusal::NotReplica(asker),
+                FetchRefused::StaleBroker { replica, .. } => ReplicaRefusal::StaleBroker(replica),
+            })),
         }
     }
 

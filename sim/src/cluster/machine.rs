@@ -55,6 +55,7 @@ const TIMES: ClusterTimes = ClusterTimes {
     fetch_backoff: Duration::from_millis(200),
     answer: Duration::from_secs(2),
     balance: Duration::from_secs(10),
+    registration: Duration::from_secs(20),
     io_patience: Duration::from_secs(2),
 };
 
