@@ -3,3 +3,4 @@
 
 pub mod broker;
 pub mod machine;
+pub mod pair;

@@ -1,11 +1,13 @@
 //! What the entries of the metadata log add up to.
 
+mod partitions;
 mod replication;
 
+pub use partitions::{Partitions, PartitionsIter};
 pub use replication::Registration;
 
 use crate::{
-    ConfigResource, Endpoint, Entry, EntryId, MetadataRecord, QuotaEntity, QuotaValue,
+    ConfigResource, Endpoint, Entry, EntryId, MetadataRecord, QuotaEntity, QuotaValue, SharedMap,
     museum::{Bug, has},
 };
 use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
@@ -14,25 +16,25 @@ use highwater_records::{BrokerId, LeaderEpoch, PartitionIndex, ProducerId, Topic
 /// The state of the cluster after some entry of the metadata log; built only by [`Image::apply`].
 ///
 /// Meant to be shared as `Arc<Image>` and replaced by `Arc::make_mut(&mut current).apply(&entry)`: readers keep the
-/// picture they hold. Topics are themselves shared, so the copy that this makes while somebody holds the old
-/// picture costs one pointer per topic, and the change itself one topic.
+/// picture they hold. Everything in it is shared with that one, so the copy that this makes while somebody holds the
+/// old picture costs a few pointers, and the change what lies between the root of a tree and what changed.
 ///
 /// The same entries always give the same image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Image {
     applied: Option<EntryId>,
     last_effective: Option<EntryId>,
-    cluster_id: Option<String>,
-    brokers: BTreeMap<BrokerId, Broker>,
-    registrations: BTreeMap<BrokerId, Registration>,
-    features: BTreeMap<String, u16>,
-    topics: BTreeMap<TopicId, Arc<Topic>>,
-    names: BTreeMap<String, TopicId>,
-    deleted: BTreeMap<TopicId, Arc<Topic>>,
-    broker_configs: BTreeMap<Option<BrokerId>, BTreeMap<String, String>>,
-    epoch_floors: BTreeMap<BrokerId, LeaderEpoch>,
+    cluster_id: Option<Arc<str>>,
+    brokers: Arc<BTreeMap<BrokerId, Broker>>,
+    registrations: Arc<BTreeMap<BrokerId, Registration>>,
+    features: Arc<BTreeMap<String, u16>>,
+    topics: SharedMap<TopicId, Arc<Topic>>,
+    names: SharedMap<Arc<str>, TopicId>,
+    deleted: SharedMap<TopicId, Arc<Topic>>,
+    broker_configs: Arc<BTreeMap<Option<BrokerId>, BTreeMap<String, String>>>,
+    epoch_floors: Arc<BTreeMap<BrokerId, LeaderEpoch>>,
     next_producer_id: u64,
-    pub(crate) quotas: BTreeMap<QuotaEntity, BTreeMap<String, QuotaValue>>,
+    pub(crate) quotas: Arc<BTreeMap<QuotaEntity, BTreeMap<String, QuotaValue>>>,
 }
 
 /// A broker as it registered.
@@ -51,8 +53,8 @@ pub struct Topic {
     pub id: TopicId,
     /// Its name.
     pub name: String,
-    /// Its partitions; the position in the list is the partition's number.
-    pub partitions: Vec<Partition>,
+    /// Its partitions.
+    pub partitions: Partitions,
     /// Configuration that was set for it explicitly, as text.
     pub configs: BTreeMap<String, String>,
 }
@@ -65,7 +67,7 @@ impl Topic {
 
     /// Its partitions with their numbers.
     pub fn numbered(&self) -> impl Iterator<Item = (PartitionIndex, &Partition)> {
-        (0..).map(PartitionIndex).zip(&self.partitions)
+        (0..).map(PartitionIndex).zip(self.partitions.iter())
     }
 }
 
@@ -141,7 +143,7 @@ impl Image {
     }
 
     /// Registered brokers.
-    pub const fn brokers(&self) -> &BTreeMap<BrokerId, Broker> {
+    pub fn brokers(&self) -> &BTreeMap<BrokerId, Broker> {
         &self.brokers
     }
 
@@ -200,11 +202,11 @@ impl Image {
     fn apply_record(&mut self, entry: EntryId, record: &MetadataRecord) {
         match record {
             MetadataRecord::ClusterCreated { cluster_id } => {
-                self.cluster_id.get_or_insert_with(|| cluster_id.clone());
+                self.cluster_id.get_or_insert_with(|| Arc::from(cluster_id.as_str()));
             }
             MetadataRecord::BrokerRegistered { broker, endpoints, rack } => {
                 let registered = Broker { endpoints: endpoints.clone(), rack: rack.clone() };
-                self.brokers.insert(*broker, registered);
+                Arc::make_mut(&mut self.brokers).insert(*broker, registered);
                 self.register(entry, *broker);
             }
             MetadataRecord::TopicCreated { id, name } => self.create_topic(*id, name),
@@ -251,7 +253,7 @@ impl Image {
             }
             MetadataRecord::TopicDeleted { id } => {
                 if let Some(deleted) = self.topics.remove(id) {
-                    self.names.remove(&deleted.name);
+                    self.names.remove(deleted.name.as_str());
                     self.deleted.insert(*id, deleted);
                 }
             }
@@ -263,14 +265,16 @@ impl Image {
                     self.change_topic(*id, |topic| set(&mut topic.configs, key, value.as_ref()));
                 }
                 ConfigResource::Broker(id) => {
-                    set(self.broker_configs.entry(Some(*id)).or_default(), key, value.as_ref());
+                    let configs = Arc::make_mut(&mut self.broker_configs);
+                    set(configs.entry(Some(*id)).or_default(), key, value.as_ref());
                 }
                 ConfigResource::Brokers => {
-                    set(self.broker_configs.entry(None).or_default(), key, value.as_ref());
+                    let configs = Arc::make_mut(&mut self.broker_configs);
+                    set(configs.entry(None).or_default(), key, value.as_ref());
                 }
             },
             MetadataRecord::EpochFloorRaised { broker, floor } => {
-                let known = self.epoch_floors.entry(*broker).or_default();
+                let known = Arc::make_mut(&mut self.epoch_floors).entry(*broker).or_default();
                 *known = (*known).max(*floor);
             }
             MetadataRecord::ProducerIdsAllocated { next, .. } => {
@@ -285,9 +289,9 @@ impl Image {
         if self.topics.contains_key(&id) || self.names.contains_key(name) {
             return;
         }
-        let topic = Topic { id, name: String::from(name), partitions: Vec::new(), configs: BTreeMap::new() };
+        let topic = Topic { id, name: String::from(name), partitions: Partitions::default(), configs: BTreeMap::new() };
         self.topics.insert(id, Arc::new(topic));
-        self.names.insert(String::from(name), id);
+        self.names.insert(Arc::from(name), id);
     }
 
     fn change_topic(&mut self, id: TopicId, change: impl FnOnce(&mut Topic)) {

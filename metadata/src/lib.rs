@@ -24,11 +24,13 @@ mod quota;
 mod record;
 mod replication_record;
 mod sessions;
+mod shared;
 
 pub use entry::{Entry, EntryError, EntryId};
-pub use image::{Applied, Broker, Image, Partition, Registration, Topic};
+pub use image::{Applied, Broker, Image, Partition, Partitions, PartitionsIter, Registration, Topic};
 pub use log::{BoxFuture, ConfirmError, Leadership, MetadataLog, NextError, ProposeError, Term};
 pub use quota::{QuotaEntity, QuotaName, QuotaRecord, QuotaValue};
 pub use record::{ConfigResource, Endpoint, MetadataRecord, RecordError};
 pub use replication_record::{BrokerState, FeatureRange, ReplicationRecord};
 pub use sessions::Sessions;
+pub use shared::SharedMap;

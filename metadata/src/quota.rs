@@ -1,6 +1,6 @@
 //! Client quotas: whom they bind, and the record that sets one. The frame is that of `record.rs`.
 
-use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 use highwater_records::primitive::Reader;
 
 use crate::{
@@ -101,18 +101,19 @@ fn name(reader: &mut Reader<'_>) -> Result<QuotaName, RecordError> {
 
 impl Image {
     /// Every quota that is set, by whom it binds and under Kafka's names.
-    pub const fn quotas(&self) -> &BTreeMap<QuotaEntity, BTreeMap<String, QuotaValue>> {
+    pub fn quotas(&self) -> &BTreeMap<QuotaEntity, BTreeMap<String, QuotaValue>> {
         &self.quotas
     }
 
     pub(crate) fn apply_quota(&mut self, record: &QuotaRecord) {
-        let keys = self.quotas.entry(record.entity.clone()).or_default();
+        let quotas = Arc::make_mut(&mut self.quotas);
+        let keys = quotas.entry(record.entity.clone()).or_default();
         match record.value {
             Some(value) => keys.insert(record.key.clone(), value),
             None => keys.remove(&record.key),
         };
         if keys.is_empty() {
-            self.quotas.remove(&record.entity);
+            quotas.remove(&record.entity);
         }
     }
 }

@@ -29,7 +29,7 @@ pub fn register_broker(image: &Image, id: BrokerId, broker: Broker) -> Vec<Metad
 pub fn raise_epoch_floor(image: &Image, broker: BrokerId) -> Vec<MetadataRecord> {
     let in_force = image
         .topics()
-        .flat_map(|topic| &topic.partitions)
+        .flat_map(|topic| topic.partitions.iter())
         .filter(|partition| partition.leader == Some(broker))
         .map(|partition| image.leader_epoch(partition))
         .max();

@@ -2,7 +2,7 @@
 
 use super::{Image, Partition};
 use crate::{BrokerState, EntryId, FeatureRange, ReplicationRecord};
-use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 use highwater_records::{BrokerEpoch, BrokerId, PartitionIndex, TopicId};
 
 /// A broker's latest registration.
@@ -27,7 +27,7 @@ impl Image {
     }
 
     /// Every broker's latest registration.
-    pub const fn registrations(&self) -> &BTreeMap<BrokerId, Registration> {
+    pub fn registrations(&self) -> &BTreeMap<BrokerId, Registration> {
         &self.registrations
     }
 
@@ -37,7 +37,7 @@ impl Image {
     }
 
     /// Levels of the features that were set.
-    pub const fn features(&self) -> &BTreeMap<String, u16> {
+    pub fn features(&self) -> &BTreeMap<String, u16> {
         &self.features
     }
 
@@ -50,7 +50,7 @@ impl Image {
             state: BrokerState::Active,
             features: Vec::new(),
         };
-        self.registrations.insert(broker, registration);
+        Arc::make_mut(&mut self.registrations).insert(broker, registration);
     }
 
     pub(super) fn apply_replication(&mut self, entry: EntryId, record: &ReplicationRecord) {
@@ -63,10 +63,10 @@ impl Image {
                     state: BrokerState::Fenced,
                     features: features.clone(),
                 };
-                self.registrations.insert(*broker, registration);
+                Arc::make_mut(&mut self.registrations).insert(*broker, registration);
             }
             ReplicationRecord::BrokerStateChanged { broker, epoch, state } => {
-                if let Some(registration) = self.registrations.get_mut(broker)
+                if let Some(registration) = Arc::make_mut(&mut self.registrations).get_mut(broker)
                     && registration.epoch == *epoch
                 {
                     registration.state = *state;
@@ -91,7 +91,7 @@ impl Image {
                 });
             }
             ReplicationRecord::FeatureLevelSet { feature, level } => {
-                self.features.insert(feature.clone(), *level);
+                Arc::make_mut(&mut self.features).insert(feature.clone(), *level);
             }
         }
     }

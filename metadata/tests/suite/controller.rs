@@ -147,7 +147,7 @@ impl Cluster {
 /// What holds in every image.
 fn check(image: &Image) {
     for topic in image.topics() {
-        for partition in &topic.partitions {
+        for partition in topic.partitions.iter() {
             let replica = |broker: &BrokerId| partition.replicas.contains(broker);
             assert!(partition.isr.iter().all(replica), "{partition:?}");
             assert!(partition.eligible_leaders.iter().all(replica), "{partition:?}");

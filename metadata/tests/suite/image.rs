@@ -223,3 +223,32 @@ fn a_deleted_topic_is_remembered_until_it_is_purged() {
     assert_eq!(purged.deleted_topics().count(), 0);
     assert_eq!(highwater_metadata::decide::purge_topic(&purged, id), []);
 }
+
+#[test]
+fn a_change_shares_with_the_old_image_what_it_does_not_touch() {
+    use std::sync::Arc;
+    let mut image = Image::new();
+    apply(&mut image, topic(ORDERS, "orders", &[MINE; 2_000]));
+    for number in 0..2_000u16 {
+        let mut id = [9; 16];
+        id[..2].copy_from_slice(&number.to_be_bytes());
+        apply(&mut image, topic(TopicId::from_bytes(id), &format!("other-{number}"), &[MINE]));
+    }
+    let held = image.clone();
+    let changed = MetadataRecord::PartitionChanged {
+        topic: ORDERS,
+        partition: PartitionIndex(1_234),
+        isr: vec![OTHER],
+        leader: Some(OTHER),
+        leader_epoch: LeaderEpoch(1),
+        partition_epoch: 1,
+    };
+    apply(&mut image, vec![changed]);
+    let topics = held.topics().zip(image.topics());
+    assert_eq!(topics.filter(|(before, after)| !Arc::ptr_eq(before, after)).count(), 1);
+    let partitions = |image: &Image| image.topic(ORDERS).unwrap().partitions.clone();
+    let (before, after) = (partitions(&held), partitions(&image));
+    let moved = |at: &usize| !std::ptr::eq(&before[*at], &after[*at]);
+    assert_eq!((0..2_000).filter(moved).collect::<Vec<_>>(), [1_234]);
+    assert_eq!((before[1_234].leader, after[1_234].leader), (Some(MINE), Some(OTHER)));
+}

@@ -2,6 +2,7 @@
 //! makes of what another one says.
 
 mod bad_input;
+mod compaction;
 mod nearest;
 
 use std::{

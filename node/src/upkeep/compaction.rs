@@ -26,6 +26,8 @@ impl Node {
 
     async fn compact_what_is_due(self: &Arc<Self>) {
         let mut compacting = self.partitions.all_led().await;
+        // A follower compacts its own log: nobody else does, and what it has below its watermark is what the leader has.
+        compacting.extend(self.all_followed().await);
         compacting.retain(|partition| partition.config().compaction.is_some());
         let mut unwritten = false;
         for partition in &compacting {

@@ -85,14 +85,22 @@ impl Node {
     }
 
     async fn for_each_followed(&self) {
-        if self.membership.is_none() {
-            return;
+        for partition in self.all_followed().await {
+            self.retain_followed(&partition).await;
         }
-        for partition in self.partitions.all_open() {
-            if matches!(partition.with(|state| state.leading()).await, Ok(Err(Closed))) {
-                self.retain_followed(&partition).await;
+    }
+
+    /// The partitions that this broker has a replica of and does not lead.
+    async fn all_followed(&self) -> Vec<Arc<Partition>> {
+        let mut followed = Vec::new();
+        if self.membership.is_some() {
+            for partition in self.partitions.all_open() {
+                if matches!(partition.with(|state| state.leading()).await, Ok(Err(Closed))) {
+                    followed.push(partition);
+                }
             }
         }
+        followed
     }
 
     async fn do_one(&self, duty: Duty, partition: &Arc<Partition>) {

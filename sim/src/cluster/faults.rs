@@ -303,7 +303,7 @@ impl Faults {
     /// That is one lossy stop since all had everything, as many as KIP-966 promises to survive with
     /// `min.insync.replicas` of two.
     fn can_lose(&self, broker: BrokerId, image: &Image, machines: &BTreeMap<BrokerId, Machine>) -> bool {
-        let full = image.topics().flat_map(|topic| &topic.partitions).all(|partition| {
+        let full = image.topics().flat_map(|topic| topic.partitions.iter()).all(|partition| {
             !partition.replicas.contains(&broker) || partition.isr.iter().any(|member| *member != broker)
         });
         full && machines.values().all(Machine::is_serving) && self.boot_at.is_empty()

@@ -124,7 +124,7 @@ impl Run {
         self.watch
             .truth()
             .topics()
-            .flat_map(|topic| &topic.partitions)
+            .flat_map(|topic| topic.partitions.iter())
             .all(|partition| partition.leader.is_some() && partition.isr.len() == partition.replicas.len())
     }
 
