@@ -12,7 +12,7 @@ use crate::{
     cluster::Cluster,
     controller::Controller,
     first_of::{First, first_of},
-    replicate::{ForwardingLog, Membership, register},
+    replicate::{AskController, ForwardingLog, Membership, register},
     start::{Opened, open_directory, open_tier},
     tasks::Tasks,
 };
@@ -46,7 +46,12 @@ impl Node {
             let joining = async {
                 let cluster_id = cluster.wait_named().await;
                 let (directory, report) = open_directory(&env, &disk, &config, broker, &cluster_id).await?;
-                let tier = open_tier(&env, bucket, &cluster_id).await?;
+                let confirm = AskController {
+                    membership: membership.clone(),
+                    cluster: cluster.clone(),
+                    rules: Rules::of(&config),
+                };
+                let tier = open_tier(&env, bucket, &cluster_id, Some(Arc::new(confirm))).await?;
                 let identity = directory_id(&*disk, Path::new(&config.log_dir))
                     .ok_or_else(|| StartError::Directory("the data directory has no identity".into()))?;
                 let properties = Broker {

@@ -10,7 +10,7 @@ use highwater_engine::{DirOptions, JournalOptions, LogDir, OpenReport, disk::Dis
 use highwater_env::{BoxFuture, Env, EnvExt, Lane};
 use highwater_metadata::{Broker, Endpoint as ListenerEndpoint, config::BrokerConfig, decide};
 use highwater_records::{BrokerId, TimestampMs, TopicId};
-use highwater_tiering::{Owner, Tier, TierError, TierOptions, bucket::SharedBucket};
+use highwater_tiering::{ConfirmLeadership, Owner, Tier, TierError, TierOptions, bucket::SharedBucket};
 use tokio::sync::Notify;
 
 use crate::{
@@ -68,7 +68,7 @@ impl Node {
             let standing = async {
                 let cluster_id = found_cluster(&env, &cluster).await?;
                 let (directory, report) = open_directory(&env, &disk, &config, broker, &cluster_id).await?;
-                let tier = open_tier(&env, bucket, &cluster_id).await?;
+                let tier = open_tier(&env, bucket, &cluster_id, None).await?;
                 announce(&cluster, broker, config.rack.clone(), &endpoint, report.clean).await?;
                 let opened = Opened {
                     env: env.clone(),
@@ -258,10 +258,11 @@ pub(crate) async fn open_tier(
     env: &Arc<dyn Env>,
     bucket: Option<SharedBucket>,
     cluster_id: &str,
+    confirm: Option<Arc<dyn ConfirmLeadership>>,
 ) -> Result<Option<Arc<Tier>>, StartError> {
     let Some(bucket) = bucket else { return Ok(None) };
     let owner = Owner { cluster_id: cluster_id.to_owned() };
-    let tier = Tier::new(env.clone(), bucket, owner, TierOptions::default());
+    let tier = Tier::new(env.clone(), bucket, owner, TierOptions { confirm, ..TierOptions::default() });
     match first_of(tier.ready(), env.sleep_until(env.now().plus(BUCKET_PATIENCE))).await {
         First::Left(Ok(())) => {}
         First::Left(Err(error @ TierError::Retry { .. })) => {

@@ -14,7 +14,7 @@ use super::{TestCluster, caller, run};
 use crate::{
     StartError,
     peers::{
-        ChangeIsr, ControlError, ControlRequest, FetchSession, ProposeRecords, ReplicaAnswer, ReplicaFetch,
+        ChangeIsr, ConfirmLeader, ControlError, ControlReply, ControlRequest, FetchSession, ProposeRecords, ReplicaAnswer, ReplicaFetch,
         ReplicaFetchError, ReplicaPosition, ReplicaRefusal,
     },
     request::FetchError,
@@ -145,6 +145,17 @@ fn the_controller_hears_nobody_who_is_not_who_he_says() {
         let not_leader = IsrChangeError::FencedLeaderEpoch(LeaderEpoch(0));
         assert_eq!(refused(wish(2, second, 0)).await, ControlError::Isr(not_leader));
         assert_eq!(refused(wish(1, first, 7)).await, ControlError::Isr(IsrChangeError::NewerLeaderEpoch));
+
+        let belief = |leader: u32, broker_epoch, leader_epoch| {
+            let leader = BrokerId(leader);
+            let leader_epoch = LeaderEpoch(leader_epoch);
+            ControlRequest::ConfirmLeader(ConfirmLeader { leader, broker_epoch, partition: at, leader_epoch })
+        };
+        let confirmed = cluster.node(1).serve_control(belief(1, first, 0)).await;
+        assert_eq!(confirmed, Ok(ControlReply::Confirmed));
+        assert_eq!(ask(1, belief(1, first, 1)).await, ControlError::NotLeader);
+        assert_eq!(ask(1, belief(2, second, 0)).await, ControlError::NotLeader);
+        assert_eq!(ask(1, belief(2, stale, 0)).await, ControlError::StaleBrokerEpoch);
 
         let image = cluster.node(1).image();
         let register = |broker: u32, cluster_id: &str| RegisterBroker {

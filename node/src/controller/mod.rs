@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use highwater_env::{BoxFuture, EnvExt};
 use highwater_metadata::{
-    BrokerState, Image, MetadataRecord, ProposeError,
+    BrokerState, ConfirmError, Image, MetadataRecord, ProposeError,
     decide::{self, IsrChangeError, RegisterError, Rules, StaleBrokerEpoch},
 };
 use highwater_records::TopicId;
@@ -13,7 +13,7 @@ use crate::{
     Node,
     cluster::{ChangeError, Cluster},
     first_of::first_of,
-    peers::{ControlError, ControlReply, ControlRequest, HeartbeatReply, ProposeRecords},
+    peers::{ConfirmLeader, ControlError, ControlReply, ControlRequest, HeartbeatReply, ProposeRecords},
     replicate::Membership,
 };
 
@@ -190,6 +190,7 @@ impl Controller<'_> {
                     Err(ChangeError::Log(error)) => Err(log_error(error)),
                 }
             }
+            ControlRequest::ConfirmLeader(belief) => self.confirm_leader(belief).await,
             ControlRequest::Propose(ProposeRecords { from, broker_epoch, expects, records }) => {
                 let registered = self.cluster.image().registration(from).map(|latest| latest.epoch);
                 if registered != Some(broker_epoch) {
@@ -199,6 +200,37 @@ impl Controller<'_> {
                 proposed.map(|entry| ControlReply::Proposed { entry }).map_err(log_error)
             }
         }
+    }
+
+    async fn confirm_leader(&self, belief: ConfirmLeader) -> Result<ControlReply, ControlError> {
+        let log = self.cluster.log();
+        // Whoever leads the log has committed everything that is; what it has committed must be applied here, too.
+        log.confirm_leadership().await.map_err(|error| match error {
+            ConfirmError::NotLeader => {
+                ControlError::NotController { controller: self.cluster.log().leadership().leader }
+            }
+            ConfirmError::Unknown | ConfirmError::Closed => ControlError::Busy,
+        })?;
+        if let Some(committed) = log.committed() {
+            self.cluster.wait_applied(committed).await;
+        }
+        let image = self.cluster.image();
+        if image.registration(belief.leader).is_none_or(|latest| latest.epoch != belief.broker_epoch) {
+            return Err(ControlError::StaleBrokerEpoch);
+        }
+        let leads = image.partition(belief.partition).is_some_and(|partition| {
+            partition.leader == Some(belief.leader) && image.leader_epoch(partition) == belief.leader_epoch
+        });
+        if leads { Ok(ControlReply::Confirmed) } else { Err(ControlError::NotLeader) }
+    }
+
+    /// Asks the controller, which may be this broker itself. `None` without an answer in time.
+    pub(crate) async fn ask(&self, request: ControlRequest) -> Option<Result<ControlReply, ControlError>> {
+        let leadership = self.cluster.log().leadership();
+        if leadership.is_local {
+            return Some(self.answer(request).await);
+        }
+        self.membership.ask(leadership.leader?, request).await
     }
 
     /// Decides and waits until the decision is in force; one decision at a time.

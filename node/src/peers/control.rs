@@ -2,7 +2,7 @@ use highwater_metadata::{
     EntryId, MetadataRecord,
     decide::{Heartbeat, IsrChange, IsrChangeError, RegisterBroker, RegisterError},
 };
-use highwater_records::{BrokerEpoch, BrokerId};
+use highwater_records::{BrokerEpoch, BrokerId, LeaderEpoch, TopicIdPartition};
 
 /// What a broker asks of the controller.
 #[derive(Clone, Debug)]
@@ -13,8 +13,23 @@ pub enum ControlRequest {
     Heartbeat(Heartbeat),
     /// Another in-sync set.
     ChangeIsr(ChangeIsr),
+    /// Whether a broker leads a partition, before it destroys something in the bucket.
+    ConfirmLeader(ConfirmLeader),
     /// To commit a decision that the broker made on its own image.
     Propose(ProposeRecords),
+}
+
+/// A broker's belief that it leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConfirmLeader {
+    /// Who believes to lead.
+    pub leader: BrokerId,
+    /// In which registration.
+    pub broker_epoch: BrokerEpoch,
+    /// The partition.
+    pub partition: TopicIdPartition,
+    /// In which leader epoch.
+    pub leader_epoch: LeaderEpoch,
 }
 
 /// A leader's wish for another in-sync set.
@@ -46,6 +61,8 @@ pub enum ControlReply {
     Heard(HeartbeatReply),
     /// The in-sync set is the one that was asked for, as the entries will tell.
     IsrChanged,
+    /// The broker led the partition in that epoch at some instant between question and answer.
+    Confirmed,
     /// The decision is in the log.
     Proposed {
         /// Its entry.
@@ -80,6 +97,9 @@ pub enum ControlError {
     /// The broker must register: its registration is not the latest one.
     #[error("the broker epoch is not the current one")]
     StaleBrokerEpoch,
+    /// The broker does not lead the partition in that epoch.
+    #[error("it does not lead in that epoch")]
+    NotLeader,
     /// It may not register.
     #[error(transparent)]
     Register(#[from] RegisterError),

@@ -4,7 +4,9 @@
 mod control;
 mod fetch;
 
-pub use control::{ChangeIsr, ControlError, ControlReply, ControlRequest, HeartbeatReply, ProposeRecords};
+pub use control::{
+    ChangeIsr, ConfirmLeader, ControlError, ControlReply, ControlRequest, HeartbeatReply, ProposeRecords,
+};
 pub use fetch::{
     FetchSession, ReplicaAnswer, ReplicaFetch, ReplicaFetchError, ReplicaFetched, ReplicaPosition,
     ReplicaRefusal,

@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use highwater_env::EnvExt;
 use highwater_metadata::{
     Broker,
-    decide::{Heartbeat, RegisterBroker, RegisterError},
+    decide::{Heartbeat, RegisterBroker, RegisterError, Rules},
 };
 use highwater_records::BrokerEpoch;
 
@@ -115,11 +115,8 @@ impl Node {
         membership: &Arc<Membership>,
         request: ControlRequest,
     ) -> Option<Result<ControlReply, ControlError>> {
-        let leadership = self.cluster.log().leadership();
-        if leadership.is_local {
-            return Some(self.serve_control(request).await);
-        }
-        membership.ask(leadership.leader?, request).await
+        let rules = Rules::of(&self.config);
+        Controller { membership, cluster: &self.cluster, rules }.ask(request).await
     }
 
     /// Has others lead what this broker leads, as far as they can, before it stops. Gives up after the session time.

@@ -1,5 +1,6 @@
 //! Replication between brokers: this node as a member of a cluster.
 
+mod confirm;
 mod fetcher;
 mod forward;
 mod heartbeat;
@@ -10,6 +11,7 @@ mod roles;
 mod serve;
 mod session;
 
+pub(crate) use confirm::AskController;
 pub(crate) use forward::ForwardingLog;
 pub(crate) use heartbeat::register;
 pub use membership::ClusterParts;
