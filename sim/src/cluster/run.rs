@@ -1,5 +1,8 @@
 //! One run of a cluster, from a seed to an outcome.
 
+#[cfg(test)]
+mod idle_tests;
+
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use highwater_records::{BrokerId, TopicIdPartition};
