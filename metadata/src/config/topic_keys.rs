@@ -189,7 +189,6 @@ pub const TOPIC_KEYS: &[Definition] = &[
         .doc("Age at which a segment is sealed, full or not."),
     key("unclean.leader.election.enable", Boolean, "false")
         .from(&[same("unclean.leader.election.enable", "false")])
-        .unused()
         .doc("Whether a replica that is not in sync may become leader when no other is left, losing records."),
 ];
 

@@ -245,7 +245,9 @@ fn hand_over(image: &Image, rules: Rules, broker: BrokerId) -> Vec<MetadataRecor
 fn lead_what_nobody_leads(image: &Image, rules: Rules, broker: BrokerId) -> Vec<MetadataRecord> {
     let mut records = Vec::new();
     for (topic, at, partition) in every_partition(image) {
-        let candidate = partition.isr.contains(&broker) || partition.eligible_leaders.contains(&broker);
+        let candidate = partition.isr.contains(&broker)
+            || partition.eligible_leaders.contains(&broker)
+            || (partition.replicas.contains(&broker) && rules.elects_uncleanly(topic));
         if partition.leader.is_none() && candidate {
             let change = Change { with: Some(broker), ..Change::none() };
             records.extend(change_partition(image, rules, topic, at.partition, &change));

@@ -30,7 +30,7 @@ pub use features::{FeatureError, set_feature};
 pub use growth::{CreatePartitions, CreatePartitionsError, create_partitions};
 pub use partition::{
     ElectError, ElectionType, IsrChange, IsrChangeError, ReassignError, Rules, change_isr, elect_leader,
-    preferred_leaders, reassign_partition,
+    preferred_leaders, reassign_partition, unclean_leaders,
 };
 pub use producer::{PRODUCER_ID_BLOCK_SIZE, ProducerIdBlock, ProducerIdsExhausted, allocate_producer_ids};
 pub use quotas::{AlterQuotasError, alter_quotas};

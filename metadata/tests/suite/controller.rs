@@ -9,7 +9,7 @@ use highwater_metadata::{
 };
 use highwater_records::{BrokerEpoch, BrokerId, LeaderEpoch, PartitionIndex, TopicId, TopicIdPartition};
 
-const RULES: Rules = Rules { min_isr: 2 };
+const RULES: Rules = Rules { min_isr: 2, unclean_elections: false };
 const TOPIC: TopicId = TopicId::from_bytes([7; 16]);
 const AT: TopicIdPartition = TopicIdPartition { topic_id: TOPIC, partition: PartitionIndex(0) };
 
@@ -229,6 +229,43 @@ fn an_unclean_election_happens_when_asked_for_and_is_remembered() {
     cluster.apply(records);
     assert_eq!(cluster.shape(), (Some(3), 2, vec![3], vec![]));
     assert_eq!(cluster.partition().unclean_epoch, Some(LeaderEpoch(2)));
+}
+
+#[test]
+fn a_topic_that_would_rather_lose_records_is_led_by_whoever_is_there() {
+    let lose = |cluster: &mut Cluster| {
+        cluster.apply(vec![MetadataRecord::ConfigSet {
+            resource: highwater_metadata::ConfigResource::Topic(TOPIC),
+            key: "unclean.leader.election.enable".into(),
+            value: Some("true".into()),
+        }]);
+    };
+    // As long as somebody has everything, it leads.
+    let mut cluster = Cluster::new(3, &[1, 2, 3], "replicated");
+    lose(&mut cluster);
+    cluster.propose(1, &[1, 2]).unwrap();
+    cluster.fence(1);
+    assert_eq!((cluster.shape().0, cluster.partition().unclean_epoch), (Some(2), None));
+    cluster.register(2, false);
+    assert_eq!(cluster.shape(), (Some(3), 2, vec![3], vec![]), "nobody else is there");
+    assert_eq!(cluster.partition().unclean_epoch, Some(LeaderEpoch(2)));
+    // Nobody is there at all, until one comes.
+    cluster.fence(3);
+    assert_eq!(cluster.shape().0, None);
+    cluster.beat(2, false, 0);
+    assert_eq!((cluster.shape().0, cluster.partition().unclean_epoch), (Some(2), Some(LeaderEpoch(4))));
+    // It was set when the last leader had gone already.
+    let mut cluster = Cluster::new(3, &[1, 2, 3], "replicated");
+    cluster.propose(1, &[1, 2]).unwrap();
+    cluster.register(1, false);
+    cluster.register(2, false);
+    assert_eq!(cluster.shape(), (None, 2, vec![], vec![]));
+    assert!(decide::unclean_leaders(&cluster.image, RULES, 10).is_empty());
+    lose(&mut cluster);
+    let records = decide::unclean_leaders(&cluster.image, RULES, 10);
+    cluster.apply(records);
+    assert_eq!(cluster.shape(), (Some(3), 3, vec![3], vec![]));
+    assert!(decide::unclean_leaders(&cluster.image, RULES, 10).is_empty());
 }
 
 #[test]

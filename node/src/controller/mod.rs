@@ -76,15 +76,13 @@ impl Controller<'_> {
             self.fence_silent().await;
             if env.now() >= balance {
                 balance = env.now().plus(times.balance);
-                let _ = self
-                    .change(|image| {
-                        Ok::<_, std::convert::Infallible>(decide::preferred_leaders(
-                            image,
-                            self.rules,
-                            BALANCED_AT_ONCE,
-                        ))
-                    })
-                    .await;
+                for decide in [decide::unclean_leaders, decide::preferred_leaders] {
+                    let balanced = |image: &Image| {
+                        Ok::<_, std::convert::Infallible>(decide(image, self.rules, BALANCED_AT_ONCE))
+                    };
+                    // What fails is done the next time.
+                    let _ = self.change(balanced).await;
+                }
             }
             env.sleep(times.session / 8).await;
         }

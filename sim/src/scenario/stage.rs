@@ -63,7 +63,7 @@ impl Stage {
     pub(super) fn new(count: u32, replicas: &[BrokerId], min_isr: u32, durability: Durability) -> Stage {
         let mut stage = Stage {
             image: Image::new(),
-            rules: Rules { min_isr },
+            rules: Rules { min_isr, unclean_elections: false },
             durability,
             brokers: BTreeMap::new(),
             now: Moment(0),

@@ -13,15 +13,32 @@ use highwater_records::{BrokerId, Durability, LeaderEpoch, PartitionIndex, Topic
 pub struct Rules {
     /// `min.insync.replicas` of topics that set none.
     pub min_isr: u32,
+    /// `unclean.leader.election.enable` of topics that set none.
+    pub unclean_elections: bool,
+}
+
+const UNCLEAN: &str = "unclean.leader.election.enable";
+
+fn is_true(text: &str) -> bool {
+    text.trim().eq_ignore_ascii_case("true")
 }
 
 impl Rules {
     /// As this broker is configured.
     pub fn of(broker: &BrokerConfig) -> Rules {
-        let default = crate::config::topic_key("min.insync.replicas")
-            .and_then(|key| broker.settings.topic_default(key).0)
-            .and_then(|text| text.trim().parse().ok());
-        Rules { min_isr: default.unwrap_or(1) }
+        let default = |key| {
+            let key = crate::config::topic_key(key)?;
+            broker.settings.topic_default(key).0
+        };
+        Rules {
+            min_isr: default("min.insync.replicas").and_then(|text| text.trim().parse().ok()).unwrap_or(1),
+            unclean_elections: default(UNCLEAN).is_some_and(|text| is_true(&text)),
+        }
+    }
+
+    /// Whether a topic would rather lose records than wait for a replica that has them.
+    pub(crate) fn elects_uncleanly(self, topic: &Topic) -> bool {
+        topic.configs.get(UNCLEAN).map_or(self.unclean_elections, |text| is_true(text))
     }
 
     /// `min.insync.replicas` of a topic, at most `replicas`, and at least one.
@@ -117,7 +134,8 @@ pub(crate) fn change_partition(
 ) -> Vec<MetadataRecord> {
     let Some(partition) = topic.partition(index) else { return Vec::new() };
     let assignment = change.assignment.clone().unwrap_or_else(|| Assignment::of(partition));
-    let mut next = Next::new(image, partition, assignment, change);
+    let may_lose = change.election == Election::Unclean || rules.elects_uncleanly(topic);
+    let mut next = Next::new(image, partition, assignment, change, may_lose);
     let finished = next.finish_reassignment();
     next.elect();
     next.fill_eligible(rules.min_isr(topic, next.assignment.target().len()));
@@ -132,6 +150,8 @@ struct Next<'a> {
     isr: Vec<BrokerId>,
     eligible: Vec<BrokerId>,
     leader: Option<BrokerId>,
+    /// Whether anybody who is alive may lead, if nobody who has everything is.
+    may_lose: bool,
     unclean: bool,
 }
 
@@ -141,6 +161,7 @@ impl<'a> Next<'a> {
         partition: &'a Partition,
         assignment: Assignment,
         change: &'a Change<'a>,
+        may_lose: bool,
     ) -> Next<'a> {
         let keep = |members: &[BrokerId]| -> Vec<BrokerId> {
             let stays =
@@ -150,7 +171,8 @@ impl<'a> Next<'a> {
         let isr = keep(change.isr.as_deref().unwrap_or(&partition.isr));
         let mut eligible = keep(&partition.eligible_leaders);
         eligible.retain(|member| !isr.contains(member));
-        Next { image, partition, change, isr, eligible, assignment, leader: partition.leader, unclean: false }
+        let leader = partition.leader;
+        Next { image, partition, change, isr, eligible, assignment, leader, may_lose, unclean: false }
     }
 
     fn is_active(&self, broker: BrokerId) -> bool {
@@ -198,9 +220,9 @@ impl<'a> Next<'a> {
             self.eligible.retain(|member| *member != leader);
             self.isr = alloc::vec![leader];
             self.leader = Some(leader);
-        } else if let Some(leader) = find(&|replica| {
-            (self.change.election == Election::Unclean || has(Bug::UncleanUnasked)) && self.is_active(replica)
-        }) {
+        } else if let Some(leader) =
+            find(&|replica| (self.may_lose || has(Bug::UncleanUnasked)) && self.is_active(replica))
+        {
             self.isr = alloc::vec![leader];
             self.eligible.clear();
             self.leader = Some(leader);

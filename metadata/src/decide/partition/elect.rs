@@ -80,3 +80,16 @@ pub fn preferred_leaders(image: &Image, rules: Rules, most: usize) -> Vec<Metada
     }
     records
 }
+
+/// Elects leaders for up to `most` partitions that nobody leads and whose topics would rather lose records than wait
+/// (`unclean.leader.election.enable`): where that was set after the last leader went.
+pub fn unclean_leaders(image: &Image, rules: Rules, most: usize) -> Vec<MetadataRecord> {
+    let waiting = every_partition(image).filter(|(topic, _, partition)| {
+        partition.leader.is_none()
+            && rules.elects_uncleanly(topic)
+            && partition.replicas.iter().any(|replica| image.is_active(*replica))
+    });
+    let elected =
+        waiting.take(most).map(|(topic, at, _)| change_partition(image, rules, topic, at.partition, &Change::none()));
+    elected.flatten().collect()
+}
