@@ -289,7 +289,12 @@ impl Image {
         if self.topics.contains_key(&id) || self.names.contains_key(name) {
             return;
         }
-        let topic = Topic { id, name: String::from(name), partitions: Partitions::default(), configs: BTreeMap::new() };
+        let topic = Topic {
+            id,
+            name: String::from(name),
+            partitions: Partitions::default(),
+            configs: BTreeMap::new(),
+        };
         self.topics.insert(id, Arc::new(topic));
         self.names.insert(Arc::from(name), id);
     }

@@ -34,7 +34,9 @@ const WATCHED: Duration = Duration::from_secs(20);
 fn main() -> Result<(), Box<dyn Error>> {
     println!("{}\n", description());
     println!("metadata of {PARTITIONS} partitions, each on three replicas\n");
-    println!("| topics | entries | decoded and applied, s | a change of one partition, µs |\n|---|---|---|---|");
+    println!(
+        "| topics | entries | decoded and applied, s | a change of one partition, µs |\n|---|---|---|---|"
+    );
     for topics in [10, 1_000, PARTITIONS] {
         metadata(topics)?;
     }
@@ -128,7 +130,9 @@ fn followers() -> Result<(), Box<dyn Error>> {
         while ![BrokerId(1), BrokerId(2)].iter().all(active) {
             env.sleep(Duration::from_millis(50)).await;
         }
-        println!("two brokers in this process, one leads what the other follows; CPU of both, over {WATCHED:?}\n");
+        println!(
+            "two brokers in this process, one leads what the other follows; CPU of both, over {WATCHED:?}\n"
+        );
         println!("| partitions | what happens | CPU of a core, % | resident MiB |\n|---|---|---|---|");
         report(&env, 0, "nothing").await?;
         for topic in 0..FOLLOWED / 100 {

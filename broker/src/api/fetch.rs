@@ -65,12 +65,12 @@ fn refusal(request: &FetchRequest) -> Option<ErrorCode> {
 /// Nothing was read. Old versions can say so only of each partition.
 fn refused(topics: Vec<FetchTopic>, error: ErrorCode) -> FetchResponse {
     let topic = |topic: FetchTopic| {
-        let partitions = topic.partitions.iter().map(|asked| PartitionData {
-            error_code: error.code(),
-            ..nothing(asked.partition)
-        });
+        let partitions = topic
+            .partitions
+            .iter()
+            .map(|asked| PartitionData { error_code: error.code(), ..nothing(asked.partition) });
         let partitions = partitions.collect();
-        FetchableTopicResponse { topic: topic.topic, topic_id: topic.topic_id, partitions, ..Default::default() }
+        FetchableTopicResponse { topic: topic.topic, topic_id: topic.topic_id, partitions }
     };
     let responses = topics.into_iter().map(topic).collect();
     FetchResponse { error_code: error.code(), responses, ..FetchResponse::default() }

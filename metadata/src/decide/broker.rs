@@ -2,7 +2,8 @@
 
 use super::partition::{Change, Rules, change_partition, every_partition};
 use crate::{
-    Broker, BrokerState, EntryId, FeatureRange, Image, MetadataRecord, Partition, Registration, ReplicationRecord, Topic,
+    Broker, BrokerState, EntryId, FeatureRange, Image, MetadataRecord, Partition, Registration,
+    ReplicationRecord, Topic,
     decide::partition::survives_unclean_stop,
     museum::{Bug, has},
 };
@@ -94,7 +95,8 @@ pub fn register_process(
             return Err(RegisterError::Duplicate(wish.broker));
         }
     }
-    let same = |latest: &Registration| latest.directory == wish.directory && latest.state != BrokerState::Fenced;
+    let same =
+        |latest: &Registration| latest.directory == wish.directory && latest.state != BrokerState::Fenced;
     let others = image.registrations().iter().filter(|(other, _)| **other != wish.broker);
     if let Some((other, _)) = others.filter(|_| wish.directory != [0; 16]).find(|(_, latest)| same(latest)) {
         return Err(RegisterError::DirectoryOfAnother(*other));

@@ -14,8 +14,8 @@ use super::{TestCluster, caller, run};
 use crate::{
     StartError,
     peers::{
-        ChangeIsr, ConfirmLeader, ControlError, ControlReply, ControlRequest, FetchSession, ProposeRecords, ReplicaAnswer, ReplicaFetch,
-        ReplicaFetchError, ReplicaPosition, ReplicaRefusal,
+        ChangeIsr, ConfirmLeader, ControlError, ControlReply, ControlRequest, FetchSession, ProposeRecords,
+        ReplicaAnswer, ReplicaFetch, ReplicaFetchError, ReplicaPosition, ReplicaRefusal,
     },
     request::FetchError,
 };
@@ -92,9 +92,7 @@ fn an_older_leader_epoch_is_fenced() {
         let at = cluster.topic("orders", &[1, 2], &[]).await;
         cluster.produce(1, at, "a", "first").await;
         cluster.append(MetadataRecord::EpochFloorRaised { broker: BrokerId(1), floor: LeaderEpoch(3) });
-        cluster
-            .until(|| (cluster.node(1).replica(at)?.leader_epoch == LeaderEpoch(3)).then_some(()))
-            .await;
+        cluster.until(|| (cluster.node(1).replica(at)?.leader_epoch == LeaderEpoch(3)).then_some(())).await;
         let fetch = spoofed(2, epoch_of(&cluster, 2), at, 0);
         let fetched = cluster.node(1).serve_replica_fetch(fetch).await.unwrap();
         assert!(matches!(
@@ -193,7 +191,10 @@ fn a_disk_of_another_broker_or_cluster_starts_nothing() {
         let (disk, foreign) = (cluster.stop(2).await, other.stop(2).await);
         let (committed, files) = (cluster.committed(), foreign.files());
         let wrong_node = cluster.boot(3, disk.clone()).await.unwrap_err();
-        assert!(matches!(&wrong_node, StartError::Directory(why) if why.contains("node.id=2")), "{wrong_node}");
+        assert!(
+            matches!(&wrong_node, StartError::Directory(why) if why.contains("node.id=2")),
+            "{wrong_node}"
+        );
         let wrong_cluster = cluster.boot(2, foreign.clone()).await.unwrap_err();
         let expected = cluster.node(1).image().cluster_id().unwrap().to_owned();
         assert!(

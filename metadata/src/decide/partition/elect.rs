@@ -89,7 +89,8 @@ pub fn unclean_leaders(image: &Image, rules: Rules, most: usize) -> Vec<Metadata
             && rules.elects_uncleanly(topic)
             && partition.replicas.iter().any(|replica| image.is_active(*replica))
     });
-    let elected =
-        waiting.take(most).map(|(topic, at, _)| change_partition(image, rules, topic, at.partition, &Change::none()));
+    let elected = waiting
+        .take(most)
+        .map(|(topic, at, _)| change_partition(image, rules, topic, at.partition, &Change::none()));
     elected.flatten().collect()
 }
