@@ -71,6 +71,7 @@ mod directory;
 pub mod disk;
 pub mod embed;
 mod epochs;
+mod gaps;
 mod index;
 pub mod inspect;
 mod journal;
@@ -95,6 +96,7 @@ pub use directory::{
     CheckpointError, CloseReport, DeleteLogError, DirOptions, LogDir, Offline, OpenDirError, OpenReport,
 };
 pub use epochs::{EpochStart, LeaderEpochs};
+pub use gaps::{SparseSegment, write_gaps};
 pub use index::{AbortedTransaction, decode_transaction_index, find_aborted};
 pub use journal::JournalOptions;
 pub use log::{

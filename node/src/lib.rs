@@ -27,6 +27,7 @@ mod list_offsets;
 mod live_config;
 mod metrics;
 mod node;
+mod parked;
 mod partition;
 mod partitions;
 pub mod peers;

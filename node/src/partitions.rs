@@ -42,15 +42,15 @@ pub(crate) enum FindError {
 
 /// The partitions of one data directory.
 pub(crate) struct Partitions {
-    env: Arc<dyn Env>,
-    broker: BrokerId,
+    pub(crate) env: Arc<dyn Env>,
+    pub(crate) broker: BrokerId,
     config: Arc<LiveConfig>,
-    cluster: Arc<Cluster>,
+    pub(crate) cluster: Arc<Cluster>,
     directory: Arc<LogDir>,
     tier: Option<Arc<Tier>>,
     /// Whether the last stop of this directory was clean, so that local logs are known to be complete.
     clean_start: bool,
-    open: Mutex<Open>,
+    pub(crate) open: Mutex<Open>,
     /// One opening at a time per share of the partitions; whoever waits for the same one finds it open.
     opening: [tokio::sync::Mutex<()>; OPENINGS],
     /// Tells that there is a partition whose head is unknown.
@@ -58,13 +58,15 @@ pub(crate) struct Partitions {
 }
 
 #[derive(Default)]
-struct Open {
-    partitions: BTreeMap<TopicIdPartition, Arc<Partition>>,
+pub(crate) struct Open {
+    pub(crate) partitions: BTreeMap<TopicIdPartition, Arc<Partition>>,
     topics: BTreeMap<TopicId, Arc<TopicCounters>>,
     /// Topics that were created by this process, so that nothing of them can have been lost or copied before.
     created: BTreeSet<TopicId>,
     /// Partitions that this process added to older topics: the same holds for them.
     grown: BTreeSet<TopicIdPartition>,
+    /// Partitions that were open and are closed, and when they are owed something.
+    pub(crate) parked: BTreeMap<TopicIdPartition, Option<TimestampMs>>,
     /// Partitions whose head must be read before they take appends.
     unknown: Vec<Arc<Partition>>,
     closed: bool,
@@ -131,10 +133,12 @@ impl Partitions {
         if assigned.leader != Some(self.broker) {
             return Err(FindError::NotLeader);
         }
-        if let Some(open) = self.opened(id)? {
-            return Ok(open);
-        }
-        self.get_replica(image, topic, index).await
+        let partition = match self.opened(id)? {
+            Some(open) => open,
+            None => self.get_replica(image, topic, index).await?,
+        };
+        partition.mark_used();
+        Ok(partition)
     }
 
     /// One partition of a topic that this broker has a replica of, opened if need be. Whatever its role is by then, it is
@@ -149,8 +153,7 @@ impl Partitions {
         if let Some(open) = self.opened(id)? {
             return Ok(open);
         }
-        let share = (id.partition.0 as usize + id.topic_id.as_bytes()[15] as usize) % OPENINGS;
-        let _turn = self.opening[share].lock().await;
+        let _turn = self.opening_turn(id).await;
         if let Some(open) = self.opened(id)? {
             return Ok(open);
         }
@@ -161,16 +164,25 @@ impl Partitions {
             self.discard(&partition).await;
             return Err(FindError::UnknownTopicOrPartition);
         }
-        {
+        let stopped = {
             let mut open = self.open.lock();
-            if open.closed {
-                return Err(FindError::NotLeader);
+            if !open.closed {
+                open.partitions.insert(id, partition.clone());
+                open.parked.remove(&id);
+                if !tier_known {
+                    open.unknown.push(partition.clone());
+                    self.unknown.notify_one();
+                }
             }
-            open.partitions.insert(id, partition.clone());
-            if !tier_known {
-                open.unknown.push(partition.clone());
-                self.unknown.notify_one();
+            open.closed
+        };
+        if stopped {
+            // What was opened meanwhile must not make the node's stop an unclean one.
+            if let Some(log) = partition.close().await {
+                let now = TimestampMs(self.env.wall_ms());
+                let _ = self.env.run_blocking(Lane::Background, move || log.close(now)).await;
             }
+            return Err(FindError::NotLeader);
         }
         // Configurations and roles that changed while it was being opened have passed it by.
         if let Some(topic) = self.cluster.image().topic(topic.id) {
@@ -178,6 +190,12 @@ impl Partitions {
         }
         self.update_role(&partition).await;
         Ok(partition)
+    }
+
+    /// Opening and closing wait for each other.
+    pub(crate) async fn opening_turn(&self, id: TopicIdPartition) -> tokio::sync::MutexGuard<'_, ()> {
+        let share = (id.partition.0 as usize + id.topic_id.as_bytes()[15] as usize) % OPENINGS;
+        self.opening[share].lock().await
     }
 
     /// The partition, if it is open.
@@ -327,20 +345,28 @@ impl Partitions {
         self.open.lock().partitions.values().cloned().collect()
     }
 
-    /// Every partition that this broker leads, opened if need be; those that cannot be opened are left out and
-    /// reported.
-    pub(crate) async fn all_led(&self) -> Vec<Arc<Partition>> {
+    /// The partitions that this broker leads: those that are open, and, opened for it, those of topics with a
+    /// configuration that is `wanted`.
+    pub(crate) async fn led(&self, wanted: impl Fn(&TopicConfig) -> bool) -> Vec<Arc<Partition>> {
         let image = self.cluster.image();
         let mut led = Vec::new();
         for topic in image.topics() {
+            let replicas = topic.partitions.first().map_or(1, |first| first.replicas.len());
+            let config = topic_config(&self.config.get(), topic, replicas);
+            let open_all = config.is_ok_and(|config| wanted(&config));
             for (index, partition) in topic.numbered() {
                 if partition.leader != Some(self.broker) {
                     continue;
                 }
-                match self.get(&image, topic, index).await {
-                    Ok(partition) => led.push(partition),
-                    Err(error) => {
-                        tracing::warn!(topic = %topic.name, partition = %index, %error, "cannot open");
+                let id = TopicIdPartition { topic_id: topic.id, partition: index };
+                if let Some(open) = self.if_open(id) {
+                    led.push(open);
+                } else if open_all {
+                    match self.get_replica(&image, topic, index).await {
+                        Ok(partition) => led.push(partition),
+                        Err(error) => {
+                            tracing::warn!(topic = %topic.name, partition = %index, %error, "cannot open");
+                        }
                     }
                 }
             }
@@ -354,6 +380,7 @@ impl Partitions {
         open.topics.remove(&id);
         open.created.remove(&id);
         open.grown.retain(|grown| grown.topic_id != id);
+        open.parked.retain(|parked, _| parked.topic_id != id);
         let ids: Vec<_> = open.partitions.keys().filter(|key| key.topic_id == id).copied().collect();
         ids.into_iter().filter_map(|id| open.partitions.remove(&id)).collect()
     }

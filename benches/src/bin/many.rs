@@ -19,8 +19,9 @@ use highwater_engine::{
     disk::{DirEntry, Disk, DiskFile, DiskLock, Open, RealDisk, Space},
 };
 use highwater_records::{
-    BrokerId, Durability, LeaderEpoch, Offset, PartitionIndex, TimestampMs, TopicId,
-    batch::{BatchBuilder, CheckPolicy, CheckedBatch, Record},
+    BrokerId, Durability, LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, Sequence,
+    TimestampMs, TopicId,
+    batch::{BatchBuilder, CheckPolicy, CheckedBatch, Producer, Record},
     compression::Codec,
 };
 use rustix::fs::OFlags;
@@ -33,6 +34,8 @@ const COMMITS: usize = 60;
 /// Appends that share a commit.
 const GROUP: usize = 64;
 const BATCH_BYTES: usize = 4 << 10;
+/// Producers that each idle log remembers.
+const PRODUCERS: u64 = 10;
 const BLOCK: usize = 4096;
 const FLOOR_BYTES: u64 = 64 << 20;
 
@@ -201,15 +204,19 @@ fn idle(place: &Path, count: usize) -> Result<()> {
     let (dir, logs) = create(&Unsynced, place, 0, Durability::Replicated)?;
     drop(logs);
     let batch = batch(BATCH_BYTES)?;
+    let producers: Vec<CheckedBatch> = (0..PRODUCERS).map(batch_of).collect::<Result<_>>()?;
     for n in 0..count {
         let mut log = dir.create_log(name(n), TopicId::from_random(3, 4), LogConfig::default(), NOW)?;
         log.append(batch.clone(), LeaderEpoch(0), NOW)?;
+        for producer in &producers {
+            log.append(producer.clone(), LeaderEpoch(0), NOW)?;
+        }
         log.close(NOW)?;
     }
     dir.close(NOW)?;
     drop(dir);
     println!(
-        "{count} logs of one batch each, closed cleanly (made in {:.0} s):\n",
+        "{count} logs of {PRODUCERS} producers each, closed cleanly (made in {:.0} s):\n",
         made.elapsed().as_secs_f64()
     );
 
@@ -223,14 +230,39 @@ fn idle(place: &Path, count: usize) -> Result<()> {
     let start = Instant::now();
     let (log, _) = dir.open_log(&name(count / 2), LogConfig::default(), NOW)?;
     let range = log.reader().read(Offset::ZERO, 1 << 20, log.positions().log_end, true)?;
-    assert_eq!(range.bytes()?.len(), BATCH_BYTES, "the batch is there");
+    assert!(range.bytes()?.len() > BATCH_BYTES, "the batches are there");
     let first_read = start.elapsed();
+    drop(range);
+    log.close(NOW)?;
+    let start = Instant::now();
+    for n in 0..count {
+        let (log, _) = dir.open_log(&name(n), LogConfig::default(), NOW)?;
+        assert_eq!(log.producers().count() as u64, PRODUCERS);
+        log.close(NOW)?;
+    }
+    let visits = start.elapsed();
+    let resident_after = machine::resident_mib(pid)? - before;
     println!("| | |\n|---|---|");
     println!("| open the directory, s | {:.2} |", opened.as_secs_f64());
     println!("| then open one log and read it, ms | {:.2} |", first_read.as_secs_f64() * 1e3);
-    println!("| resident memory, bytes for each log | {:.0} |", resident * f64::from(1 << 20) / count as f64);
+    let each = |mib: f64| mib * f64::from(1 << 20) / count as f64;
+    println!("| resident memory, bytes for each log | {:.0} |", each(resident));
+    println!(
+        "| then open and close every log, us for each | {:.0} |",
+        visits.as_secs_f64() * 1e6 / count as f64
+    );
+    println!("| resident memory after that, bytes for each log | {:.0} |", each(resident_after));
     println!("| descriptors open | {} |", std::fs::read_dir("/proc/self/fd")?.count());
     Ok(())
+}
+
+/// A record of an idempotent producer.
+fn batch_of(producer: u64) -> Result<CheckedBatch> {
+    let producer =
+        Producer { id: ProducerId(producer), epoch: ProducerEpoch(0), base_sequence: Some(Sequence::ZERO) };
+    let mut builder = BatchBuilder::new(Codec::None).producer(producer);
+    builder.push(Record { timestamp: NOW, key: None, value: Some(b"x"), headers: &[] })?;
+    Ok(CheckedBatch::check(builder.build(Offset::ZERO, None)?, &CheckPolicy::client(1 << 20))?)
 }
 
 fn options() -> DirOptions {

@@ -8,7 +8,10 @@ use std::{
     sync::Arc,
 };
 
-use highwater_engine::disk::{Disk, RealDisk};
+use highwater_engine::{
+    disk::{Disk, RealDisk},
+    write_gaps,
+};
 use highwater_env::TokioEnv;
 use highwater_node::{FoundError, found};
 
@@ -36,7 +39,7 @@ pub enum ApplyError {
     Found(#[from] FoundError),
 }
 
-/// Writes the undo record, then our metadata log. The directory is ours once the latter's first entry is durable, which
+/// Writes the undo record, where compacted logs have gaps, then our metadata log. The directory is ours once the latter's first entry is durable, which
 /// it is when this returns; until then it is Kafka's.
 ///
 /// # Errors
@@ -51,6 +54,9 @@ pub(super) fn apply(plan: &Plan) -> Result<(), ApplyError> {
     let file = plan.directory.join(RECORD);
     write_durably(&plan.directory, &file, &record(plan))
         .map_err(|error| ApplyError::Disk { path: file.clone(), error })?;
+    for (log, gaps) in &plan.gaps {
+        write_gaps(&*disk, log, gaps).map_err(|error| ApplyError::Disk { path: log.clone(), error })?;
+    }
     let system = |error| ApplyError::Disk { path: plan.metadata_log_dir.clone(), error };
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(system)?;
     let env = Arc::new(TokioEnv::start().map_err(system)?);

@@ -7,9 +7,9 @@ use std::{
 };
 
 use highwater_engine::{
-    LogDir, LogName, OpenDirError,
+    LogDir, LogName, OpenDirError, SparseSegment,
     disk::RealDisk,
-    inspect::{Contents, InspectError, LogContents, inspect},
+    inspect::{Contents, InspectError, LogContents, SegmentContents, inspect},
 };
 use highwater_metadata::{
     ConfigResource, MetadataRecord,
@@ -40,6 +40,8 @@ pub struct Plan {
     pub(super) records: Vec<MetadataRecord>,
     /// The logs, and the leader epoch that Kafka knows of each.
     pub(super) logs: Vec<(LogName, LeaderEpoch)>,
+    /// Directories of logs that Kafka compacted, and where it left offsets without a batch.
+    pub(super) gaps: Vec<(PathBuf, Vec<SparseSegment>)>,
 }
 
 /// Why there is no plan.
@@ -103,6 +105,7 @@ impl Plan {
                 notes: Vec::new(),
                 records: vec![MetadataRecord::ClusterCreated { cluster_id: identity.cluster_id }],
                 logs: Vec::new(),
+                gaps: Vec::new(),
                 directory,
             },
         };
@@ -230,16 +233,9 @@ impl Planner<'_> {
                 self.refuse(format!("{name} is of another topic of that name, or does not say of which"));
             }
             Some(log) => {
-                let within = log.segments.iter().map(|segment| (segment.base, segment.gaps));
-                let between = log
-                    .segments
-                    .windows(2)
-                    .map(|pair| (pair[1].base, pair[1].base.since(pair[0].next_offset)));
-                if let Some((base, gaps)) = within.chain(between).find(|(_, gaps)| *gaps > 0) {
-                    self.refuse(format!(
-                        "{name}, segment {base}: Kafka has compacted it, and {gaps} offsets in or before it have no \
-                         batch; such segments cannot be served yet"
-                    ));
+                let sparse = sparse(&log.segments);
+                if !sparse.is_empty() {
+                    self.plan.gaps.push((log.path.clone(), sparse));
                 }
                 if let Some(bad) = log.segments.iter().find(|segment| segment.unread > 0) {
                     self.refuse(format!(
@@ -332,4 +328,16 @@ impl Planner<'_> {
             self.note(format!("{name} is left alone: Kafka's metadata do not know it"));
         }
     }
+}
+
+/// Segments in or behind which compaction has left offsets without a batch.
+fn sparse(segments: &[SegmentContents]) -> Vec<SparseSegment> {
+    let with_next = segments.iter().enumerate().map(|(at, segment)| {
+        let next_base = segments.get(at + 1).map_or(segment.next_offset, |next| next.base);
+        (segment, SparseSegment { base: segment.base, end: segment.next_offset, next_base })
+    });
+    with_next
+        .filter(|(segment, sparse)| segment.gaps > 0 || sparse.next_base > sparse.end)
+        .map(|(_, sparse)| sparse)
+        .collect()
 }

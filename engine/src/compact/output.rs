@@ -10,6 +10,7 @@ use highwater_records::{LeaderEpoch, Offset, TimestampMs, batch::BatchView, batc
 
 use crate::{
     disk::{Disk, DiskFile, FileSlot, Open, write_file},
+    epochs::LeaderEpochs,
     index::{AbortedTransaction, Index, IndexEntry, OffsetEntry, TimeEntry, encode, sum_of},
     name::{CLEANED, FileKind},
     segment::{BatchHeader, Facts, Segment, slot},
@@ -33,6 +34,8 @@ pub(super) struct Output {
     aborted: Vec<AbortedTransaction>,
     /// The run of removed offsets that nothing spans yet: first, last, leader epoch.
     gap: Option<(Offset, Offset, Option<LeaderEpoch>)>,
+    /// The log's.
+    epochs: Arc<LeaderEpochs>,
 }
 
 impl Output {
@@ -41,6 +44,7 @@ impl Output {
         directory: &Path,
         base: Offset,
         interval_bytes: u32,
+        epochs: Arc<LeaderEpochs>,
     ) -> io::Result<Output> {
         let log = disk.open(&cleaned(directory, FileKind::Log, base), Open::Create)?;
         log.set_len(0)?;
@@ -56,24 +60,43 @@ impl Output {
             times: Vec::new(),
             aborted: Vec::new(),
             gap: None,
+            epochs,
         })
     }
 
     /// Adds a batch that stays.
-    pub(super) fn keep(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn keep(&mut self, header: &BatchHeader, bytes: &[u8]) -> io::Result<()> {
+        self.span_to(header.base_offset)?;
         self.fill_gap()?;
         self.write(bytes)
     }
 
     /// Leaves a batch out. What lies around it stays where it is.
     pub(super) fn remove(&mut self, header: &BatchHeader) -> io::Result<()> {
-        self.gap = match self.gap {
-            Some((first, _, epoch)) if epoch == header.leader_epoch => {
-                Some((first, header.last_offset, epoch))
+        self.span_to(header.base_offset)?;
+        self.span(header.base_offset, header.last_offset, header.leader_epoch)
+    }
+
+    /// Offsets that had no batch before are spanned too, by the epochs that the log knows for them.
+    fn span_to(&mut self, to: Offset) -> io::Result<()> {
+        loop {
+            let spanned = self.gap.and_then(|(_, last, _)| last.checked_add(1));
+            let due = spanned.unwrap_or(self.facts.next_offset);
+            if due >= to {
+                return Ok(());
             }
+            let next = self.epochs.entries().iter().map(|entry| entry.start).find(|start| *start > due);
+            let end = next.map_or(to, |next| next.min(to));
+            self.span(due, Offset::new(end.get() - 1).unwrap_or(due), self.epochs.epoch_of(due))?;
+        }
+    }
+
+    fn span(&mut self, first: Offset, last: Offset, epoch: Option<LeaderEpoch>) -> io::Result<()> {
+        self.gap = match self.gap {
+            Some((from, _, same)) if same == epoch => Some((from, last, epoch)),
             _ => {
                 self.fill_gap()?;
-                Some((header.base_offset, header.last_offset, header.leader_epoch))
+                Some((first, last, epoch))
             }
         };
         Ok(())
@@ -108,13 +131,15 @@ impl Output {
         Ok(())
     }
 
-    /// Completes the files and syncs them; their names are not durable yet. The segment knows its files by the names that
+    /// Completes the files, up to `end` (exclusive), and syncs them; their names are not durable yet. The segment knows its files by the names that
     /// they will have, and holds them open until they have those.
     pub(super) fn finish(
         mut self,
         directory: &Path,
         first_append: Option<TimestampMs>,
+        end: Offset,
     ) -> io::Result<Written> {
+        self.span_to(end)?;
         self.fill_gap()?;
         self.flush()?;
         self.log.sync_data()?;

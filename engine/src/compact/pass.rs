@@ -217,7 +217,13 @@ impl CompactionPass {
         let Plan { disk, directory, .. } = &self.plan;
         let segments = self.plan.segments[group].to_vec();
         let (first, base) = (&segments[0], segments[0].base);
-        let mut output = Output::create(disk, directory, base, self.config.index_interval_bytes)?;
+        let epochs = self.plan.reader.epochs().clone();
+        let end = segments[segments.len() - 1].facts().next_offset;
+        if end.since(base) > i32::MAX as u64 {
+            // Kafka's cleaner took the end of a segment that was full of offsets: what spans that does not fit in.
+            return Ok(None);
+        }
+        let mut output = Output::create(disk, directory, base, self.config.index_interval_bytes, epochs)?;
         let mut changed = segments.len() > 1;
         for segment in &segments {
             let filter = &mut self.filter;
@@ -226,8 +232,8 @@ impl CompactionPass {
                 let verdict = filter.judge(view, header)?;
                 changed |= verdict.left != Left::Whole;
                 let done = match verdict.left {
-                    Left::Whole => output.keep(view.bytes()),
-                    Left::Rewritten(bytes) => output.keep(&bytes),
+                    Left::Whole => output.keep(header, view.bytes()),
+                    Left::Rewritten(bytes) => output.keep(header, &bytes),
                     Left::Nothing => output.remove(header),
                 };
                 if let Some(aborted) = verdict.aborted {
@@ -242,7 +248,7 @@ impl CompactionPass {
             not_found_is_none(disk.remove_file(&cleaned(directory, FileKind::Log, base)))?;
             return Ok(None);
         }
-        let written = output.finish(directory, first.facts().first_append)?;
+        let written = output.finish(directory, first.facts().first_append, end)?;
         disk.sync_dir(directory)?;
         self.report.bytes_before += segments.iter().map(|segment| segment.facts().size).sum::<u64>();
         self.report.bytes_after += written.segment.facts().size;
@@ -314,7 +320,7 @@ impl Plan {
             }
             let corrupt = |reason: String| CompactError::Corrupt { segment: segment.base, position, reason };
             let header = match walk.at(position, Depth::Checksums).map_err(gone)? {
-                Step::Batch(header) if header.base_offset == expected => header,
+                Step::Batch(header) if segment.in_turn(expected, header.base_offset) => header,
                 Step::Batch(header) => {
                     let reason = format!("a batch begins at offset {}, not {expected}", header.base_offset);
                     return Err(self.unless_changed(corrupt(reason)));

@@ -1,5 +1,6 @@
 //! The directory of many: one lock, one set of checkpoints, any number of logs, each opened when it is needed.
 
+pub(crate) mod catalog;
 pub(crate) mod checkpoint;
 mod entry;
 pub(crate) mod meta;
@@ -319,6 +320,8 @@ impl LogDir {
         let settled = |state: &EntryState| !state.dirty && (self.clean_at_open || state.settled);
         let clean = states.iter().all(|(_, state)| settled(state));
         if clean {
+            let known: Vec<(LogName, TopicId)> = self.logs();
+            catalog::Catalog::write(&*self.disk, &self.path, known.into_iter())?;
             replace_file(
                 &*self.disk,
                 &self.path,

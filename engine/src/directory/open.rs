@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::{
     Claim, DirOptions, EntryState, Health, LogDir, LogEntry,
+    catalog::{self, Catalog},
     checkpoint::{Checkpoint, Checkpoints, Reading},
     meta::{self, BadMeta, Meta},
     remove::remove_log_directory,
@@ -157,10 +158,11 @@ impl LogDir {
         let meta =
             identify(&*disk, path, &options, listed.iter().any(|entry| entry.is_dir && is_log(&entry.name)))?;
 
-        let mut report =
-            OpenReport { clean: take_clean_mark(&*disk, path).map_err(failed)?, ..OpenReport::default() };
         let (mut checkpoints, readings) = Checkpoints::read(&*disk, path).map_err(failed)?;
-        report.distrusted = distrusted(&readings);
+        let distrusted = distrusted(&readings);
+        let mark = take_clean_mark(&*disk, path, distrusted.is_empty()).map_err(failed)?;
+        let mut report = OpenReport { clean: mark.is_some(), distrusted, ..OpenReport::default() };
+        let catalog = mark.unwrap_or_default();
         let mut logs = BTreeMap::new();
         for entry in &listed {
             let directory = path.join(&entry.name);
@@ -169,7 +171,11 @@ impl LogDir {
             } else if entry.is_dir
                 && let Ok(name) = entry.name.parse::<LogName>()
             {
-                match read_topic_id(&*disk, &directory).map_err(failed)? {
+                let identity = match catalog.topic_id_of(&name) {
+                    Some(known) => Identity::Known(known),
+                    None => read_topic_id(&*disk, &directory).map_err(failed)?,
+                };
+                match identity {
                     Identity::Known(topic_id) => {
                         let state = state_of(&name, &readings);
                         let entry = LogEntry::new(name.clone(), topic_id, directory, state);
@@ -317,17 +323,29 @@ fn identify(
     }
 }
 
-/// Whether the last stop was clean. From now on this one is not: the mark is gone, durably, before anything is
-/// written.
-fn take_clean_mark(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
+/// The catalog, if the last stop was clean: empty unless it was one of ours and the checkpoints are as we wrote them. From
+/// now on this run is not stopped cleanly: mark and catalog are gone, durably, before anything is written.
+fn take_clean_mark(disk: &dyn Disk, path: &Path, unchanged: bool) -> io::Result<Option<Catalog>> {
+    let mark = path.join(meta::CLEAN_SHUTDOWN);
+    let ours = read_file(disk, &mark)?.is_some_and(|text| text == meta::CLEAN_SHUTDOWN_TEXT.as_bytes());
+    let catalog = if ours && unchanged { Catalog::read(disk, path)? } else { Catalog::default() };
     if has(Bug::MarkOutlivesOpening) {
-        return Ok(read_file(disk, &path.join(meta::CLEAN_SHUTDOWN))?.is_some());
+        return Ok(read_file(disk, &mark)?.map(|_| catalog));
     }
-    match disk.remove_file(&path.join(meta::CLEAN_SHUTDOWN)) {
-        Ok(()) => disk.sync_dir(path).map(|()| true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
+    let clean = match disk.remove_file(&mark) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(error),
+    };
+    let listed = match disk.remove_file(&path.join(catalog::FILE_NAME)) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(error),
+    };
+    if clean || listed {
+        disk.sync_dir(path)?;
     }
+    Ok(clean.then_some(catalog))
 }
 
 enum Identity {

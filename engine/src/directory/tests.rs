@@ -2,6 +2,7 @@ use std::{path::Path, sync::Arc};
 
 use highwater_records::{BrokerId, PartitionIndex, TopicId};
 
+use super::{catalog, meta};
 use crate::{
     CheckpointError, CreateLogError, DirOptions, LogDir, LogName, OpenDirError, OpenLogError,
     disk::{RealDisk, memory::MemoryDisk},
@@ -138,8 +139,44 @@ fn a_log_without_an_identity_is_reported_and_left_alone() {
     let (dir, mut log) = create(&disk, small());
     log.append(batch(1, &[1]), EPOCH, NOW).unwrap();
     close(dir, log);
-    disk.overwrite(Path::new("/data/topic-0/partition.metadata"), b"version: 0\n").unwrap();
+    let file = Path::new("/data/topic-0/partition.metadata");
+    let text = disk.contents(file).unwrap();
+    // After a clean stop of ours the catalog knows it too.
+    disk.overwrite(file, b"version: 0\n").unwrap();
+    let (dir, log, report) = reopen(&disk, small());
+    assert!(report.notes.len() == 1 && disk.contents(file).unwrap() == text, "{report:?}");
+    drop((dir, log));
+    disk.kill();
+    disk.overwrite(file, b"version: 0\n").unwrap();
     let (_dir, report) = open_dir(&disk);
     assert_eq!((report.logs, report.unidentified), (vec![], vec![name()]));
     assert!(!disk.contents(Path::new("/data/topic-0/00000000000000000000.log")).unwrap().is_empty());
+}
+
+#[test]
+fn the_catalog_is_believed_only_where_nobody_else_was() {
+    let disk = MemoryDisk::new();
+    let (dir, log) = create(&disk, small());
+    close(dir, log);
+    let catalog = Path::new("/data").join(catalog::FILE_NAME);
+    let metadata = Path::new("/data/topic-0/partition.metadata");
+    let another = TopicId::from_random(9, 9);
+    disk.overwrite(metadata, meta::encode_partition_metadata(another).as_bytes()).unwrap();
+    let id = |disk: &MemoryDisk| open_dir(disk).0.topic_id_of(&name());
+    let as_left = disk.fork();
+    assert_eq!(id(&as_left), Some(TopicId::from_random(2, 2)));
+    assert!(as_left.contents(&catalog).is_err(), "gone while the directory is open");
+    let (dir, _) = open_dir(&disk.fork());
+    assert!(dir.open_log(&name(), small(), NOW).is_err(), "the log is not the one that was there");
+    let kafkas = disk.fork();
+    kafkas.overwrite(Path::new("/data/.kafka_cleanshutdown"), br#"{"version":0,"brokerEpoch":7}"#).unwrap();
+    assert_eq!(id(&kafkas), Some(another));
+    let changed = disk.fork();
+    changed.overwrite(Path::new("/data/recovery-point-offset-checkpoint"), b"0\n0\n").unwrap();
+    assert_eq!(id(&changed), Some(another));
+    let damaged = disk.fork();
+    let mut bytes = damaged.contents(&catalog).unwrap();
+    bytes[3] ^= 1;
+    damaged.overwrite(&catalog, &bytes).unwrap();
+    assert_eq!(id(&damaged), Some(another));
 }

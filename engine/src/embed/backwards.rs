@@ -66,11 +66,11 @@ impl Backwards {
                 self.span = self.before.since(from).max(1);
                 continue;
             }
-            return self.take(&range);
+            return self.take(&range, from);
         }
     }
 
-    fn take(&mut self, range: &LogRange) -> Result<(), ReadError> {
+    fn take(&mut self, range: &LogRange, from: Offset) -> Result<(), ReadError> {
         let batches = batches_of(range)?;
         if range.len() < READ_BYTES / 4 {
             self.span = (self.span * 2).min(SPAN_MAX);
@@ -79,6 +79,10 @@ impl Backwards {
         self.batches = batches;
         self.batches.retain(|batch| batch.base_offset().is_some_and(|base| base < before));
         self.records.clear();
+        if self.batches.is_empty() {
+            // Kafka's cleaner left nothing in between.
+            self.before = from;
+        }
         Ok(())
     }
 

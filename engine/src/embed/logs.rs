@@ -217,6 +217,7 @@ impl Logs {
             let job = {
                 let mut slot = shared.shared.log.lock();
                 let Some(log) = slot.as_mut() else { continue };
+                log.release_sealed();
                 if log.roll_due().is_some_and(|due| due <= now) && log.roll(now)? {
                     done.rolled += 1;
                 }

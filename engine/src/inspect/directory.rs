@@ -12,17 +12,19 @@ use super::{
 };
 use crate::{
     directory::{
+        catalog,
         checkpoint::{Checkpoint, Checkpoints, Reading, decode},
         meta::{self, BadMeta, Meta},
     },
     epochs::{self, LeaderEpochs},
+    gaps,
     index::{OffsetEntry, TimeEntry},
     journal::is_extent,
     name::{FileKind, FileName, LogName, TEMPORARY},
     quarantine,
 };
 
-/// How far each compacted log was cleaned.
+/// How far each compacted log was cleaned; Kafka's tells which ones may have gaps.
 const CLEANER_CHECKPOINT: &str = "cleaner-offset-checkpoint";
 
 /// What the small files of a directory of many say.
@@ -30,6 +32,7 @@ pub(super) struct Outside {
     pub(super) clean: bool,
     pub(super) recovery_points: BTreeMap<LogName, Offset>,
     pub(super) log_starts: BTreeMap<LogName, Offset>,
+    /// By Kafka.
     pub(super) compacted: BTreeMap<LogName, Offset>,
 }
 
@@ -52,6 +55,9 @@ impl Looker<'_> {
             self.look_at_lock(&path.join(".lock"));
         }
         self.meta(&path.join(meta::META_PROPERTIES))?;
+        if has(catalog::FILE_NAME) {
+            self.sealed(&path.join(catalog::FILE_NAME), Severity::Rebuildable)?;
+        }
         let outside = self.outside(path, true)?;
         if !outside.clean {
             let file = path.join(meta::CLEAN_SHUTDOWN);
@@ -115,11 +121,14 @@ impl Looker<'_> {
         let failed = InspectError::disk(path);
         let (_, readings) = Checkpoints::read(self.disk, path).map_err(failed)?;
         let mut offsets = BTreeMap::new();
+        // Our compaction leaves no gaps.
+        let mut ours = false;
         for (checkpoint, reading) in readings {
             let file = path.join(checkpoint.file_name());
             let problem = match reading {
                 Reading::Missing => None,
                 Reading::Trusted(known) => {
+                    ours |= checkpoint.file_name() == CLEANER_CHECKPOINT;
                     offsets.insert(checkpoint, known);
                     None
                 }
@@ -128,9 +137,10 @@ impl Looker<'_> {
                     let cleaner = checkpoint.file_name() == CLEANER_CHECKPOINT;
                     let hint = if cleaner { Severity::Note } else { Severity::Unsettled };
                     offsets.insert(checkpoint, known);
-                    let ours =
+                    let written_by_us =
                         self.disk.open(&path.join("checkpoints.hwsum"), crate::disk::Open::Read).is_ok();
-                    ours.then(|| (hint, "it is not as we wrote it: recovery will read more".to_owned()))
+                    written_by_us
+                        .then(|| (hint, "it is not as we wrote it: recovery will read more".to_owned()))
                 }
                 Reading::Damaged(damaged) => {
                     Some((Severity::Rebuildable, format!("it does not read: {damaged}")))
@@ -146,6 +156,7 @@ impl Looker<'_> {
         let cleaner = path.join(CLEANER_CHECKPOINT);
         let compacted = match self.small(&cleaner)?.map(|bytes| decode(&bytes)) {
             None => BTreeMap::new(),
+            Some(Ok(_)) if ours => BTreeMap::new(),
             Some(Ok(known)) => known,
             Some(Err(damaged)) => {
                 if say {
@@ -213,6 +224,8 @@ impl Looker<'_> {
             meta::META_PROPERTIES => self.meta(path)?,
             meta::PARTITION_METADATA => self.partition_metadata(path)?,
             quarantine::FILE_NAME => self.quarantined(path)?,
+            gaps::FILE_NAME => self.sealed(path, Severity::Damage)?,
+            catalog::FILE_NAME => self.sealed(path, Severity::Rebuildable)?,
             epochs::FILE_NAME => {
                 if let Some(Err(damaged)) = self.small(path)?.map(|bytes| LeaderEpochs::decode(&bytes)) {
                     let what = format!("it does not read: {damaged}");

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     EpochStart, LogName,
     directory::{
+        catalog,
         checkpoint::{Checkpoint, decode},
         meta::{self, Meta, decode_partition_metadata},
     },
@@ -263,8 +264,8 @@ pub fn list_entries(
 
 fn known_text(name: &str) -> bool {
     name.ends_with("-checkpoint")
-        || [meta::META_PROPERTIES, PARTITION_METADATA, meta::CLEAN_SHUTDOWN, crate::quarantine::FILE_NAME]
-            .contains(&name)
+        || [meta::META_PROPERTIES, PARTITION_METADATA, meta::CLEAN_SHUTDOWN].contains(&name)
+        || [crate::quarantine::FILE_NAME, crate::gaps::FILE_NAME, catalog::FILE_NAME].contains(&name)
 }
 
 fn list_batches(disk: &dyn Disk, path: &Path, line: &mut dyn FnMut(&[Field])) -> Result<(), InspectError> {

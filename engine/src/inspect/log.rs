@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     epochs::{self, LeaderEpochs},
+    gaps::{self, Gaps},
     index::{OffsetEntry, TimeEntry},
     name::{DELETED, FileKind, FileName},
     quarantine,
@@ -82,6 +83,7 @@ impl Looker<'_> {
         match name {
             super::small::PARTITION_METADATA => self.partition_metadata(file)?,
             quarantine::FILE_NAME => self.quarantined(file)?,
+            gaps::FILE_NAME => self.sealed(file, Severity::Damage)?,
             epochs::FILE_NAME => {}
             _ if UNFINISHED.iter().any(|suffix| name.ends_with(suffix)) || name.contains(DELETED) => {
                 self.say(Finding::new(Severity::Unsettled, file, "a compaction was interrupted"));
@@ -98,10 +100,13 @@ impl Looker<'_> {
         let mut seen: Vec<(LeaderEpoch, Offset)> = Vec::new();
         let mut before: Option<Scanned> = None;
         let mut whole = true;
+        let (gaps, _) = Gaps::read(self.disk, path).map_err(InspectError::disk(path))?;
         for (at, base) in bases.iter().enumerate() {
             let file = path.join(FileKind::Log.at(*base));
             if let Some(before) = &before {
-                self.border(&file, before, *base, known);
+                if !gaps.between(before.next, *base) {
+                    self.border(&file, before, *base, known);
+                }
             } else {
                 self.head(&file, *base, known);
             }
@@ -113,14 +118,14 @@ impl Looker<'_> {
                 base: *base,
                 bound: known.bound,
                 next_base: bases.get(at + 1).copied(),
-                gaps: known.compacted != Some(false),
+                gaps: known.compacted != Some(false) || gaps.within(*base),
                 last,
                 clean: known.clean,
                 offsets: offsets.as_deref(),
                 times: times.as_deref(),
             };
             let scanned = self.scan(&file, &expect)?;
-            if scanned.gaps > 0 && known.compacted != Some(true) {
+            if scanned.gaps > 0 && known.compacted != Some(true) && !gaps.within(*base) {
                 let severity = if known.compacted.is_none() { Severity::Note } else { Severity::Damage };
                 let what = format!(
                     "{} offsets between its batches have none, as compaction leaves them",

@@ -134,6 +134,14 @@ impl Looker<'_> {
         Ok(())
     }
 
+    /// A table of ours with a checksum.
+    pub(super) fn sealed(&mut self, file: &Path, severity: Severity) -> Result<(), InspectError> {
+        if let Some(Err(damaged)) = self.small(file)?.map(|bytes| crate::text::unseal(&bytes).map(drop)) {
+            self.say(Finding::new(severity, file, format!("it does not read: {damaged}")));
+        }
+        Ok(())
+    }
+
     pub(super) fn quarantined(&mut self, file: &Path) -> Result<(), InspectError> {
         let Some(bytes) = self.small(file)? else { return Ok(()) };
         match quarantine::decode(&bytes) {

@@ -224,6 +224,7 @@ impl Log {
             self.rest_behind_end = active.cut_back().is_err();
             return Err(error.into());
         }
+        self.as_opened = false;
         active.push(entries);
         self.pending.touch(&active);
         if self.journals() {

@@ -17,6 +17,10 @@ impl Log {
     pub fn close(mut self, now: TimestampMs) -> Result<(), ChangeError> {
         self.gate.pass();
         self.check()?;
+        if self.as_opened && !self.epochs_dirty {
+            self.entry.state.lock().dirty = false;
+            return Ok(());
+        }
         self.remove_rest()?;
         self.expire_producers(now);
         let end = self.positions.log_end;

@@ -82,6 +82,7 @@ impl Log {
             return Err(CompactError::Changed);
         };
         let gate = self.gate.close().ok_or(CompactError::Changed)?;
+        self.as_opened = false;
         // Their names are about to belong to other files: who has not opened them by now must not.
         replaced.iter().for_each(|old| old.retire());
         let others: Vec<Offset> = replaced[1..].iter().map(|old| old.base).collect();
@@ -122,7 +123,7 @@ impl Log {
     }
 
     /// Segments whose files are still to be synced, or that a replay of the journal would write again.
-    fn unsettled(&self) -> Vec<Arc<Segment>> {
+    pub(super) fn unsettled(&self) -> Vec<Arc<Segment>> {
         let mut unsettled = self.dir.journal.unsettled(self.entry.id());
         unsettled.extend(self.pending.segments.iter().cloned());
         unsettled

@@ -93,6 +93,8 @@ pub struct Log {
     rest_behind_end: bool,
     /// The log start as it was written down when the log was opened.
     written_start: Option<Offset>,
+    /// Opened as a clean stop left it and not changed since: closing it has nothing to write.
+    as_opened: bool,
     /// A change broke off halfway; only opening the log anew tells what is there.
     broken: Option<String>,
 }

@@ -11,8 +11,9 @@ use highwater_records::{Offset, TimestampMs};
 use super::{ChangeError, Log, OpenLogError, epochs::load_epochs, head::Heads, pending::Pending};
 use crate::{
     config::LogConfig,
-    directory::{EntryState, LogDir, LogEntry},
-    disk::read_file,
+    directory::{EntryState, LogDir, LogEntry, meta},
+    disk::{read_file, replace_file},
+    gaps::{self, Gaps},
     museum::{Bug, has},
     positions::Positions,
     quarantine::{self, Quarantined},
@@ -61,8 +62,16 @@ fn recover(
     // Closed in this run is as good as the mark of a clean stop; left open in this run is not.
     let clean = !state.dirty && (dir.clean_at_open() || state.settled);
     let mut report = RecoveryReport { clean, ..RecoveryReport::default() };
+    check_identity(dir, entry, &mut report)?;
     let mut leftovers = finish_leftovers(&**disk, directory, clean, &mut report)?;
     let (known, unknown_quarantine) = known_quarantine(dir, entry, &mut report)?;
+    let (gaps, damaged) = Gaps::read(&**disk, directory)?;
+    if let Some(damaged) = damaged {
+        report.notes.push(format!(
+            "{} does not read ({damaged}): any gap is taken for compaction's",
+            gaps::FILE_NAME
+        ));
+    }
     let walk_all = unknown_quarantine || state.reread.is_some();
     let situation = Situation {
         disk,
@@ -72,6 +81,7 @@ fn recover(
         log_start: state.log_start.unwrap_or(Offset::ZERO),
         head_is_here: state.log_start.is_some() && !config.tiered,
         index_interval_bytes: config.index_interval_bytes,
+        gaps: &gaps,
         now,
     };
     let recovered = recover_segments(&situation, &leftovers.segments, known, walk_all, &mut report)?;
@@ -99,10 +109,12 @@ fn recover(
     };
     let RecoveredProducers { states: producers, aborted, snapshots } =
         source.recover(recovered.log_end, positions.high_watermark, &rebuild, &recovered.walked)?;
+    let wrote_snapshots = !snapshots.is_empty();
     leftovers.snapshots.extend(snapshots);
     set_transactions(&situation, &recovered.segments, &leftovers.transactions, &aborted)?;
     let log_end = recovered.log_end;
-    remove_stray_snapshots(&**disk, directory, &recovered.segments, &mut leftovers.snapshots, log_end)?;
+    let stray =
+        remove_stray_snapshots(&**disk, directory, &recovered.segments, &mut leftovers.snapshots, log_end)?;
     let (epochs, epochs_dirty) = load_epochs(
         &**disk,
         directory,
@@ -112,9 +124,13 @@ fn recover(
         recovered.log_end,
         &mut report,
     )?;
-    // Removed names stay removed before anything is appended.
-    disk.sync_dir(directory)?;
+    let as_it_was = clean && recovered.walked.is_empty() && rebuild.is_empty() && !wrote_snapshots;
+    if !as_it_was || leftovers.removed || stray {
+        // Removed names stay removed before anything is appended.
+        disk.sync_dir(directory)?;
+    }
 
+    let as_opened = as_it_was && leftovers.snapshots.contains(&log_end);
     let Recovered { segments, mut quarantined, .. } = recovered;
     if config.tiered {
         // What lies below the local start is the bucket's to serve.
@@ -143,6 +159,7 @@ fn recover(
         generation: Arc::new(AtomicU64::new(0)),
         rest_behind_end: false,
         written_start: state.log_start,
+        as_opened,
         broken: None,
     };
     {
@@ -171,6 +188,24 @@ fn recover(
     log.publish();
     entry.state.lock().decided_at_point = log.decided;
     Ok((log, report))
+}
+
+/// The directory went by the catalog; here is what that says of the log's own word.
+fn check_identity(dir: &LogDir, entry: &LogEntry, report: &mut RecoveryReport) -> io::Result<()> {
+    let name = meta::PARTITION_METADATA;
+    let bytes = read_file(&*dir.disk, &entry.path.join(name))?;
+    match bytes.map(|bytes| meta::decode_partition_metadata(&bytes)) {
+        Some(Ok(topic_id)) if topic_id == entry.topic_id => Ok(()),
+        Some(Ok(topic_id)) => {
+            let text = format!("{name} of {} says topic {topic_id}, not {}", entry.name, entry.topic_id);
+            Err(io::Error::new(io::ErrorKind::InvalidData, text))
+        }
+        _ => {
+            report.notes.push(format!("{name} is missing or does not read; written again"));
+            let text = meta::encode_partition_metadata(entry.topic_id);
+            replace_file(&*dir.disk, &entry.path, name, text.as_bytes())
+        }
+    }
 }
 
 fn known_quarantine(

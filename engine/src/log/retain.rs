@@ -62,6 +62,35 @@ impl Log {
         Ok(count)
     }
 
+    /// Gives up the descriptors of sealed segments, which whoever reads them next opens again. What nobody has synced yet
+    /// keeps its own: a sync that fails must be heard of.
+    pub fn release_sealed(&self) {
+        let unsettled = self.unsettled();
+        let sealed = &self.segments[..self.segments.len() - 1];
+        for segment in sealed.iter().filter(|segment| segment.is_sealed()) {
+            if !unsettled.iter().any(|other| Arc::ptr_eq(other, segment)) {
+                segment.release();
+            }
+        }
+    }
+
+    /// When something is owed to the log by the configuration even if nobody appends: its last segment is to be sealed,
+    /// its oldest one, or what a recovery cut off, is too old. `None` if that is never the case; at the earliest one
+    /// millisecond after `now`.
+    pub fn next_due(&self, now: TimestampMs) -> Option<TimestampMs> {
+        let after =
+            |from: i64, ms: u64| from.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)).saturating_add(1);
+        let retention_ms = self.config.retention_ms.filter(|_| !self.config.tiered);
+        let facts = self.segments[0].facts();
+        let newest = facts.max_timestamp.map_or(now.0, |(newest, _)| newest.0);
+        let oldest = retention_ms.filter(|_| facts.size > 0).map(|ms| after(newest, ms));
+        let cut = self.cuts.iter().map(|(_, time)| *time).min();
+        let cut = cut.and_then(|time| Some(after(time, self.config.retention_ms?)));
+        let roll = self.roll_due().map(|due| due.0);
+        let due = [oldest, cut, roll].into_iter().flatten().min()?;
+        Some(TimestampMs(due.max(now.0.saturating_add(1))))
+    }
+
     /// Of a tiered log that has just been opened: the log start as the bucket has it, which is lower than what this
     /// directory knows if its checkpoint was lost. Never above the local start. Changes nothing where the start was
     /// written down ([`Log::written_start`](crate::Log::written_start)).
@@ -106,6 +135,7 @@ impl Log {
             replace_file(&*self.dir.disk, self.path(), epochs::FILE_NAME, file.as_bytes())?;
             self.epochs_dirty = false;
         }
+        self.as_opened = false;
         let mut result = Ok(());
         let doomed: Vec<Arc<Segment>> = self.segments[..count].to_vec();
         for segment in &doomed {

@@ -71,6 +71,7 @@ impl Log {
     /// replaces.
     pub(super) fn roll_active(&mut self, now: TimestampMs) -> io::Result<()> {
         self.remove_rest()?;
+        self.as_opened = false;
         self.expire_producers(now);
         let base = self.positions.log_end;
         let snapshot = self.write_snapshot(base)?;

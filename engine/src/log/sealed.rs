@@ -31,7 +31,8 @@ pub struct SealedSegment {
     pub modified_ms: i64,
     /// Whether it is on stable storage.
     pub synced: bool,
-    /// Whether a range of it cannot be read; it must not be copied anywhere.
+    /// Whether a range of it cannot be read, or Kafka's cleaner has left offsets without a batch; it must not be copied
+    /// anywhere.
     pub damaged: bool,
     segment: Arc<Segment>,
     log: Arc<Source>,
@@ -91,7 +92,7 @@ impl Log {
             max_timestamp: facts.max_timestamp,
             modified_ms: segment.log.get().and_then(|file| file.modified_ms()).unwrap_or(0),
             synced: facts.next_offset <= self.positions.durable_end,
-            damaged: self.quarantine.iter().any(touches),
+            damaged: segment.sparse || self.quarantine.iter().any(touches),
             segment: segment.clone(),
             log: source.clone(),
         }

@@ -11,6 +11,7 @@ use super::{ChangeError, Log};
 use crate::{
     disk::replace_file,
     epochs::{self, EpochStart, LeaderEpochs},
+    gaps,
     journal::Change,
     museum::{Bug, has},
     name::FileKind,
@@ -85,6 +86,8 @@ impl Log {
                 remove_snapshot(&*log.dir.disk, log.path(), snapshot)?;
                 log.snapshots.remove(&snapshot);
             }
+            // What is appended from now on is dense.
+            not_found_is_none(log.dir.disk.remove_file(&log.path().join(gaps::FILE_NAME)))?;
             let first = Segment::create(&log.dir.disk, log.path(), offset)?;
             first.sync()?;
             log.dir.disk.sync_dir(log.path())?;
@@ -170,6 +173,7 @@ impl Log {
         &mut self,
         change: impl FnOnce(&mut Log) -> io::Result<Offset>,
     ) -> Result<Offset, ChangeError> {
+        self.as_opened = false;
         match change(self) {
             Ok(end) => {
                 self.publish();

@@ -22,13 +22,14 @@ impl Picture {
         Ok(segment.log.get()?)
     }
 
-    /// The batch of a segment that holds `offset`, which is neither quarantined nor beyond the segment.
+    /// The batch of a segment that holds `offset`, which is neither quarantined nor beyond the segment; where the cleaner
+    /// has been, else the first batch above it. `None` if it took that and all that followed in this segment.
     pub(super) fn locate(
         &self,
         segment: &Segment,
         facts: &Facts,
         offset: Offset,
-    ) -> Result<Located, ReadError> {
+    ) -> Result<Option<Located>, ReadError> {
         let file = self.open(segment)?;
         let mut walk = Walk::new(&*file, facts.size, SMALL_WINDOW);
         let (mut position, mut expected) = self.start_of_search(segment, facts, &mut walk, offset)?;
@@ -43,12 +44,13 @@ impl Picture {
                 Step::Bad(error) => {
                     return Err(self.corrupt(segment, position, error.to_string()));
                 }
+                Step::End if segment.sparse => return Ok(None),
                 Step::End => {
                     return Err(self.corrupt(segment, position, format!("offset {offset} is not there")));
                 }
             };
-            let dense = expected.is_none_or(|expected| header.base_offset == expected);
-            if !dense || header.base_offset > offset {
+            let in_turn = expected.is_none_or(|expected| segment.in_turn(expected, header.base_offset));
+            if !in_turn || (header.base_offset > offset && !segment.sparse) {
                 let reason = format!("a batch begins at offset {}, out of its turn", header.base_offset);
                 return Err(self.corrupt(segment, position, reason));
             }
@@ -59,7 +61,7 @@ impl Picture {
                 return Err(self.corrupt(segment, position, reason));
             }
             if header.last_offset >= offset {
-                return Ok(Located { position, header });
+                return Ok(Some(Located { position, header }));
             }
             position += header.size;
             expected = Some(header.next_offset);
@@ -121,7 +123,7 @@ impl Picture {
         while position < limit {
             let Step::Batch(header) = walk.at(position, Depth::Headers)? else { break };
             let beyond = header.last_offset >= end || header.next_offset > facts.next_offset;
-            if header.base_offset != next || position + header.size > limit || beyond {
+            if !segment.in_turn(next, header.base_offset) || position + header.size > limit || beyond {
                 break;
             }
             position += header.size;

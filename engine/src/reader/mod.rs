@@ -72,6 +72,16 @@ impl LogReader {
         self.picture.epochs.epoch_of(offset)
     }
 
+    /// Whether offsets may have no batch, since Kafka has compacted the log: then a read that finds nothing below `end` has
+    /// reached it.
+    pub fn has_gaps(&self) -> bool {
+        self.picture.segments.iter().any(|segment| segment.sparse)
+    }
+
+    pub(crate) fn epochs(&self) -> &Arc<LeaderEpochs> {
+        &self.picture.epochs
+    }
+
     /// The range of offsets around `offset` that is known to be unreadable, if it is.
     pub(crate) fn damage(&self, offset: Offset) -> Option<Range<Offset>> {
         let known = self.picture.quarantine.iter().find(|range| range.offsets.contains(&offset));
@@ -89,7 +99,8 @@ impl LogReader {
         self.damage(offset).map(|range| range.end).or_else(next_segment)
     }
 
-    /// Whole batches from the one that holds `from` on, of one segment.
+    /// Whole batches from the one that holds `from` on, of one segment; in a log that Kafka has compacted, from the first
+    /// one above it where no batch holds it.
     ///
     /// At most `max_bytes`, unless `at_least_one` asks for the first batch whatever its size. No batch whose last
     /// offset is at or above `end` (exclusive) is part of it: pass the high watermark for consumers. The range is
@@ -126,8 +137,9 @@ impl LogReader {
         if from >= end || from == log_end {
             return Ok(LogRange::empty(self.clone(), from));
         }
-        let (segment, facts) = picture.segment_of(from)?;
-        let first = picture.locate(segment, &facts, from)?;
+        let Some((segment, facts, first)) = picture.first_from(from, end)? else {
+            return Ok(LogRange::empty(self.clone(), from));
+        };
         let (stop, next_offset) =
             picture.locate_end(segment, &facts, &first, max_bytes as u64, end, at_least_one)?;
         picture.check_unchanged()?;
@@ -137,7 +149,7 @@ impl LogReader {
         let file = picture.open(segment)?;
         Ok(LogRange::new(
             self.clone(),
-            segment.base,
+            (segment.base, segment.sparse),
             file,
             first.position..stop,
             first.header.base_offset,
@@ -153,6 +165,26 @@ impl Picture {
             return Err(ReadError::BelowLocal { local_start: self.positions.local_start });
         };
         Ok((&self.segments[at], self.facts(at)))
+    }
+
+    /// The first batch at or above `offset` that begins below `end`, and the segment that has it.
+    fn first_from(
+        &self,
+        offset: Offset,
+        end: Offset,
+    ) -> Result<Option<(&Segment, Facts, locate::Located)>, ReadError> {
+        let mut from = offset;
+        loop {
+            let (segment, facts) = self.segment_of(from)?;
+            match self.locate(segment, &facts, from)? {
+                Some(first) if first.header.base_offset < end => return Ok(Some((segment, facts, first))),
+                Some(_) => return Ok(None),
+                // The cleaner took the rest of the segment.
+                None if facts.next_offset > from && facts.next_offset < end => from = facts.next_offset,
+                None => return Ok(None),
+            }
+            self.check_quarantine(from)?;
+        }
     }
 
     fn facts(&self, at: usize) -> Facts {

@@ -20,6 +20,8 @@ pub struct LogRange {
 #[derive(Clone, Debug)]
 struct Piece {
     segment: Offset,
+    /// Whether offsets may have no batch.
+    sparse: bool,
     file: Arc<dyn DiskFile>,
     positions: Range<u64>,
 }
@@ -27,13 +29,13 @@ struct Piece {
 impl LogRange {
     pub(super) fn new(
         reader: LogReader,
-        segment: Offset,
+        (segment, sparse): (Offset, bool),
         file: Arc<dyn DiskFile>,
         positions: Range<u64>,
         base_offset: Offset,
         next_offset: Offset,
     ) -> LogRange {
-        LogRange { reader, piece: Some(Piece { segment, file, positions }), base_offset, next_offset }
+        LogRange { reader, piece: Some(Piece { segment, sparse, file, positions }), base_offset, next_offset }
     }
 
     pub(super) fn empty(reader: LogReader, at: Offset) -> LogRange {
@@ -115,7 +117,8 @@ impl LogRange {
         let mut expected = self.base_offset;
         while at < bytes.len() {
             let view = BatchView::parse(&bytes[at..]).map_err(|error| corrupt(at, error.to_string()))?;
-            if view.base_offset() != expected {
+            let gap = piece.sparse && view.base_offset() > expected;
+            if view.base_offset() != expected && !gap {
                 return Err(corrupt(
                     at,
                     format!("a batch begins at offset {}, not {expected}", view.base_offset()),

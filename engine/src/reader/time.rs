@@ -86,7 +86,7 @@ impl Picture {
             && let Some(offset) = segment.base.checked_add(u64::from(entry.relative))
             && offset > from
             && offset < facts.next_offset
-            && let Ok(located) = self.locate(segment, facts, offset)
+            && let Ok(Some(located)) = self.locate(segment, facts, offset)
             && located.header.max_timestamp == Some(TimestampMs(entry.timestamp))
         {
             from = offset;
@@ -149,7 +149,7 @@ impl Picture {
         let file = self.open(segment)?;
         let (mut position, mut expected) = match self.check_quarantine(from) {
             Ok(()) => {
-                let first = self.locate(segment, facts, from)?;
+                let Some(first) = self.locate(segment, facts, from)? else { return Ok(()) };
                 (first.position, first.header.base_offset)
             }
             // Damaged bytes have no time; what follows them has.
@@ -165,7 +165,9 @@ impl Picture {
             match walk.at(position, Depth::Headers)? {
                 Step::Batch(header) => {
                     // Offsets lie outside the checksum: what is out of its turn is damage.
-                    if header.base_offset != expected || header.next_offset > facts.next_offset {
+                    if !segment.in_turn(expected, header.base_offset)
+                        || header.next_offset > facts.next_offset
+                    {
                         let reason =
                             format!("a batch begins at offset {}, not {expected}", header.base_offset);
                         return Err(self.corrupt(segment, position, reason));

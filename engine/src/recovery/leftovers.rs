@@ -27,6 +27,8 @@ pub(crate) struct Leftovers {
     pub(crate) cuts: Vec<(String, i64)>,
     /// Files of segments whose deletion at the head has begun; they go once the log start is durable.
     pub(crate) deleted: Vec<PathBuf>,
+    /// Whether files were removed; their names may come back until the directory is synced.
+    pub(crate) removed: bool,
 }
 
 /// Finishes compactions and deletions, removes temporary files and indexes without a segment.
@@ -50,6 +52,7 @@ pub(crate) fn finish_leftovers(
             FileName::Deleted(kind, base) => deleted.push((kind, base, entry.name)),
             FileName::Cut(time) => found.cuts.push((entry.name, time)),
             FileName::Temporary => {
+                found.removed = true;
                 disk.remove_file(&directory.join(&entry.name))?;
             }
             FileName::Cleaned(..) | FileName::Swap(..) | FileName::Other => {}
@@ -68,6 +71,7 @@ pub(crate) fn finish_leftovers(
     }
     for (kind, base) in others {
         if !found.segments.contains(&base) {
+            found.removed = true;
             disk.remove_file(&directory.join(kind.at(base)))?;
         } else if FileKind::TRANSACTIONS.contains(&kind) {
             found.transactions.insert(base);

@@ -20,7 +20,7 @@ pub(crate) use producers::{ProducerSource, RecoveredProducers, remove_snapshot, 
 pub(crate) use segments::{Recovered, recover_segments};
 pub(crate) use transactions::{set_transactions, trust_transactions};
 
-use crate::{disk::Disk, quarantine::Quarantined};
+use crate::{disk::Disk, gaps::Gaps, quarantine::Quarantined};
 use decision::{LastStop, Side};
 
 /// What opening a log found and did.
@@ -65,6 +65,8 @@ pub(crate) struct Situation<'a> {
     /// deleted, and no bucket has it.
     pub(crate) head_is_here: bool,
     pub(crate) index_interval_bytes: u32,
+    /// Where offsets may have no batch.
+    pub(crate) gaps: &'a Gaps,
     pub(crate) now: TimestampMs,
 }
 

@@ -260,26 +260,26 @@ impl ProducerSource<'_> {
 }
 
 /// Removes the snapshots that belong to no segment and not to the log end, above which they tell of records that are
-/// gone; the caller syncs the directory.
+/// gone; the caller syncs the directory. Whether there were any.
 pub(crate) fn remove_stray_snapshots(
     disk: &dyn Disk,
     directory: &Path,
     segments: &[Arc<Segment>],
     snapshots: &mut BTreeSet<Offset>,
     log_end: Offset,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let needed =
         |offset: &Offset| *offset == log_end || segments.iter().any(|segment| segment.base == *offset);
     let stray: Vec<Offset> =
         snapshots.iter().copied().filter(|offset| *offset > log_end || !needed(offset)).collect();
     if has(Bug::SnapshotsOutliveTruncation) {
-        return Ok(());
+        return Ok(false);
     }
-    for offset in stray {
-        remove_snapshot(disk, directory, offset)?;
-        snapshots.remove(&offset);
+    for offset in &stray {
+        remove_snapshot(disk, directory, *offset)?;
+        snapshots.remove(offset);
     }
-    Ok(())
+    Ok(!stray.is_empty())
 }
 
 pub(crate) fn remove_snapshot(disk: &dyn Disk, directory: &Path, offset: Offset) -> io::Result<()> {

@@ -40,7 +40,7 @@ pub(crate) fn recover_segments(
     walk_all: bool,
     report: &mut RecoveryReport,
 ) -> io::Result<Recovered> {
-    let mut chain = Chain { situation, segments: Vec::new(), end: None, quarantined: known };
+    let mut chain = Chain { situation, segments: Vec::new(), end: None, quarantined: known, removed: false };
     for (at, base) in bases.iter().copied().enumerate() {
         if chain.is_unfinished_roll(base)? {
             continue;
@@ -49,7 +49,12 @@ pub(crate) fn recover_segments(
             chain.move_aside(&bases[at..], reason, report)?;
             break;
         }
-        if let Some(reason) = chain.open(base, bases.get(at + 1).copied(), walk_all, report)? {
+        let next = bases.get(at + 1).copied();
+        if let Some(reason) = chain.open(base, next, walk_all, report)? {
+            if next.is_some_and(|next| next <= situation.log_start) {
+                // Nobody may read what was lost here: the log begins further on, where it was made durable.
+                continue;
+            }
             chain.move_aside(&bases[at + 1..], reason, report)?;
             break;
         }
@@ -63,6 +68,8 @@ struct Chain<'a> {
     /// Where the next segment is due; `None` before the first.
     end: Option<Offset>,
     quarantined: Vec<Quarantined>,
+    /// Whether files were.
+    removed: bool,
 }
 
 struct Opened {
@@ -82,13 +89,14 @@ impl Opened {
 
 impl Chain<'_> {
     /// A roll that failed leaves an empty file, and the log went on in the segment before it. Removes such a file.
-    fn is_unfinished_roll(&self, base: Offset) -> io::Result<bool> {
+    fn is_unfinished_roll(&mut self, base: Offset) -> io::Result<bool> {
         let Situation { disk, directory, .. } = self.situation;
         let path = directory.join(FileKind::Log.at(base));
         if self.end.is_none_or(|end| end <= base) || !disk.open(&path, Open::Read)?.is_empty()? {
             return Ok(false);
         }
         disk.remove_file(&path)?;
+        self.removed = true;
         Ok(true)
     }
 
@@ -149,7 +157,7 @@ impl Chain<'_> {
             // The name of the next file is no proof that this one ends there.
             && (situation.last_stop_clean || situation.bound >= Some(segment.facts().next_offset))
         {
-            self.end = Some(segment.facts().next_offset);
+            self.end = Some(self.tile(&segment, next_base));
             self.segments.push(Opened::trusted(segment));
             return Ok(None);
         }
@@ -163,7 +171,7 @@ impl Chain<'_> {
             report,
         )?;
         report.indexes_rebuilt += 1;
-        let end = walked.segment.facts().next_offset;
+        let end = self.tile(&walked.segment, next_base);
         self.end = Some(end);
         let Walked { segment, cut, lost_tail, unsynced, has_markers } = walked;
         self.segments.push(Opened { segment, walked: true, has_markers, unsynced, lost_tail });
@@ -172,6 +180,18 @@ impl Chain<'_> {
             report.cut.push(cut);
             reason
         }))
+    }
+
+    /// Where a segment ends: the offsets behind its last batch that the cleaner took are its own.
+    fn tile(&self, segment: &Segment, next_base: Option<Offset>) -> Offset {
+        let end = segment.facts().next_offset;
+        match next_base {
+            Some(next) if self.situation.gaps.between(end, next) => {
+                segment.end_at(next);
+                next
+            }
+            _ => end,
+        }
     }
 
     fn quarantine_missing(&mut self, from: Offset, to: Offset, report: &mut RecoveryReport) {
@@ -203,6 +223,7 @@ impl Chain<'_> {
     /// Deletes the segments so far, all of which lie below the log start.
     fn delete_all(&mut self) -> io::Result<()> {
         let Situation { disk, directory, .. } = self.situation;
+        self.removed = true;
         for opened in self.segments.drain(..) {
             for kind in FileKind::SEGMENT {
                 super::not_found_is_none(disk.remove_file(&directory.join(kind.at(opened.segment.base))))?;
@@ -250,12 +271,12 @@ impl Chain<'_> {
         let bases = |which: fn(&Opened) -> bool| {
             self.segments.iter().filter(|opened| which(opened)).map(|opened| opened.segment.base).collect()
         };
-        let walked = bases(|opened| opened.walked);
+        let walked: BTreeSet<Offset> = bases(|opened| opened.walked);
         let with_markers = bases(|opened| opened.has_markers);
         for (at, opened) in self.segments.into_iter().enumerate() {
             let Opened { segment, walked, unsynced, .. } = opened;
             // The newest segment was opened to grow, even if nothing may be added to it.
-            let to_seal = at < active && (walked || at + 1 == active);
+            let to_seal = at < active && (walked || (!last_is_open && at + 1 == active));
             if to_seal {
                 segment.seal(disk, directory)?;
             }
@@ -269,7 +290,10 @@ impl Chain<'_> {
             segment.sync()?;
             segments.push(Arc::new(segment));
         }
-        disk.sync_dir(directory)?;
+        // Of a log that is as a clean stop left it nothing has a new name.
+        if !self.situation.last_stop_clean || self.removed || !last_is_open || !walked.is_empty() {
+            disk.sync_dir(directory)?;
+        }
         Ok(Recovered { segments, log_end, quarantined: self.quarantined, walked, with_markers })
     }
 

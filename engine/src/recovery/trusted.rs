@@ -7,6 +7,7 @@ use highwater_records::{Offset, TimestampMs};
 use super::Situation;
 use crate::{
     disk::{DiskFile, read_file},
+    gaps::Gaps,
     index::{Index, IndexEntry, OffsetEntry, TimeEntry, decode},
     name::FileKind,
     segment::{Depth, Facts, SMALL_WINDOW, Segment, Step, Walk, slot},
@@ -25,7 +26,7 @@ pub(super) fn open_trusted(
         return Ok(None);
     };
     let Some(times) = read_index::<TimeEntry>(situation, FileKind::TimeIndex, base)? else { return Ok(None) };
-    let Some(facts) = check(base, file, len, &offsets, &times)? else { return Ok(None) };
+    let Some(facts) = check(base, file, len, &offsets, &times, situation.gaps)? else { return Ok(None) };
 
     let log = slot(disk, directory, FileKind::Log, base);
     let (offset_index, time_index) = if active {
@@ -37,7 +38,8 @@ pub(super) fn open_trusted(
             Index::sealed(sealed(FileKind::TimeIndex), times.len() as u64),
         )
     };
-    Ok(Some(Segment::open(log, offset_index, time_index, base, facts)))
+    let segment = Segment::open(log, offset_index, time_index, base, facts);
+    Ok(Some(segment.sparse(situation.gaps.within(base))))
 }
 
 fn read_index<E: IndexEntry>(
@@ -59,6 +61,7 @@ fn check(
     len: u64,
     offsets: &[OffsetEntry],
     times: &[TimeEntry],
+    gaps: &Gaps,
 ) -> io::Result<Option<Facts>> {
     let mut facts = Facts::empty(base);
     let mut walk = Walk::new(file, len, SMALL_WINDOW);
@@ -67,7 +70,8 @@ fn check(
         Step::Bad(_) => return Ok(None),
         Step::Batch(header) => header,
     };
-    if first.base_offset != base {
+    let in_turn = |due: Offset, found: Offset| found == due || gaps.allow(base, due, found);
+    if !in_turn(base, first.base_offset) {
         return Ok(None);
     }
 
@@ -85,9 +89,9 @@ fn check(
             Step::End => break,
         };
         let fits = match (next_offset, offsets.last()) {
-            (Some(expected), _) => header.base_offset == expected,
+            (Some(expected), _) => in_turn(expected, header.base_offset),
             (None, Some(entry)) => base.checked_add(u64::from(entry.relative)) == Some(header.last_offset),
-            (None, None) => header.base_offset == base,
+            (None, None) => in_turn(base, header.base_offset),
         };
         if !fits {
             return Ok(None);

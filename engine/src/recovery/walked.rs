@@ -68,7 +68,7 @@ pub(super) fn open_walked(
         let depth = if trusting { Depth::Headers } else { Depth::Checksums };
         let reason = match walk.at(position, depth)? {
             Step::End => break,
-            Step::Batch(header) if header.base_offset == expected && growth.fits(&header) => {
+            Step::Batch(header) if in_turn(situation, base, expected, &header) && growth.fits(&header) => {
                 if depth == Depth::Checksums {
                     report.bytes_verified += header.size;
                 }
@@ -152,6 +152,11 @@ fn known_damage(quarantined: &[Quarantined], base: Offset, position: u64) -> Opt
         .cloned()
 }
 
+/// Whether a batch is the next one of its segment.
+fn in_turn(situation: &Situation<'_>, base: Offset, expected: Offset, header: &BatchHeader) -> bool {
+    header.base_offset == expected || situation.gaps.allow(base, expected, header.base_offset)
+}
+
 /// From a batch that does not read to the next that does.
 fn damaged_range(
     situation: &Situation<'_>,
@@ -160,7 +165,7 @@ fn damaged_range(
     next_base: Option<Offset>,
 ) -> io::Result<Quarantined> {
     let (base, from, expected) = (growth.base, growth.facts.size, growth.facts.next_offset);
-    if let Some((position, header)) = resynchronize(situation, walk, from, expected, next_base)? {
+    if let Some((position, header)) = resynchronize(situation, base, walk, from, expected, next_base)? {
         return Ok(Quarantined {
             segment: base,
             positions: from..position,
@@ -180,6 +185,7 @@ fn damaged_range(
 /// it goes on from there; better a longer range that cannot be read than records under another's offsets.
 fn resynchronize(
     situation: &Situation<'_>,
+    base: Offset,
     walk: &mut Walk<'_>,
     from: u64,
     expected: Offset,
@@ -194,7 +200,7 @@ fn resynchronize(
             && promised(header.base_offset)
             && next_base.is_none_or(|next_base| header.next_offset <= next_base)
             && let Step::Batch(header) = walk.at(position, Depth::Checksums)?
-            && goes_on(situation, walk, position, &header, next_base)?
+            && goes_on(situation, base, walk, position, &header, next_base)?
         {
             return Ok(Some((position, header)));
         }
@@ -206,6 +212,7 @@ fn resynchronize(
 /// Whether what lies behind a batch continues its offsets.
 fn goes_on(
     situation: &Situation<'_>,
+    base: Offset,
     walk: &mut Walk<'_>,
     position: u64,
     header: &BatchHeader,
@@ -213,8 +220,10 @@ fn goes_on(
 ) -> io::Result<bool> {
     let reaches_bound = situation.side(header.next_offset) == Side::Above;
     Ok(match walk.at(position + header.size, Depth::Headers)? {
-        Step::Batch(next) => next.base_offset == header.next_offset,
-        Step::End => next_base.map_or(reaches_bound, |next_base| next_base == header.next_offset),
+        Step::Batch(next) => in_turn(situation, base, header.next_offset, &next),
+        Step::End => next_base.map_or(reaches_bound, |next_base| {
+            next_base == header.next_offset || situation.gaps.between(header.next_offset, next_base)
+        }),
         // More damage, unless it is the end of what was promised.
         Step::Bad(_) => reaches_bound,
     })
@@ -230,6 +239,7 @@ struct Growth {
     /// The next batch gets an index entry whatever the interval: a lookup must not have to cross the damage.
     after_damage: bool,
     has_markers: bool,
+    sparse: bool,
 }
 
 impl Growth {
@@ -242,6 +252,7 @@ impl Growth {
             times: Vec::new(),
             after_damage: false,
             has_markers: false,
+            sparse: situation.gaps.within(base),
         }
     }
 
@@ -271,6 +282,7 @@ impl Growth {
 
     fn finish(self, disk: &Arc<dyn Disk>, directory: &Path) -> Segment {
         let log = slot(disk, directory, FileKind::Log, self.base);
-        Segment::open(log, Index::growing(self.offsets), Index::growing(self.times), self.base, self.facts)
+        let (offsets, times) = (Index::growing(self.offsets), Index::growing(self.times));
+        Segment::open(log, offsets, times, self.base, self.facts).sparse(self.sparse)
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Segment {
     pub(crate) time_index: Index<TimeEntry>,
     /// Empty, without files, where nothing was aborted.
     pub(crate) transaction_index: Index<AbortedTransaction>,
+    /// Whether offsets may have no batch: Kafka's cleaner has been here.
+    pub(crate) sparse: bool,
     /// The file that vouches for the transaction index, until it is synced.
     transaction_sum: Mutex<Option<Arc<dyn DiskFile>>>,
     facts: Mutex<Facts>,
@@ -131,9 +133,25 @@ impl Segment {
             offset_index,
             time_index,
             transaction_index: Index::growing(Vec::new()),
+            sparse: false,
             transaction_sum: Mutex::new(None),
             facts: Mutex::new(facts),
         }
+    }
+
+    /// The same segment, in which offsets may have no batch if `sparse`.
+    pub(crate) fn sparse(self, sparse: bool) -> Segment {
+        Segment { sparse, ..self }
+    }
+
+    /// Of a sealed segment: offsets without a batch follow its last one, up to `next_base`.
+    pub(crate) fn end_at(&self, next_base: Offset) {
+        self.facts.lock().next_offset = next_base;
+    }
+
+    /// Whether a batch may begin at `found` where `due` is due.
+    pub(crate) fn in_turn(&self, due: Offset, found: Offset) -> bool {
+        found == due || (self.sparse && found > due)
     }
 
     pub(crate) fn facts(&self) -> Facts {
@@ -268,7 +286,7 @@ impl Segment {
         let log = slot(disk, directory, FileKind::Log, self.base);
         let segment = Segment::open(log, Index::growing(offsets), Index::growing(times), self.base, facts);
         segment.transaction_index.set(Index::growing(aborted));
-        Ok(segment)
+        Ok(segment.sparse(self.sparse))
     }
 
     /// Makes the batches, and the indexes of a sealed segment, durable.

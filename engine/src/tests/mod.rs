@@ -5,6 +5,8 @@ mod crash;
 mod crash_transactions;
 mod failing;
 mod flips;
+#[cfg(target_os = "linux")]
+mod idle;
 mod journal;
 mod model;
 #[cfg(feature = "museum")]

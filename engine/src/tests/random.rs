@@ -350,3 +350,27 @@ proptest! {
         side_by_side(&operations, bounded);
     }
 }
+
+/// What was never made durable and lies below the start may be torn; what the start needs is there.
+#[test]
+fn a_torn_segment_below_the_start_takes_nothing_with_it() {
+    let append = Operation::Append { count: 1, seed: 0, new_epoch: false };
+    for seed in 0..300 {
+        let mut pair = Pair::new(small());
+        for operation in [
+            Operation::Transact { producer: 20, count: 1 },
+            append.clone(),
+            Operation::Roll,
+            append.clone(),
+            Operation::Produce { count: 2, new_epoch: false },
+            Operation::Watermark { at: 255 },
+            Operation::AdvanceStart { at: 200 },
+            Operation::Roll,
+            append.clone(),
+            Operation::PowerCut { seed },
+        ] {
+            pair.step(&operation);
+        }
+        assert!(pair.model.log_end >= 5, "{seed}: {:?}", pair.model);
+    }
+}

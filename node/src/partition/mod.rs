@@ -6,7 +6,10 @@ mod role;
 mod state;
 mod waiting;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use highwater_engine::{Log, LogName};
 use highwater_metadata::config::TopicConfig;
@@ -33,6 +36,8 @@ pub(crate) struct Partition {
     pub(crate) tier: Option<Arc<PartitionTier>>,
     /// What is counted, for the topic's partitions on this broker together.
     pub(crate) counters: Arc<TopicCounters>,
+    /// Whether somebody asked for it since idle ones were last looked for.
+    used: AtomicBool,
     /// One comparison with the head at a time.
     pub(crate) learning: tokio::sync::Mutex<()>,
     /// The log and who waits for it; nothing once the partition is closed.
@@ -59,6 +64,7 @@ impl Partition {
             config: RwLock::new(config),
             tier,
             counters,
+            used: AtomicBool::new(false),
             learning: tokio::sync::Mutex::default(),
             state: Combined::new(Some(state)),
         }
@@ -67,6 +73,21 @@ impl Partition {
     /// Its topic's configuration.
     pub(crate) fn config(&self) -> Arc<TopicConfig> {
         self.config.read().clone()
+    }
+
+    /// Somebody asks for it.
+    pub(crate) fn mark_used(&self) {
+        self.used.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody asked for it since this was last asked.
+    pub(crate) fn was_used(&self) -> bool {
+        self.used.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether somebody asked for it since [`Partition::was_used`].
+    pub(crate) fn in_use(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
     }
 
     /// Its topic's configuration was altered.

@@ -25,7 +25,7 @@ impl Node {
     }
 
     async fn compact_what_is_due(self: &Arc<Self>) {
-        let mut compacting = self.partitions.all_led().await;
+        let mut compacting = self.partitions.led(|config| config.compaction.is_some()).await;
         // A follower compacts its own log: nobody else does, and what it has below its watermark is what the leader has.
         compacting.extend(self.all_followed().await);
         compacting.retain(|partition| partition.config().compaction.is_some());

@@ -3,6 +3,7 @@
 mod compaction;
 mod heads;
 mod offload;
+mod parking;
 mod retention;
 
 pub(crate) use offload::OffloadError;
@@ -11,6 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use highwater_engine::{CheckpointError, LogDir};
 use highwater_env::{BoxFuture, EnvExt, Instant, Lane};
+use highwater_metadata::config::TopicConfig;
 
 use crate::{
     Node,
@@ -77,7 +79,10 @@ impl Node {
 
     /// Several partitions at once, so that one that waits for the bucket does not hold up the others.
     async fn for_each_led(&self, duty: Duty) {
-        for some in self.partitions.all_led().await.chunks(AT_ONCE) {
+        // Closed ones without a bucket are visited when something is owed to them: `parking`.
+        let all = self.membership.is_some();
+        let wanted = |config: &TopicConfig| all || config.remote_storage;
+        for some in self.partitions.led(wanted).await.chunks(AT_ONCE) {
             let work =
                 some.iter().map(|partition| Box::pin(self.do_one(duty, partition)) as BoxFuture<'_, ()>);
             join_all(work.collect()).await;

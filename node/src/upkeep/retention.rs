@@ -45,7 +45,11 @@ impl Node {
 
     async fn retain_local(&self, partition: &Arc<Partition>) -> Result<(), OffloadError> {
         let now = self.wall();
-        self.change_head(partition, move |state| state.log.begin_retain(now)).await
+        self.change_head(partition, move |state| {
+            state.log.release_sealed();
+            state.log.begin_retain(now)
+        })
+        .await
     }
 
     /// The whole log counts, each offset once: what the bucket holds, and what only the local log has beyond it.

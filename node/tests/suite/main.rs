@@ -2,5 +2,6 @@
 
 mod compaction;
 mod groups;
+mod idle;
 mod one_node;
 mod transactions;

@@ -1,5 +1,6 @@
 mod append;
 mod commit;
+mod gaps;
 mod head;
 mod read;
 mod recovery;
