@@ -52,7 +52,7 @@ pub(crate) struct Partitions {
     clean_start: bool,
     pub(crate) open: Mutex<Open>,
     /// One opening at a time per share of the partitions; whoever waits for the same one finds it open.
-    opening: [tokio::sync::Mutex<()>; OPENINGS],
+    opening: [Arc<tokio::sync::Mutex<()>>; OPENINGS],
     /// Tells that there is a partition whose head is unknown.
     unknown: Notify,
 }
@@ -153,11 +153,11 @@ impl Partitions {
         if let Some(open) = self.opened(id)? {
             return Ok(open);
         }
-        let _turn = self.opening_turn(id).await;
+        let turn = self.opening_turn(id).await;
         if let Some(open) = self.opened(id)? {
             return Ok(open);
         }
-        let (partition, tier_known) = self.open(image, topic, index).await?;
+        let (partition, tier_known, _turn) = self.open(image, topic, index, turn).await?;
         if self.cluster.image().topic(topic.id).is_none() {
             // Deleted while it was being opened, by a request with an older image: whoever deletes topics may have
             // passed already.
@@ -193,9 +193,16 @@ impl Partitions {
     }
 
     /// Opening and closing wait for each other.
-    pub(crate) async fn opening_turn(&self, id: TopicIdPartition) -> tokio::sync::MutexGuard<'_, ()> {
+    pub(crate) async fn opening_turn(&self, id: TopicIdPartition) -> Turn {
         let share = (id.partition.0 as usize + id.topic_id.as_bytes()[15] as usize) % OPENINGS;
-        self.opening[share].lock().await
+        self.opening[share].clone().lock_owned().await
+    }
+
+    /// Waits until nothing is being opened or closed. For a stop, once nobody asks for partitions any more.
+    pub(crate) async fn settled(&self) {
+        for turn in &self.opening {
+            drop(turn.lock().await);
+        }
     }
 
     /// The partition, if it is open.
@@ -246,12 +253,14 @@ impl Partitions {
         image: &Image,
         topic: &Arc<Topic>,
         index: PartitionIndex,
-    ) -> Result<(Arc<Partition>, bool), FindError> {
+        turn: Turn,
+    ) -> Result<(Arc<Partition>, bool, Turn), FindError> {
         let id = TopicIdPartition { topic_id: topic.id, partition: index };
         let assigned = topic.partition(index).ok_or(FindError::UnknownTopicOrPartition)?;
         let config = Arc::new(topic_config(&self.config.get(), topic, assigned.replicas.len())?);
         let name = LogName { topic: topic.name.clone(), partition: index };
-        let Opened { log, found } = self.open_log(id, &name, &config).await?;
+        let (opened, turn) = self.open_log(id, &name, &config, turn).await?;
+        let (log, found) = opened.taken();
         let role = Assigned::of(image, topic, index, self.broker, config.min_insync_replicas)
             .ok_or(FindError::UnknownTopicOrPartition)?
             .role(&log, moment(&*self.env));
@@ -267,7 +276,7 @@ impl Partitions {
         let tier_known = tier.is_none() || (self.clean_start && found) || is_new;
         let counters = self.topic_counters(id.topic_id);
         let state = State::new(log, role, tier_known, is_new);
-        Ok((Arc::new(Partition::new(id, name, config, tier, counters, state)), tier_known))
+        Ok((Arc::new(Partition::new(id, name, config, tier, counters, state)), tier_known, turn))
     }
 
     /// Remembers that a topic was created by this process.
@@ -281,18 +290,22 @@ impl Partitions {
         self.open.lock().grown.extend(added);
     }
 
+    /// Opens the log. Whoever asks may give up meanwhile: it is opened all the same, and closed again before the turn is
+    /// over, so that a stop stays a clean one.
     async fn open_log(
         &self,
         id: TopicIdPartition,
         name: &LogName,
         config: &TopicConfig,
-    ) -> Result<Opened, FindError> {
+        turn: Turn,
+    ) -> Result<(Opened, Turn), FindError> {
         let directory = self.directory.clone();
         let name = name.clone();
         let config = self.log_config(config);
         let now = TimestampMs(self.env.wall_ms());
+        let work = move || open_or_create(&directory, id, name, config, now).map(|opened| (opened, turn));
         self.env
-            .run_blocking(Lane::ColdRead, move || open_or_create(&directory, id, name, config, now))
+            .run_blocking(Lane::ColdRead, work)
             .await
             .map_err(|error| FindError::Storage(error.to_string()))?
             .map_err(FindError::Storage)
@@ -408,10 +421,33 @@ fn named<'a>(
     Ok((topic, PartitionIndex(index)))
 }
 
+/// The right to open or close some of the partitions, alone.
+pub(crate) type Turn = tokio::sync::OwnedMutexGuard<()>;
+
+/// A log that was opened and that nobody has yet: dropped, it is closed in order.
 struct Opened {
-    log: Log,
+    log: Option<Log>,
     /// Whether it was there, or has been made just now.
     found: bool,
+    now: TimestampMs,
+}
+
+impl Opened {
+    fn taken(mut self) -> (Log, bool) {
+        let log = self.log.take().unwrap_or_else(|| unreachable!("it is taken here alone, and once"));
+        (log, self.found)
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        // On the thread that has opened it. What cannot be closed is recovered when it is opened next.
+        if let Some(log) = self.log.take()
+            && let Err(error) = log.close(self.now)
+        {
+            tracing::warn!(%error, "could not be closed");
+        }
+    }
 }
 
 /// Opens a partition's log, or makes it. A directory of that name that belongs to another topic is what a deleted
@@ -427,13 +463,13 @@ fn open_or_create(
         Some(found) if found == id.topic_id => {
             let (log, report) = directory.open_log(&name, config, now).map_err(|error| error.to_string())?;
             report_recovery(&name, &report);
-            return Ok(Opened { log, found: true });
+            return Ok(Opened { log: Some(log), found: true, now });
         }
         Some(_) => directory.delete_closed_log(&name).map_err(|error| error.to_string())?,
         None => {}
     }
     let log = directory.create_log(name, id.topic_id, config, now).map_err(|error| error.to_string())?;
-    Ok(Opened { log, found: false })
+    Ok(Opened { log: Some(log), found: false, now })
 }
 
 /// Says what recovery found, where it is more than nothing: what was cut may have been acknowledged on a replicated

@@ -53,6 +53,8 @@ impl Node {
             // The tasks look out for the stop, and drop what they wait for from the bucket. Commits are never dropped: one
             // that still ran would write beside the closing of its log.
             self.tasks.ended().await;
+            // Some of them were opening a log, which goes on without them.
+            self.partitions.settled().await;
             let failure = Mutex::new(None);
             for some in partitions.chunks(AT_ONCE) {
                 let work = some.iter().map(|partition| {

@@ -182,10 +182,16 @@ async fn producers_get_ids_and_groups_get_the_truth() {
         assert_eq!((given.error_code, given.producer_epoch), (0, 0));
         assert!(given.producer_id > last, "ids are given once");
         last = given.producer_id;
-        request.transactional_id = Some(String::new());
-        let refused = ask(&mut raw, version, &request).await;
-        assert_eq!(refused.error_code, ErrorCode::CoordinatorNotAvailable.code(), "nobody looked for it yet");
-        assert_eq!((refused.producer_id, refused.producer_epoch), (-1, -1));
+        let refusals = [
+            ("", ErrorCode::InvalidRequest, "an id has letters"),
+            ("t", ErrorCode::CoordinatorNotAvailable, "nobody looked for it yet"),
+        ];
+        for (id, code, why) in refusals {
+            request.transactional_id = Some(id.to_owned());
+            let refused = ask(&mut raw, version, &request).await;
+            assert_eq!(refused.error_code, code.code(), "{why}");
+            assert_eq!((refused.producer_id, refused.producer_epoch), (-1, -1));
+        }
     }
     for version in served::<FindCoordinatorRequest>() {
         let group = FindCoordinatorRequest {
@@ -205,7 +211,7 @@ async fn producers_get_ids_and_groups_get_the_truth() {
             let share = FindCoordinatorRequest { key_type: 2, ..transaction };
             let answer = ask(&mut raw, version, &share).await;
             let told = answer.coordinators.first().map_or(answer.error_code, |found| found.error_code);
-            assert_eq!(told, ErrorCode::UnsupportedVersion.code());
+            assert_eq!(told, ErrorCode::InvalidRequest.code(), "there are no share groups");
         }
     }
     for version in served::<DescribeClusterRequest>() {
