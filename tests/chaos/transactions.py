@@ -18,6 +18,8 @@ TOPIC = "transactions"
 PARTITIONS = range(3)
 EACH = 20
 PADDING = b"x" * 400
+# Transactions that fill two segments of each partition, so that a part of them goes to the bucket however slow the machine.
+ENOUGH = 2 * int(topics.SEGMENT) // (EACH * len(PADDING))
 COMMITTED, ABORTED, UNKNOWN = "committed", "aborted", "unknown"
 
 
@@ -135,6 +137,7 @@ def kills(broker, writers, asked):
         broker.start()
         counts = ", ".join(f"{writer.identity} {writer.count()}" for writer in writers)
         print(f"         round {number + 1}: committed so far: {counts}", flush=True)
+    wait_until("two segments of each partition", lambda: attempted(writers) >= ENOUGH, 240)
     for writer in writers:
         writer.stopping.set()
     for writer in writers:
@@ -143,6 +146,14 @@ def kills(broker, writers, asked):
         if writer.error:
             raise writer.error
     return rounds
+
+
+def attempted(writers):
+    """How many transactions were begun, however they ended."""
+    for writer in writers:
+        if writer.error:
+            raise writer.error
+    return sum(len(writer.outcomes) for writer in writers)
 
 
 def progressed(writers, before):
