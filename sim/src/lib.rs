@@ -13,6 +13,8 @@ pub mod ghost;
 pub mod history;
 /// A machine with one broker.
 pub mod host;
+#[cfg(feature = "museum")]
+pub mod hunt;
 pub mod invariant;
 #[cfg(test)]
 mod kept;

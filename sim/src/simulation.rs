@@ -42,6 +42,31 @@ pub struct Outcome {
     pub transcript: Vec<String>,
 }
 
+impl Outcome {
+    /// What has come of a seed until now.
+    pub(crate) fn of(world: &World, seed: u64) -> Outcome {
+        let executor = &world.executor;
+        Outcome {
+            seed,
+            hash: executor.trace(Trace::hash),
+            steps: executor.steps(),
+            simulated: Duration::from_nanos(executor.now()),
+            counts: world.stats.all(),
+            violation: world.violation(),
+            transcript: executor.trace(|trace| trace.lines().map(str::to_owned).collect()),
+        }
+    }
+}
+
+/// Runs all of it; whether nothing has panicked. A panic is a violation like any other.
+pub(crate) fn guarded(world: &World, whole: impl FnOnce()) -> bool {
+    let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(whole)) else { return true };
+    let said = panic.downcast_ref::<String>().map(String::as_str);
+    let said = said.or_else(|| panic.downcast_ref().copied()).unwrap_or("something that is no text");
+    world.violate(Violation { invariant: "nothing panics", why: said.to_owned() });
+    false
+}
+
 /// Builds what a run is about, on a disk, with a bucket if the plan has one.
 pub trait Subject {
     /// A system for this run.
@@ -62,20 +87,15 @@ pub fn run(seed: u64, subject: &dyn Subject, options: Options) -> Outcome {
     subject.adapt(&mut plan);
     let trace = if options.lines == 0 { Trace::hashed() } else { Trace::readable(options.lines) };
     let mut run = Run::new(seed, plan, subject, trace);
-    let whole = AssertUnwindSafe(|| {
+    let world = run.world.clone();
+    let sound = guarded(&world, || {
         run.plan.start_clients(&run.world);
         run.safety();
         if run.world.violation().is_none() {
             run.liveness();
         }
     });
-    let panicked = std::panic::catch_unwind(whole).err();
-    if let Some(panic) = &panicked {
-        let said = panic.downcast_ref::<String>().map(String::as_str);
-        let said = said.or_else(|| panic.downcast_ref().copied()).unwrap_or("something that is no text");
-        run.world.violate(Violation { invariant: "nothing panics", why: said.to_owned() });
-    }
-    run.outcome(seed, panicked.is_none())
+    run.outcome(seed, sound)
 }
 
 struct Run {
@@ -163,19 +183,10 @@ impl Run {
     }
 
     fn outcome(self, seed: u64, sound: bool) -> Outcome {
-        let executor = &self.world.executor;
-        let outcome = Outcome {
-            seed,
-            hash: executor.trace(Trace::hash),
-            steps: executor.steps(),
-            simulated: Duration::from_nanos(executor.now()),
-            counts: self.world.stats.all(),
-            violation: self.world.violation(),
-            transcript: executor.trace(|trace| trace.lines().map(str::to_owned).collect()),
-        };
+        let outcome = Outcome::of(&self.world, seed);
         if sound {
             self.world.connect(None);
-            executor.shut_down();
+            self.world.executor.shut_down();
         }
         // What has panicked is left as it lies: its destructors may not bear it.
         outcome

@@ -10,7 +10,8 @@ use highwater_replication::museum as replicas;
 use super::{ClusterFault, ClusterPlan, run_plan};
 use crate::{
     history::Promise,
-    simulation::{Options, Outcome},
+    hunt::{Caught, hunt},
+    simulation::Options,
 };
 
 /// A bug of either core.
@@ -162,19 +163,6 @@ pub const COVERED: &[(&str, Bug)] = &[
     ("a reassignment ends in the old epoch (6.5.4)", Bug::Controller(C::ReassignmentWithoutEpoch)),
 ];
 
-/// How a piece was caught.
-#[derive(Clone, Debug)]
-pub struct Caught {
-    /// The run that caught it; `None` if none did.
-    pub by: Option<Outcome>,
-    /// Runs.
-    pub seeds: u64,
-    /// Simulated time of all of them.
-    pub simulated: Duration,
-    /// Runs that fail without the bug.
-    pub findings: Vec<Outcome>,
-}
-
 impl Bug {
     /// Builds this bug in for the whole process, and no other.
     pub fn build_in(self) {
@@ -195,27 +183,8 @@ impl Bug {
 impl Piece {
     /// Runs seeds with the bug built in until one is caught, `most` at most.
     pub fn hunt(&self, most: u64) -> Caught {
-        self.bug.build_in();
-        let mut caught = Caught { by: None, seeds: 0, simulated: Duration::ZERO, findings: Vec::new() };
-        for seed in 0..most {
-            let outcome = run_plan(seed, self.plan(seed), Options::default());
-            caught.seeds += 1;
-            caught.simulated += outcome.simulated;
-            if outcome.violation.is_none() {
-                continue;
-            }
-            // The same seed without the bug: what fails then, too, is another bug.
-            Bug::build_nothing_in();
-            let control = run_plan(seed, self.plan(seed), Options::default());
-            if control.violation.is_none() {
-                caught.by = Some(outcome);
-                break;
-            }
-            caught.findings.push(control);
-            self.bug.build_in();
-        }
-        Bug::build_nothing_in();
-        caught
+        let build = |wanted| if wanted { self.bug.build_in() } else { Bug::build_nothing_in() };
+        hunt(most, build, |seed| run_plan(seed, self.plan(seed), Options::default()))
     }
 
     /// A plan under which the bug may show.

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod idle_tests;
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use highwater_records::{BrokerId, TopicIdPartition};
 
@@ -22,7 +22,7 @@ use crate::{
     executor::Executor,
     observer::Violation,
     random::Random,
-    simulation::{Options, Outcome},
+    simulation::{Options, Outcome, guarded},
     store::Store,
     trace::Trace,
     world::World,
@@ -43,20 +43,15 @@ pub fn run_cluster(seed: u64, options: Options) -> Outcome {
 pub fn run_plan(seed: u64, plan: ClusterPlan, options: Options) -> Outcome {
     let trace = if options.lines == 0 { Trace::hashed() } else { Trace::readable(options.lines) };
     let mut run = Run::new(seed, plan, trace);
-    let whole = AssertUnwindSafe(|| {
+    let world = run.around.world.clone();
+    let sound = guarded(&world, || {
         run.plan.run.start_clients(&run.around.world);
         run.run_for(run.plan.run.safety, |_| false);
         if run.around.world.violation().is_none() {
             run.liveness();
         }
     });
-    let panicked = std::panic::catch_unwind(whole).err();
-    if let Some(panic) = &panicked {
-        let said = panic.downcast_ref::<String>().map(String::as_str);
-        let said = said.or_else(|| panic.downcast_ref().copied()).unwrap_or("something that is no text");
-        run.around.world.violate(Violation { invariant: "nothing panics", why: said.to_owned() });
-    }
-    run.outcome(seed, panicked.is_none())
+    run.outcome(seed, sound)
 }
 
 struct Run {
@@ -258,22 +253,13 @@ impl Run {
 
     fn outcome(self, seed: u64, sound: bool) -> Outcome {
         let world = &self.around.world;
-        let executor = &world.executor;
-        let outcome = Outcome {
-            seed,
-            hash: executor.trace(Trace::hash),
-            steps: executor.steps(),
-            simulated: Duration::from_nanos(executor.now()),
-            counts: world.stats.all(),
-            violation: world.violation(),
-            transcript: executor.trace(|trace| trace.lines().map(str::to_owned).collect()),
-        };
+        let outcome = Outcome::of(world, seed);
         if sound {
             world.connect(None);
             for id in self.machines.keys() {
                 self.around.network.set_up(*id, None);
             }
-            executor.shut_down();
+            world.executor.shut_down();
         }
         // What has panicked is left as it lies: its destructors may not bear it.
         outcome

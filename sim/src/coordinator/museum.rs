@@ -9,8 +9,9 @@ use highwater_coordinator::museum::build_in;
 
 use super::{CoordinatorPlan, GroupPlan, Work, run_plan};
 use crate::{
+    hunt::{Caught, hunt},
     plan::FaultKind,
-    simulation::{Options, Outcome},
+    simulation::Options,
 };
 
 /// A piece of the museum.
@@ -74,41 +75,12 @@ const fn piece(bug: Bug) -> Piece {
     Piece { name: "", bug, work: None, consumers: None, faults: &[] }
 }
 
-/// How a piece was caught.
-#[derive(Clone, Debug)]
-pub struct Caught {
-    /// The run that caught it; `None` if none did.
-    pub by: Option<Outcome>,
-    /// Runs.
-    pub seeds: u64,
-    /// Simulated time of all of them.
-    pub simulated: Duration,
-    /// Runs that fail without the bug.
-    pub findings: Vec<Outcome>,
-}
-
 impl Piece {
     /// Runs seeds with the bug built in until one is caught, `most` at most. What is caught runs once more without the
     /// bug, and must pass.
     pub fn hunt(&self, most: u64) -> Caught {
-        let mut caught = Caught { by: None, seeds: 0, simulated: Duration::ZERO, findings: Vec::new() };
-        for seed in 0..most {
-            build_in(Some(self.bug));
-            let outcome = run_plan(seed, self.plan(seed), Options::default());
-            build_in(None);
-            caught.seeds += 1;
-            caught.simulated += outcome.simulated;
-            if outcome.violation.is_none() {
-                continue;
-            }
-            let control = run_plan(seed, self.plan(seed), Options::default());
-            if control.violation.is_none() {
-                caught.by = Some(outcome);
-                break;
-            }
-            caught.findings.push(control);
-        }
-        caught
+        let build = |wanted: bool| build_in(wanted.then_some(self.bug));
+        hunt(most, build, |seed| run_plan(seed, self.plan(seed), Options::default()))
     }
 
     /// A plan under which the bug may show.

@@ -1,6 +1,6 @@
 //! One run, from a seed to an outcome.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use highwater_engine::disk::memory::MemoryDisk;
 use highwater_env::BoxFuture;
@@ -23,7 +23,7 @@ use crate::{
     plan::FaultKind,
     random::Random,
     real,
-    simulation::{Options, Outcome},
+    simulation::{Options, Outcome, guarded},
     topic::TopicPlan,
     trace::Trace,
     world::World,
@@ -41,18 +41,13 @@ pub fn run_coordinator(seed: u64, options: Options) -> Outcome {
 pub fn run_plan(seed: u64, plan: CoordinatorPlan, options: Options) -> Outcome {
     let trace = if options.lines == 0 { Trace::hashed() } else { Trace::readable(options.lines) };
     let mut run = Run::new(seed, plan, trace);
-    let whole = AssertUnwindSafe(|| {
+    let world = run.world.clone();
+    let sound = guarded(&world, || {
         run.start_clients();
         run.run_for(run.plan.safety, |_| false);
         run.liveness();
     });
-    let panicked = std::panic::catch_unwind(whole).err();
-    if let Some(panic) = &panicked {
-        let said = panic.downcast_ref::<String>().map(String::as_str);
-        let said = said.or_else(|| panic.downcast_ref().copied()).unwrap_or("something that is no text");
-        run.world.violate(Violation { invariant: "nothing panics", why: said.to_owned() });
-    }
-    run.outcome(seed, panicked.is_none())
+    run.outcome(seed, sound)
 }
 
 struct Run {
@@ -180,19 +175,10 @@ impl Run {
     }
 
     fn outcome(self, seed: u64, sound: bool) -> Outcome {
-        let executor = &self.world.executor;
-        let outcome = Outcome {
-            seed,
-            hash: executor.trace(Trace::hash),
-            steps: executor.steps(),
-            simulated: Duration::from_nanos(executor.now()),
-            counts: self.world.stats.all(),
-            violation: self.world.violation(),
-            transcript: executor.trace(|trace| trace.lines().map(str::to_owned).collect()),
-        };
+        let outcome = Outcome::of(&self.world, seed);
         if sound {
             self.world.connect(None);
-            executor.shut_down();
+            self.world.executor.shut_down();
         }
         outcome
     }
