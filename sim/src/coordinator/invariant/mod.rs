@@ -18,6 +18,7 @@
 //! T5 (nothing hangs) and T6 (what is replayed is what was) are checked at the end of a run, by
 //! [`audit`](super::audit).
 
+mod fencing;
 pub mod g1_commits;
 pub mod g2_fencing;
 pub mod g3_exclusive;

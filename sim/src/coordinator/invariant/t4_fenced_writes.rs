@@ -1,27 +1,17 @@
 //! T4: a producer whose successor has begun writes nothing: neither a batch nor an offset that it sends after the
 //! successor was given its identity is acknowledged.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::Invariant;
-use crate::coordinator::happening::{Commit, Happening, Incarnation, Txn, Write};
+use super::{Invariant, fencing::Fencing};
+use crate::coordinator::happening::{Commit, Happening, Write};
 
 /// See the file's text.
 #[derive(Default)]
 pub struct FencedWrites {
-    ids: BTreeMap<Incarnation, u64>,
-    /// The latest that began under an id. Answers may come in another order.
-    last: BTreeMap<u64, ((u64, u16), Incarnation)>,
-    fenced: BTreeSet<Incarnation>,
-    txns: BTreeMap<Txn, Incarnation>,
+    fencing: Fencing,
     late_writes: BTreeSet<Write>,
     late_commits: BTreeSet<Commit>,
-}
-
-impl FencedWrites {
-    fn is_fenced(&self, txn: Txn) -> bool {
-        self.txns.get(&txn).is_some_and(|incarnation| self.fenced.contains(incarnation))
-    }
 }
 
 impl Invariant for FencedWrites {
@@ -30,29 +20,15 @@ impl Invariant for FencedWrites {
     }
 
     fn check(&mut self, _: u64, event: &Happening) -> Result<(), String> {
+        self.fencing.see(event);
         match *event {
-            Happening::ProducerAsks { incarnation, id } => {
-                self.ids.insert(incarnation, id);
-            }
-            Happening::ProducerBegan { incarnation, identity } => {
-                let Some(id) = self.ids.get(&incarnation) else { return Ok(()) };
-                let last = self.last.entry(*id).or_insert((identity, incarnation));
-                let former = (*last).min((identity, incarnation)).1;
-                *last = (*last).max((identity, incarnation));
-                if former != last.1 {
-                    self.fenced.insert(former);
-                }
-            }
-            Happening::TxnBegins { txn, incarnation, .. } => {
-                self.txns.insert(txn, incarnation);
-            }
-            Happening::WriteAsked { write, txn, .. } if self.is_fenced(txn) => {
+            Happening::WriteAsked { write, txn, .. } if self.fencing.is_fenced(txn) => {
                 self.late_writes.insert(write);
             }
             Happening::WriteAnswered { write } if self.late_writes.contains(&write) => {
                 return Err(format!("{write:?} was acknowledged after its producer's successor had begun"));
             }
-            Happening::CommitAsked { commit, txn: Some(txn), .. } if self.is_fenced(txn) => {
+            Happening::CommitAsked { commit, txn: Some(txn), .. } if self.fencing.is_fenced(txn) => {
                 self.late_commits.insert(commit);
             }
             Happening::CommitAnswered { commit } if self.late_commits.contains(&commit) => {

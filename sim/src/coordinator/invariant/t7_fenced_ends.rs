@@ -3,19 +3,15 @@
 //! Checked: a commit that is asked for after the successor was given its identity is not acknowledged, and a
 //! transaction whose commit was never asked for before that shows none of its records (T2 sees the rest).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::Invariant;
-use crate::coordinator::happening::{Happening, Incarnation, Txn};
+use super::{Invariant, fencing::Fencing};
+use crate::coordinator::happening::{Happening, Txn};
 
 /// See the file's text.
 #[derive(Default)]
 pub struct FencedEnds {
-    ids: BTreeMap<Incarnation, u64>,
-    /// The latest that began under an id. Answers may come in another order.
-    last: BTreeMap<u64, ((u64, u16), Incarnation)>,
-    fenced: BTreeSet<Incarnation>,
-    txns: BTreeMap<Txn, Incarnation>,
+    fencing: Fencing,
     /// Asked to be committed too late, and not before.
     late: BTreeSet<Txn>,
     in_time: BTreeSet<Txn>,
@@ -27,25 +23,10 @@ impl Invariant for FencedEnds {
     }
 
     fn check(&mut self, _: u64, event: &Happening) -> Result<(), String> {
+        self.fencing.see(event);
         match *event {
-            Happening::ProducerAsks { incarnation, id } => {
-                self.ids.insert(incarnation, id);
-            }
-            Happening::ProducerBegan { incarnation, identity } => {
-                let Some(id) = self.ids.get(&incarnation) else { return Ok(()) };
-                let last = self.last.entry(*id).or_insert((identity, incarnation));
-                let former = (*last).min((identity, incarnation)).1;
-                *last = (*last).max((identity, incarnation));
-                if former != last.1 {
-                    self.fenced.insert(former);
-                }
-            }
-            Happening::TxnBegins { txn, incarnation, .. } => {
-                self.txns.insert(txn, incarnation);
-            }
             Happening::EndAsked { txn, committed: true } => {
-                let fenced = self.txns.get(&txn).is_some_and(|incarnation| self.fenced.contains(incarnation));
-                let set = if fenced { &mut self.late } else { &mut self.in_time };
+                let set = if self.fencing.is_fenced(txn) { &mut self.late } else { &mut self.in_time };
                 set.insert(txn);
             }
             Happening::EndAnswered { txn } if self.late.contains(&txn) && !self.in_time.contains(&txn) => {
