@@ -4,7 +4,7 @@ use highwater_env::BoxFuture;
 use std::marker::PhantomData;
 
 use highwater_coordinator::{
-    Ask, CommitOffsets, GroupConfig, GroupError, GroupReply, GroupShard, ListGroups, ListedGroup, Marker,
+    Ask, CommitOffsets, GroupConfig, GroupError, GroupReply, GroupShard, ListGroups, ListedGroup,
 };
 use highwater_metadata::config::GroupSettings;
 use highwater_records::BrokerId;
@@ -83,23 +83,6 @@ impl Node {
             }
             groups.sort_by(|a, b| a.group.cmp(&b.group));
             Ok(groups)
-        })
-    }
-
-    /// Ends a transaction's part in one partition of `__consumer_offsets`: its offsets count, or are forgotten. The
-    /// marker counts on return.
-    ///
-    /// # Errors
-    /// As [`PendingGroup::wait`]; the marker may be in the log all the same, and another one does no harm.
-    pub fn mark_offsets(
-        &self,
-        partition: u32,
-        marker: Marker,
-        coordinator_epoch: u32,
-    ) -> BoxFuture<'_, Result<(), GroupError>> {
-        Box::pin(async move {
-            let done = self.groups.mark(partition, marker, coordinator_epoch).map_err(group_error)?;
-            done.await.map_err(|_| GroupError::NotCoordinator)
         })
     }
 

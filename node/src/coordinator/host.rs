@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use highwater_coordinator::{Marker, Shard, partition_of};
+use highwater_coordinator::{Shard, partition_of};
 use highwater_env::{Env, Lane};
 use highwater_metadata::Image;
 use highwater_records::{BrokerId, PartitionIndex, TopicIdPartition};
@@ -8,7 +8,13 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use super::running::{Command, Running};
-use crate::{cluster::Cluster, commit::Committer, partitions::Partitions, tasks::Tasks};
+use crate::{
+    cluster::Cluster,
+    commit::Committer,
+    partitions::Partitions,
+    request::{EndTransaction, ProduceError},
+    tasks::Tasks,
+};
 
 /// What hosts stand on.
 #[derive(Clone)]
@@ -116,16 +122,15 @@ impl<S: Shard> Host<S> {
         Ok(reply)
     }
 
-    /// Appends the end of a transaction to a partition and applies it; completes once it counts, and with an error if
-    /// the shard ended before.
+    /// Appends the end of a transaction to a partition and applies it. The answer comes once the marker counts, or
+    /// says why the log refused it; none comes if the shard ends before: the marker may be in the log all the same.
     pub(crate) fn mark(
         self: &Arc<Self>,
         partition: u32,
-        marker: Marker,
-        coordinator_epoch: u32,
-    ) -> Result<oneshot::Receiver<()>, Unavailable> {
+        request: EndTransaction,
+    ) -> Result<oneshot::Receiver<Result<(), ProduceError>>, Unavailable> {
         let (sender, done) = oneshot::channel();
-        self.running(partition)?.push(Command::Mark(marker, coordinator_epoch, sender))?;
+        self.running(partition)?.push(Command::Mark(request, sender))?;
         Ok(done)
     }
 

@@ -2,12 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use highwater_coordinator::{EndMarkers, GroupError, Marker, Transaction, TransactionRequest};
+use highwater_coordinator::{EndMarkers, TransactionRequest};
 use highwater_engine::MarkerEpoch;
 use highwater_env::{BoxFuture, Lane};
 use highwater_records::{PartitionIndex, batch::EndTxnMarker};
 
-use super::topic::{OFFSETS, TRANSACTIONS};
+use super::{
+    Unavailable,
+    topic::{OFFSETS, TRANSACTIONS},
+};
 use crate::{
     Node,
     first_of::first_of,
@@ -132,7 +135,7 @@ impl Node {
             let mut answers = Vec::with_capacity(requests.len());
             for request in requests {
                 answers.push(if is_offsets(&request) {
-                    self.mark_group_offsets(&request).await
+                    self.mark_group_offsets(request).await
                 } else {
                     others.next().unwrap_or(Err(ProduceError::TimedOut)).map(drop)
                 });
@@ -142,15 +145,14 @@ impl Node {
     }
 
     /// The partitions that keep offsets are marked by whoever applies the marker to the offsets too.
-    async fn mark_group_offsets(&self, request: &EndTransaction) -> Result<(), ProduceError> {
+    async fn mark_group_offsets(&self, request: EndTransaction) -> Result<(), ProduceError> {
         let partition =
             u32::try_from(request.partition).map_err(|_| ProduceError::UnknownTopicOrPartition)?;
-        let transaction = Transaction { producer: request.producer_id, epoch: request.producer_epoch };
-        let marker = Marker { transaction, committed: request.marker.committed };
-        let marked = self.mark_offsets(partition, marker, request.marker.coordinator_epoch).await;
-        marked.map_err(|error| match error {
-            GroupError::NotAvailable => ProduceError::UnknownTopicOrPartition,
-            _ => ProduceError::NotLeader,
-        })
+        let marked = self.groups.mark(partition, request).map_err(|unavailable| match unavailable {
+            Unavailable::NoTopic => ProduceError::UnknownTopicOrPartition,
+            Unavailable::Loading | Unavailable::NotCoordinator => ProduceError::NotLeader,
+        })?;
+        // The shard ended with the marker in it.
+        marked.await.unwrap_or(Err(ProduceError::NotLeader))
     }
 }

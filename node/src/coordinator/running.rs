@@ -3,12 +3,9 @@ use std::{
     sync::Arc,
 };
 
-use highwater_coordinator::{Marker, Moment, ReplyTo, Shard, Step};
+use highwater_coordinator::{Marker, Moment, ReplyTo, Shard, Step, Transaction};
 use highwater_env::{EnvExt, Instant, Lane};
-use highwater_records::{
-    LeaderEpoch, Offset, TimestampMs, TopicIdPartition,
-    batch::{CheckPolicy, CheckedBatch, EndTxnMarker},
-};
+use highwater_records::{LeaderEpoch, TimestampMs, TopicIdPartition};
 use highwater_replication::Acks;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -21,8 +18,8 @@ use super::{
 };
 use crate::{
     first_of::{First, first_of},
-    partition::Partition,
-    request::ProduceError,
+    partition::{AppendOutcome, Partition, State},
+    request::{EndTransaction, ProduceError},
 };
 
 /// A shard that is being loaded or serves, for as long as this broker leads its partition in this epoch.
@@ -50,9 +47,15 @@ enum Phase {
 pub(super) enum Command<S: Shard> {
     /// A request.
     Ask(S::Request, oneshot::Sender<S::Reply>),
-    /// The end of a transaction, to be appended.
-    Mark(Marker, u32, oneshot::Sender<()>),
+    /// The end of a transaction in this partition, to be appended.
+    Mark(EndTransaction, MarkSender),
 }
+
+/// Who waits for a marker to count, or to be refused.
+pub(super) type MarkSender = oneshot::Sender<Result<(), ProduceError>>;
+
+/// What became of a marker, to be told once everything before it counts.
+struct Marked(MarkSender, Result<(), ProduceError>);
 
 /// How many commands are handled before their records are appended, together.
 const COMMANDS_MAX: usize = 256;
@@ -72,6 +75,15 @@ enum End {
     Load(String),
     #[error("its records could not be appended: {0}")]
     Append(ProduceError),
+}
+
+impl From<ProduceError> for End {
+    fn from(error: ProduceError) -> End {
+        match error {
+            ProduceError::NotLeader => End::Lost,
+            error => End::Append(error),
+        }
+    }
 }
 
 impl<S: Shard> Running<S> {
@@ -207,11 +219,11 @@ impl<S: Shard> Running<S> {
                     let reply_to = turn.ticket(sender);
                     turn.take_step(|shard, at| shard.handle(at, request, reply_to, &mut step));
                 }
-                Command::Mark(marker, coordinator_epoch, sender) => {
+                Command::Mark(request, sender) => {
                     // What came before it stands before it in the log.
                     turn.append(std::mem::take(&mut step), std::mem::take(&mut marks)).await?;
-                    turn.mark(marker, coordinator_epoch).await?;
-                    marks.push(sender);
+                    let marked = turn.mark(request).await?;
+                    marks.push(Marked(sender, marked));
                 }
             }
         }
@@ -246,13 +258,16 @@ struct Turn<S: Shard> {
     waiting: VecDeque<Waiting<S>>,
 }
 
+/// The acknowledgement of what was appended.
+type Ack = oneshot::Receiver<Result<(), ProduceError>>;
+
 /// What is released once records count.
 struct Waiting<S: Shard> {
     /// Nothing for what counts already, or as soon as what stands before it in the queue does.
-    ack: Option<oneshot::Receiver<Result<(), ProduceError>>>,
+    ack: Option<Ack>,
     replies: Vec<(ReplyTo, S::Reply)>,
     effects: Vec<S::Effect>,
-    marks: Vec<oneshot::Sender<()>>,
+    marks: Vec<Marked>,
 }
 
 impl<S: Shard> Turn<S> {
@@ -280,7 +295,7 @@ impl<S: Shard> Turn<S> {
     }
 
     /// Appends the records of a step and lets its replies wait for them.
-    async fn append(&mut self, step: Step<S>, marks: Vec<oneshot::Sender<()>>) -> Result<(), End> {
+    async fn append(&mut self, step: Step<S>, marks: Vec<Marked>) -> Result<(), End> {
         let Step { records, replies, early, effects } = step;
         for (reply_to, reply) in early {
             self.reply(reply_to, reply);
@@ -291,7 +306,8 @@ impl<S: Shard> Turn<S> {
             .map_err(|error| End::Append(ProduceError::Storage(error.to_string())))?;
         let mut ack = None;
         for batch in batches {
-            ack = self.append_batch(batch, now).await?;
+            let appended = self.append_here(move |state| state.append(batch, Acks::All, now)).await?;
+            ack = appended.map_err(End::from)?;
         }
         if ack.is_some() || !replies.is_empty() || !effects.is_empty() || !marks.is_empty() {
             self.waiting.push_back(Waiting { ack, replies, effects, marks });
@@ -299,28 +315,24 @@ impl<S: Shard> Turn<S> {
         Ok(())
     }
 
-    async fn append_batch(
+    /// Appends something while this broker leads in the shard's epoch, and answers what to wait for before it counts;
+    /// inside, why the log refused it.
+    async fn append_here(
         &mut self,
-        batch: CheckedBatch,
-        now: TimestampMs,
-    ) -> Result<Option<oneshot::Receiver<Result<(), ProduceError>>>, End> {
+        append: impl FnOnce(&mut State) -> Result<AppendOutcome, ProduceError> + Send + 'static,
+    ) -> Result<Result<Option<Ack>, ProduceError>, End> {
         let epoch = self.epoch;
         let appended = self
             .partition
             .with(move |state| {
                 // The state was replayed from this epoch's beginning; in another one it may have missed records.
-                if state.leading() == Ok(epoch) {
-                    state.append(batch, Acks::All, now)
-                } else {
-                    Err(ProduceError::NotLeader)
-                }
+                if state.leading() == Ok(epoch) { append(state) } else { Err(ProduceError::NotLeader) }
             })
             .await
             .map_err(|_| End::Lost)?;
         let outcome = match appended {
             Ok(outcome) => outcome,
-            Err(ProduceError::NotLeader) => return Err(End::Lost),
-            Err(error) => return Err(End::Append(error)),
+            Err(error) => return Ok(Err(error)),
         };
         if outcome.wants_commit {
             self.ground.committer.ask(&self.partition);
@@ -329,24 +341,28 @@ impl<S: Shard> Turn<S> {
             self.partition.counters.bytes_in.add(appended.bytes);
             self.partition.counters.records_in.add(appended.records);
         }
-        Ok(outcome.waiting)
+        Ok(Ok(outcome.waiting))
     }
 
-    /// Appends the end of a transaction and applies it.
-    async fn mark(&mut self, marker: Marker, coordinator_epoch: u32) -> Result<(), End> {
+    /// Appends the end of a transaction and applies it; or nothing, if the log refuses it.
+    async fn mark(&mut self, request: EndTransaction) -> Result<Result<(), ProduceError>, End> {
+        let transaction = Transaction { producer: request.producer_id, epoch: request.producer_epoch };
+        let marker = Marker { transaction, committed: request.marker.committed };
         let now = TimestampMs(self.ground.env.wall_ms());
-        let Marker { transaction, committed } = marker;
-        let refused = |error: String| End::Append(ProduceError::Storage(error));
-        let bytes = EndTxnMarker { committed, coordinator_epoch }
-            .to_batch(transaction.producer, transaction.epoch, now, Offset::ZERO, None)
-            .map_err(|error| refused(error.to_string()))?;
-        let batch = CheckedBatch::check(bytes, &CheckPolicy::internal())
-            .map_err(|error| refused(error.to_string()))?;
-        let ack = self.append_batch(batch, now).await?;
+        let ack = match self.append_here(move |state| state.end_transaction(&request, now)).await? {
+            Ok(ack) => ack,
+            // Whoever wants it is late, or too few replicas are there: nothing was appended, and the state stands.
+            Err(
+                error @ (ProduceError::InvalidProducerEpoch(_)
+                | ProduceError::CoordinatorFenced(_)
+                | ProduceError::NotEnoughReplicas),
+            ) => return Ok(Err(error)),
+            Err(error) => return Err(End::from(error)),
+        };
         self.shard.marker(marker);
         let none = Waiting { ack, replies: Vec::new(), effects: Vec::new(), marks: Vec::new() };
         self.waiting.push_back(none);
-        Ok(())
+        Ok(Ok(()))
     }
 
     fn reply(&mut self, reply_to: ReplyTo, reply: S::Reply) {
@@ -361,7 +377,7 @@ impl<S: Shard> Turn<S> {
         while let Some(front) = self.waiting.front_mut() {
             if let Some(ack) = &mut front.ack {
                 match ack.try_recv() {
-                    Ok(answer) => answer.map_err(End::Append)?,
+                    Ok(answer) => answer.map_err(End::from)?,
                     Err(oneshot::error::TryRecvError::Empty) => return Ok(()),
                     Err(oneshot::error::TryRecvError::Closed) => return Err(End::Lost),
                 }
@@ -374,8 +390,8 @@ impl<S: Shard> Turn<S> {
             for effect in ready.effects {
                 (self.effect)(self.index, effect);
             }
-            for mark in ready.marks {
-                let _ = mark.send(());
+            for Marked(sender, answer) in ready.marks {
+                let _ = sender.send(answer);
             }
         }
         Ok(())
@@ -403,8 +419,8 @@ impl<S: Shard> Turn<S> {
                 }
                 self.release()
             }
-            First::Left(Ok(Err(ProduceError::NotLeader)) | Err(_)) => Err(End::Lost),
-            First::Left(Ok(Err(error))) => Err(End::Append(error)),
+            First::Left(Ok(Err(error))) => Err(End::from(error)),
+            First::Left(Err(_)) => Err(End::Lost),
             First::Right(_) => Ok(()),
         }
     }

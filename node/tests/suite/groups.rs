@@ -6,16 +6,16 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use highwater_coordinator::{
     Caller as Member, CommitOffsets, CommitPartition, CommitTopic, DeleteGroup, DescribeGroup, FetchOffsets,
-    GroupError, Heartbeat, JoinGroup, LeaveGroup, Leaving, Protocol, SyncGroup,
+    GroupError, Heartbeat, JoinGroup, LeaveGroup, Leaving, Protocol, SyncGroup, partition_of,
 };
-use highwater_engine::disk::RealDisk;
+use highwater_engine::{MarkerEpoch, disk::RealDisk};
 use highwater_env::{Env, EnvExt, TokioEnv};
 use highwater_metadata::config::{BrokerConfig, Settings};
 use highwater_node::{
     CoordinatorKey, Endpoint, Node, NodeParts,
-    request::{Caller, CreateTopic, Produce, ProduceError, ProducePartition, TopicRef},
+    request::{Caller, CreateTopic, EndTransaction, Produce, ProduceError, ProducePartition, TopicRef},
 };
-use highwater_records::{BrokerId, TopicId};
+use highwater_records::{BrokerId, ProducerEpoch, ProducerId, TopicId, batch::EndTxnMarker};
 use highwater_replication::Acks;
 
 struct Fixture {
@@ -113,8 +113,8 @@ async fn committed(fixture: &Fixture, node: &Arc<Node>) -> Option<(i64, String)>
     partition.committed.unwrap().map(|committed| (committed.offset, committed.metadata))
 }
 
-/// Joins as the only member and brings an assignment; returns the member.
-async fn become_stable(fixture: &Fixture, node: &Arc<Node>) -> String {
+/// Joins as the only member; returns the member.
+async fn join(fixture: &Fixture, node: &Arc<Node>) -> String {
     let join = |member: &str| JoinGroup {
         group: "g".into(),
         member: member.into(),
@@ -135,18 +135,24 @@ async fn become_stable(fixture: &Fixture, node: &Arc<Node>) -> String {
     assert_eq!(told.error, GroupError::MemberIdRequired);
     let joined = node.ask_group(&caller(), "g", join(&told.member)).wait().await.unwrap().unwrap();
     assert_eq!((joined.generation, &joined.leader), (1, &told.member));
+    told.member
+}
+
+/// Joins as the only member and brings an assignment; returns the member.
+async fn become_stable(fixture: &Fixture, node: &Arc<Node>) -> String {
+    let member = join(fixture, node).await;
     let sync = SyncGroup {
         group: "g".into(),
-        member: told.member.clone(),
+        member: member.clone(),
         instance: None,
         generation: 1,
         protocol_type: None,
         protocol: None,
-        assignments: vec![(told.member.clone(), Bytes::from_static(b"all of it"))],
+        assignments: vec![(member.clone(), Bytes::from_static(b"all of it"))],
     };
     let synced = node.ask_group(&caller(), "g", sync).wait().await.unwrap().unwrap();
     assert_eq!(synced.assignment, "all of it");
-    told.member
+    member
 }
 
 #[test]
@@ -241,6 +247,38 @@ fn offsets_go_with_their_topic_and_clients_cannot_write_them() {
             assert!(fixture.env.now() < deadline, "offsets of a deleted topic stay");
             fixture.env.sleep(Duration::from_millis(5)).await;
         }
+        node.stop().await.unwrap();
+    });
+}
+
+#[test]
+fn a_late_marker_is_refused_and_the_group_goes_on() {
+    let fixture = Fixture::new();
+    fixture.run(async {
+        let node = fixture.start().await;
+        node.find_coordinators(&caller(), &[CoordinatorKey::Group("g".into())]).await.remove(0).unwrap();
+        // Of a member that has not synced the log says nothing: a replay would not know it.
+        let member = join(&fixture, &node).await;
+        let mark = async |producer_epoch, coordinator_epoch| {
+            let request = EndTransaction {
+                topic: TopicRef::Name("__consumer_offsets".into()),
+                partition: partition_of("g", 4).cast_signed(),
+                producer_id: ProducerId(7),
+                producer_epoch: ProducerEpoch(producer_epoch),
+                marker: EndTxnMarker { committed: true, coordinator_epoch },
+                rule: MarkerEpoch::SameOrNewer,
+            };
+            node.write_markers(&caller(), vec![request]).await.remove(0)
+        };
+        assert_eq!(mark(5, 3).await, Ok(()));
+        let late = mark(4, 3).await;
+        assert!(matches!(late, Err(ProduceError::InvalidProducerEpoch(_))), "{late:?}");
+        let fenced = mark(5, 2).await;
+        assert!(matches!(fenced, Err(ProduceError::CoordinatorFenced(_))), "{fenced:?}");
+        assert_eq!(mark(5, 3).await, Ok(()));
+
+        let beat = Heartbeat { group: "g".into(), member, instance: None, generation: 1 };
+        assert_eq!(node.ask_group(&caller(), "g", beat).wait().await.flatten(), Ok(()));
         node.stop().await.unwrap();
     });
 }
