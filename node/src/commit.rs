@@ -18,7 +18,7 @@ pub(crate) struct Committer {
     wake: Notify,
     /// Tells that the journal is half full.
     pub(crate) pressed: Notify,
-    /// When the syncs that are under way began, by number.
+    /// When the disk operations that are under way began, by number: syncs, and what upkeep writes.
     under_way: Mutex<BTreeMap<u64, Instant>>,
 }
 
@@ -46,7 +46,15 @@ impl Committer {
         }
     }
 
-    /// How long the oldest sync has been under way.
+    /// A disk operation begins; it is over when the answer is dropped.
+    pub(crate) fn begin(&self) -> UnderWay<'_> {
+        let mut under_way = self.under_way.lock();
+        let number = under_way.keys().next_back().map_or(0, |last| last + 1);
+        under_way.insert(number, self.env.now());
+        UnderWay { committer: self, number }
+    }
+
+    /// How long the oldest disk operation has been under way.
     pub(crate) fn oldest(&self) -> Duration {
         let began = self.under_way.lock().values().next().copied();
         began.map_or(Duration::ZERO, |began| self.env.now().since(began))
@@ -92,12 +100,7 @@ impl Committer {
                 next += 1;
             }
         }
-        let number = {
-            let mut under_way = self.under_way.lock();
-            let number = under_way.keys().next_back().map_or(0, |last| last + 1);
-            under_way.insert(number, self.env.now());
-            number
-        };
+        let _under_way = self.begin();
         let running: Vec<_> = shares
             .into_iter()
             .filter(|share| !share.is_empty())
@@ -115,7 +118,18 @@ impl Committer {
                 Err(error) => tracing::error!(%error, "a group commit died; its producers will time out"),
             }
         }
-        self.under_way.lock().remove(&number);
+    }
+}
+
+/// A disk operation that is under way: see [`Committer::oldest`].
+pub(crate) struct UnderWay<'a> {
+    committer: &'a Committer,
+    number: u64,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.committer.under_way.lock().remove(&self.number);
     }
 }
 

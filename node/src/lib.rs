@@ -58,4 +58,4 @@ pub use quotas::Measured;
 pub use replica_view::{LeadingView, ReplicaView};
 pub use replicate::ClusterParts;
 pub use start::StartError;
-pub use stop::StopError;
+pub use stop::{EndedByItself, StopError};

@@ -1,7 +1,7 @@
 //! The composition: which parts a node has, how it starts and how it stops.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -24,6 +24,7 @@ use crate::{
     quotas::Quotas,
     replicate::Membership,
     sessions::SessionCache,
+    stop::EndedByItself,
     tasks::Tasks,
 };
 
@@ -79,6 +80,8 @@ pub struct Node {
     pub(crate) counters: NodeCounters,
     pub(crate) stopping: Arc<Notify>,
     pub(crate) stopped: AtomicBool,
+    /// Set before it stops, if it does so by itself.
+    pub(crate) ended_by_itself: OnceLock<EndedByItself>,
     pub(crate) tasks: Tasks,
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -166,6 +166,7 @@ impl Opened {
             counters: NodeCounters::default(),
             stopping: Arc::new(Notify::new()),
             stopped: AtomicBool::new(false),
+            ended_by_itself: OnceLock::new(),
             tasks: self.tasks,
         });
         node.quotas.follow(&node.image());

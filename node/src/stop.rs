@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
+use highwater_engine::Offline;
 use highwater_env::{BoxFuture, EnvExt, Lane};
 use parking_lot::Mutex;
 
@@ -16,20 +17,42 @@ use crate::{
 #[error("not a clean stop: {0}")]
 pub struct StopError(String);
 
+/// Why a member of a cluster ended although nobody asked it to. It leads and serves nothing any more.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndedByItself {
+    /// Another process has registered with its number.
+    #[error("another process has taken this broker's place")]
+    Superseded,
+    /// A sync failed in its only data directory, and the controller knows, or could not be told in time (KIP-858). What is
+    /// on the media is found out by starting it again.
+    #[error(transparent)]
+    DirectoryOffline(#[from] Offline),
+}
+
 impl Node {
+    /// Completes once the node ends: with the reason if it ended by itself, as [`Node::abandon`] would end it, and with
+    /// `None` if it was asked to.
+    pub fn ends(&self) -> BoxFuture<'_, Option<EndedByItself>> {
+        Box::pin(async move {
+            self.stops().await;
+            self.ended_by_itself.get().cloned()
+        })
+    }
+
     /// Stops serving, makes everything durable, closes the logs and marks the stop as clean. Whoever still waits for
     /// an acknowledgement is told that this broker leads no more. A second call does nothing.
     ///
     /// A member of a cluster first hands its leaderships over, as far as others can take them.
     ///
     /// # Errors
-    /// [`StopError`] if anything could not be made durable, or if another process has registered as this broker: there is
-    /// no clean marker then.
+    /// [`StopError`] if anything could not be made durable, or if the node has ended by itself: there is no clean marker
+    /// then.
     pub fn stop(&self) -> BoxFuture<'_, Result<(), StopError>> {
         Box::pin(async move {
-            if self.cluster.is_superseded() {
+            let superseded = self.cluster.is_superseded().then_some(EndedByItself::Superseded);
+            if let Some(why) = superseded.or_else(|| self.ended_by_itself.get().cloned()) {
                 self.tasks.ended().await;
-                return Err(StopError("another process has taken this broker's place".into()));
+                return Err(StopError(why.to_string()));
             }
             if let Some(membership) = self.membership.as_ref().filter(|_| !self.is_stopping()) {
                 self.hand_over(membership).await;
@@ -93,9 +116,10 @@ impl Node {
         })
     }
 
-    /// Another process is this broker now: this one leads and serves nothing any more.
-    pub(crate) async fn give_way(&self) {
-        tracing::error!(broker = %self.broker, "another process has registered with this number: this one ends");
+    /// Leads and serves nothing any more, and leaves the directories as a crash would.
+    pub(crate) async fn end_by_itself(&self, why: EndedByItself) {
+        tracing::error!(broker = %self.broker, %why, "this broker ends");
+        let _ = self.ended_by_itself.set(why);
         if !self.stopped.swap(true, Ordering::AcqRel) {
             self.let_go().await;
         }

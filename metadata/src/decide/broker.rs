@@ -142,9 +142,12 @@ pub struct Heartbeat {
     pub wants_stop: bool,
     /// Milliseconds for which its oldest disk operation has been under way.
     pub oldest_io_ms: u64,
+    /// Whether its data directory, the only one that it has, is offline: it takes nothing more in this life (KIP-858).
+    pub offline: bool,
 }
 
-/// What a heartbeat decides: who has caught up takes part, who wants to stop hands over, whose disk hangs leads nothing.
+/// What a heartbeat decides: who has caught up takes part, who wants to stop hands over, whose disk hangs leads nothing,
+/// whose disk has failed leads nothing and is in sync with nobody.
 ///
 /// `io_patience_ms` is how long a disk operation may take before the broker gives its leaderships away.
 pub fn heartbeat(
@@ -166,12 +169,13 @@ pub fn heartbeat(
     };
     let hangs = beat.oldest_io_ms > io_patience_ms;
     Ok(match state {
-        BrokerState::Fenced if beat.wants_stop || !caught_up || hangs => Vec::new(),
+        BrokerState::Fenced if beat.wants_stop || !caught_up || hangs || beat.offline => Vec::new(),
         BrokerState::Fenced => {
             let mut records = vec![become_(BrokerState::Active)];
             records.extend(lead_what_nobody_leads(image, rules, beat.broker));
             records
         }
+        BrokerState::Active if beat.offline => fence_broker(image, rules, beat.broker),
         BrokerState::Active if beat.wants_stop => {
             let mut records = vec![become_(BrokerState::Stopping)];
             records.extend(leave(image, rules, beat.broker, |_, _| false));
@@ -188,7 +192,7 @@ pub fn may_stop(image: &Image, broker: BrokerId) -> bool {
         && !every_partition(image).any(|(_, _, partition)| partition.leader == Some(broker))
 }
 
-/// Takes a broker out that does not answer: it leads nothing and is in no in-sync set any more.
+/// Takes a broker out that does not answer, or whose directory is offline: it leads nothing and is in no in-sync set any more.
 pub fn fence_broker(image: &Image, rules: Rules, broker: BrokerId) -> Vec<MetadataRecord> {
     let Some(latest) = image.registration(broker).filter(|latest| latest.state != BrokerState::Fenced) else {
         return Vec::new();

@@ -79,13 +79,22 @@ impl Cluster {
     }
 
     fn beat(&mut self, broker: u32, wants_stop: bool, oldest_io_ms: u64) {
-        let beat = Heartbeat {
+        self.beat_with(Heartbeat { wants_stop, oldest_io_ms, ..self.sound(broker) });
+    }
+
+    /// The heartbeat of a broker that is well.
+    fn sound(&self, broker: u32) -> Heartbeat {
+        Heartbeat {
             broker: BrokerId(broker),
             broker_epoch: self.epoch(broker),
             applied: self.image.applied(),
-            wants_stop,
-            oldest_io_ms,
-        };
+            wants_stop: false,
+            oldest_io_ms: 0,
+            offline: false,
+        }
+    }
+
+    fn beat_with(&mut self, beat: Heartbeat) {
         let records = decide::heartbeat(&self.image, RULES, &beat, 10_000).unwrap();
         self.apply(records);
     }
@@ -306,6 +315,23 @@ fn proposals_are_judged() {
 }
 
 #[test]
+fn a_broker_whose_directory_is_offline_leads_nothing_and_is_in_sync_with_nobody() {
+    let mut cluster = Cluster::new(3, &[1, 2, 3], "synced");
+    cluster.beat_with(Heartbeat { offline: true, ..cluster.sound(1) });
+    assert_eq!(cluster.state(1), BrokerState::Fenced);
+    assert_eq!(cluster.shape(), (Some(2), 1, vec![2, 3], vec![]));
+    // In this life it does not come back, whatever else it says.
+    cluster.beat_with(Heartbeat { offline: true, ..cluster.sound(1) });
+    assert_eq!(cluster.state(1), BrokerState::Fenced);
+    // The last one in sync: nobody leads until its next process has read what is on the media.
+    cluster.fence(3);
+    cluster.beat_with(Heartbeat { offline: true, ..cluster.sound(2) });
+    assert_eq!(cluster.shape(), (None, 2, vec![], vec![2, 3]));
+    cluster.start(2, false);
+    assert_eq!(cluster.shape(), (Some(2), 3, vec![2], vec![3]));
+}
+
+#[test]
 fn a_broker_hands_over_before_it_stops_and_when_its_disk_hangs() {
     let mut cluster = Cluster::new(3, &[1, 2, 3], "replicated");
     cluster.beat(1, false, 20_000);
@@ -394,6 +420,7 @@ fn whose_process_it_is() {
         applied: None,
         wants_stop: false,
         oldest_io_ms: 0,
+        offline: false,
     };
     let stale = decide::heartbeat(&cluster.image, RULES, &beat, 1).unwrap_err();
     assert_eq!((stale.broker, stale.found), (BrokerId(1), BrokerEpoch(2)));

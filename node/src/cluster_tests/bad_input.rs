@@ -119,6 +119,7 @@ fn the_controller_hears_nobody_who_is_not_who_he_says() {
             applied: EntryId::new(u64::MAX),
             wants_stop: true,
             oldest_io_ms: u64::MAX,
+            offline: true,
         };
         assert_eq!(ask(1, ControlRequest::Heartbeat(beat)).await, ControlError::StaleBrokerEpoch);
         let elsewhere = ask(2, ControlRequest::Heartbeat(beat)).await;

@@ -4,6 +4,7 @@
 mod bad_input;
 mod compaction;
 mod nearest;
+mod offline;
 
 use std::{
     collections::BTreeMap,
@@ -34,7 +35,7 @@ use crate::{
         ReplicaFetchError, ReplicaFetched,
     },
     request::{
-        Caller, CreateTopic, Fetch, FetchError, FetchPartition, Fetched, Isolation, Produce,
+        Caller, CreateTopic, Fetch, FetchError, FetchPartition, Fetched, Isolation, Produce, ProduceError,
         ProducePartition, TopicRef,
     },
 };
@@ -50,6 +51,7 @@ const TIMES: ClusterTimes = ClusterTimes {
     balance: Duration::from_secs(36_000),
     registration: Duration::from_millis(200),
     io_patience: Duration::from_secs(600),
+    directory_failure: Duration::from_secs(600),
 };
 
 /// The metadata log, in memory; every broker sees all of it at once.
@@ -238,6 +240,20 @@ impl TestCluster {
         self.disks.remove(&broker).expect("it has a disk")
     }
 
+    /// A broker's process is gone; its disk.
+    pub(super) fn lose(&mut self, broker: u32) -> MemoryDisk {
+        let broker = BrokerId(broker);
+        self.wires.nodes.lock().remove(&broker);
+        drop(self.nodes.remove(&broker));
+        let disk = self.disks.remove(&broker).expect("it has a disk");
+        disk.kill();
+        disk
+    }
+
+    pub(super) fn disk(&self, broker: u32) -> &MemoryDisk {
+        &self.disks[&BrokerId(broker)]
+    }
+
     /// The last entry of the metadata log.
     pub(super) fn committed(&self) -> Option<EntryId> {
         self.log.entries.lock().last().map(|entry| entry.id)
@@ -302,6 +318,16 @@ impl TestCluster {
 
     /// Appends one record to a partition, with acks=all, and answers with its offset.
     pub(super) async fn produce(&self, broker: u32, at: TopicIdPartition, key: &str, value: &str) -> Offset {
+        self.try_produce(broker, at, key, value).await.expect("a leader takes records")
+    }
+
+    pub(super) async fn try_produce(
+        &self,
+        broker: u32,
+        at: TopicIdPartition,
+        key: &str,
+        value: &str,
+    ) -> Result<Offset, ProduceError> {
         let request = Produce {
             acks: Acks::All,
             timeout: Duration::from_secs(600),
@@ -313,7 +339,7 @@ impl TestCluster {
             }],
         };
         let answer = self.node(broker).produce(&caller(), request).await.wait().await.remove(0);
-        answer.expect("a leader takes records").base_offset
+        answer.map(|produced| produced.base_offset)
     }
 
     /// Reads what a broker has at an offset, without waiting.

@@ -71,6 +71,9 @@ pub struct ClusterTimes {
     pub registration: Duration,
     /// How long a disk operation may take before the broker gives its leaderships away.
     pub io_patience: Duration,
+    /// `log.dir.failure.timeout.ms`: a broker whose data directory is offline tells the controller for at most this long
+    /// before it ends.
+    pub directory_failure: Duration,
 }
 
 impl Default for ClusterTimes {
@@ -85,6 +88,7 @@ impl Default for ClusterTimes {
             balance: Duration::from_secs(300),
             registration: Duration::from_secs(60),
             io_patience: Duration::from_secs(20),
+            directory_failure: Duration::from_secs(30),
         }
     }
 }

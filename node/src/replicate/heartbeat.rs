@@ -15,6 +15,7 @@ use crate::{
     controller::Controller,
     first_of::{First, first_of},
     peers::{ControlError, ControlReply, ControlRequest},
+    stop::EndedByItself,
 };
 
 /// Registers until the image has it, and answers with the registration's epoch.
@@ -75,8 +76,16 @@ pub(crate) async fn register(
 impl Node {
     /// Sends heartbeats until the node stops.
     pub(crate) async fn send_heartbeats(self: Arc<Self>, membership: Arc<Membership>) {
+        let mut offline_since = None;
         loop {
-            self.beat(&membership).await;
+            let fenced = self.beat(&membership).await;
+            if let Some(offline) = self.directory.failed() {
+                let now = self.env.now();
+                let tells_for = now.since(*offline_since.get_or_insert(now));
+                if fenced || tells_for >= membership.times.directory_failure {
+                    return self.end_by_itself(EndedByItself::DirectoryOffline(offline)).await;
+                }
+            }
             let pause = first_of(membership.beat.notified(), self.env.sleep(membership.times.heartbeat));
             if first_of(self.stops(), pause).await.is_left() {
                 return;
@@ -84,13 +93,15 @@ impl Node {
         }
     }
 
-    async fn beat(&self, membership: &Arc<Membership>) {
+    /// Answers with whether the controller has heard it and keeps this broker out.
+    async fn beat(&self, membership: &Arc<Membership>) -> bool {
         let beat = Heartbeat {
             broker: self.broker,
             broker_epoch: membership.broker_epoch(),
             applied: self.cluster.last_applied(),
             wants_stop: membership.wants_stop.load(Ordering::Acquire),
             oldest_io_ms: u64::try_from(self.committer.oldest().as_millis()).unwrap_or(u64::MAX),
+            offline: self.directory.failed().is_some(),
         };
         let asked = self.ask_controller(membership, ControlRequest::Heartbeat(beat));
         // A heartbeat that takes longer than the pause between two is not worth waiting for.
@@ -101,11 +112,13 @@ impl Node {
                     membership.may_stop.store(true, Ordering::Release);
                 }
                 membership.beaten.notify_waiters();
+                reply.fenced && beat.offline
             }
             First::Left(Some(Err(error))) => {
                 tracing::debug!(%error, "the controller did not take the heartbeat");
+                false
             }
-            _ => {}
+            _ => false,
         }
     }
 

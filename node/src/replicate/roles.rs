@@ -7,7 +7,7 @@ use highwater_metadata::{Entry, Image, MetadataRecord, ReplicationRecord, Topic}
 use highwater_records::{BrokerId, PartitionIndex, TopicId, TopicIdPartition};
 
 use super::{Membership, Ready, Watcher};
-use crate::{Node, first_of::first_of, partition::Partition};
+use crate::{Node, first_of::first_of, partition::Partition, stop::EndedByItself};
 
 /// What entries have touched since somebody looked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Node {
         loop {
             let touched = self.cluster.take_touched();
             if self.cluster.is_superseded() {
-                return self.give_way().await;
+                return self.end_by_itself(EndedByItself::Superseded).await;
             }
             if touched.is_empty() {
                 let news = first_of(self.cluster.has_ended(), self.cluster.wait_touched());

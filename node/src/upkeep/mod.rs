@@ -162,6 +162,8 @@ impl Node {
     /// Writes the positions that changed to the checkpoint files.
     pub(crate) async fn write_checkpoints(&self) {
         let directory = self.directory.clone();
+        // Where no topic is synced, these are the only disk operations that somebody waits for.
+        let _under_way = self.committer.begin();
         match self.env.run_blocking(Lane::Background, move || directory.write_checkpoints()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "could not write checkpoints"),

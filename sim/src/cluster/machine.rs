@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use highwater_engine::disk::memory::{Loss, MemoryDisk};
 use highwater_env::{Env, Lane};
 use highwater_metadata::config::{BrokerConfig, Settings};
-use highwater_node::{ClusterParts, Endpoint, Node, NodeParts, peers::ClusterTimes};
+use highwater_node::{ClusterParts, EndedByItself, Endpoint, Node, NodeParts, peers::ClusterTimes};
 use highwater_records::BrokerId;
 use highwater_tiering::bucket::SharedBucket;
 use parking_lot::Mutex;
@@ -57,6 +57,7 @@ const TIMES: ClusterTimes = ClusterTimes {
     balance: Duration::from_secs(10),
     registration: Duration::from_secs(20),
     io_patience: Duration::from_secs(2),
+    directory_failure: Duration::from_secs(5),
 };
 
 pub(super) const LOG_DIR: &str = "/data";
@@ -137,7 +138,15 @@ impl Machine {
                     world.stats.progress("broker starts");
                     world.executor.note(&[31, u64::from(id.0)], || format!("broker {id} has registered"));
                     *state.lock() = State::Serving;
-                    network.set_up(id, Some(Up { env: inside, node }));
+                    network.set_up(id, Some(Up { env: inside, node: node.clone() }));
+                    let Some(why) = node.ends().await else { return };
+                    drop(node);
+                    if matches!(why, EndedByItself::DirectoryOffline(_)) {
+                        world.stats.count("mark: a broker ends whose directory is offline");
+                    }
+                    network.set_up(id, None);
+                    world.executor.note(&[39, u64::from(id.0)], || format!("broker {id} ends: {why}"));
+                    *state.lock() = State::Ended(Err(why.to_string()));
                 }
                 Err(error) => {
                     world.stats.count("broker starts that failed");

@@ -6,7 +6,8 @@ use highwater_records::TopicIdPartition;
 use crate::stats::Stats;
 
 /// Every mark.
-pub const MARKS: [&str; 19] = [
+pub const MARKS: [&str; 21] = [
+    "mark: a broker ends whose directory is offline",
     "mark: a broker hands over",
     "mark: a broker is fenced",
     "mark: a broker takes part",
@@ -18,6 +19,7 @@ pub const MARKS: [&str; 19] = [
     "mark: decision on a stale image dropped",
     "mark: in-sync set grows",
     "mark: in-sync set shrinks",
+    "mark: leadership leaves a broker whose disk fails",
     "mark: nobody may lead",
     "mark: the same set again settles a proposal",
     "fault: clock skew",

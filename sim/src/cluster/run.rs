@@ -1,5 +1,6 @@
 //! One run of a cluster, from a seed to an outcome.
 
+mod failing_disk;
 #[cfg(test)]
 mod idle_tests;
 
@@ -112,6 +113,7 @@ impl Run {
         let topics = self.plan.run.topics.len();
         self.converge("every topic to exist", |run| run.around.world.topics().len() >= topics);
         self.converge("every replica to be in sync", Run::is_whole);
+        self.fail_a_disk();
         self.around.world.be_quiet();
         self.audited();
         self.converge("every replica to have the same log", Run::is_equal);

@@ -19,7 +19,7 @@
 //! | `propose B`, `refuse B` | the controller judges what leader B proposes; B hears that it was refused |
 //! | `deaf B`, `hear B` | B does not hear of decisions; it hears all of them |
 //! | `crash B [lose N]`, `boot B [clean] [empty]` | B's process dies, with the last N records that are not synced; it registers again |
-//! | `beat B [stop] [io MS]`, `fence B` | a heartbeat of B; its session is over |
+//! | `beat B [stop] [io MS] [offline]`, `fence B` | a heartbeat of B, which wants to stop, whose disk hangs or has failed; its session is over |
 //! | `elect preferred`, `elect unclean` | somebody asks for an election |
 //! | `reassign R..`, `reassign cancel` | the partition on other replicas |
 //! | `latest B`, `epoch-end B E`, `nearest B RACK OFFSET` | what a client asks of B |

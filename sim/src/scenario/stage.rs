@@ -73,7 +73,7 @@ impl Stage {
         for id in 1..=count {
             stage.brokers.insert(id, Broker::new(id as u8));
             stage.register(id, true).expect("a first registration is not refused");
-            stage.beat(id, false, 0).expect("it has just registered");
+            stage.beat(id, |_| {}).expect("it has just registered");
         }
         let durable = (ConfigResource::Topic(AT.topic_id), "highwater.durability", durability.name());
         stage.decided(vec![
@@ -141,15 +141,18 @@ impl Stage {
         Ok(())
     }
 
-    pub(super) fn beat(&mut self, id: u32, wants_stop: bool, oldest_io_ms: u64) -> Result<(), String> {
+    /// A heartbeat of `id`, with what `say` adds to it.
+    pub(super) fn beat(&mut self, id: u32, say: impl FnOnce(&mut decide::Heartbeat)) -> Result<(), String> {
         let broker_epoch = self.brokers.get(&id).ok_or("there is no such broker")?.epoch;
-        let beat = decide::Heartbeat {
+        let mut beat = decide::Heartbeat {
             broker: BrokerId(id),
             broker_epoch,
             applied: self.image.applied(),
-            wants_stop,
-            oldest_io_ms,
+            wants_stop: false,
+            oldest_io_ms: 0,
+            offline: false,
         };
+        say(&mut beat);
         let records = decide::heartbeat(&self.image, self.rules, &beat, 10_000);
         self.decided(records.map_err(|error| error.to_string())?);
         Ok(())

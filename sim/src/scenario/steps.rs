@@ -67,9 +67,17 @@ impl Stage {
                 self.register(number(id)?, how.contains(&"clean"))?;
                 String::new()
             }
-            ["beat", id] => self.beat(number(id)?, false, 0).map(|()| String::new())?,
-            ["beat", id, "stop"] => self.beat(number(id)?, true, 0).map(|()| String::new())?,
-            ["beat", id, "io", ms] => self.beat(number(id)?, false, number(ms)?).map(|()| String::new())?,
+            ["beat", id] => self.beat(number(id)?, |_| {}).map(|()| String::new())?,
+            ["beat", id, "stop"] => {
+                self.beat(number(id)?, |beat| beat.wants_stop = true).map(|()| String::new())?
+            }
+            ["beat", id, "io", ms] => {
+                let ms = number(ms)?;
+                self.beat(number(id)?, |beat| beat.oldest_io_ms = ms).map(|()| String::new())?
+            }
+            ["beat", id, "offline"] => {
+                self.beat(number(id)?, |beat| beat.offline = true).map(|()| String::new())?
+            }
             ["fence", id] => {
                 self.decided(decide::fence_broker(&self.image, self.rules, BrokerId(number(id)?)));
                 String::new()
