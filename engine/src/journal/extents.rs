@@ -35,6 +35,16 @@ pub(super) struct Extents {
     made: u32,
 }
 
+/// Which extents may be begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// All but the last one.
+    Any,
+    /// Also the last one: only for what frees others at once. Anything else in it, however small, could leave a full
+    /// journal without the room for the group that empties it.
+    Reserve,
+}
+
 /// No extent can be begun before others are free.
 #[derive(Debug)]
 pub(super) struct Full;
@@ -58,18 +68,18 @@ impl Extents {
         self.used.len() as u32 + 1 >= self.max.div_ceil(2)
     }
 
-    /// Whether the next extent can be begun for batches.
+    /// Whether the next extent can be begun by whoever comes.
     pub(super) fn has_free(&self) -> bool {
         self.free.len() as u32 + self.max.saturating_sub(self.made) > 1
     }
 
-    /// Goes on to the next extent. One is kept back for floors.
+    /// Goes on to the next extent.
     ///
     /// # Errors
     /// The disk's, where one has to be made.
-    pub(super) fn advance(&mut self, floors_only: bool) -> io::Result<Result<(), Full>> {
+    pub(super) fn advance(&mut self, room: Room) -> io::Result<Result<(), Full>> {
         let any = !self.free.is_empty() || self.made < self.max;
-        if !(self.has_free() || floors_only && any) {
+        if !(self.has_free() || room == Room::Reserve && any) {
             return Ok(Err(Full));
         }
         let sequence = self.sequence() + 1;

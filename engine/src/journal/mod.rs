@@ -206,6 +206,13 @@ impl Journal {
         logs.logs.remove(&entry.id());
     }
 
+    /// Notes, after a truncation, which segments a log still has. Whatever of it is durable here is durable in its files too.
+    pub(crate) fn keep_only(&self, log: TopicIdPartition, segments: &[Arc<Segment>]) {
+        if let Some(tracked) = self.tracked.lock().logs.get_mut(&log) {
+            tracked.segments.retain(|known| segments.iter().any(|segment| Arc::ptr_eq(known, segment)));
+        }
+    }
+
     /// Segments of a log with bytes that are durable here and maybe nowhere else, oldest first.
     pub(crate) fn unsettled(&self, log: TopicIdPartition) -> Vec<Arc<Segment>> {
         self.tracked.lock().logs.get(&log).map(|tracked| tracked.segments.clone()).unwrap_or_default()

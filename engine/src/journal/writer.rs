@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::{
     JournalError, JournalOptions, Place, Queue,
     entry::{Change, Entry},
-    extents::{Extents, Full},
+    extents::{Extents, Full, Room},
     frame::{BLOCK, ExtentHeader, GROUP_HEAD, GROUP_MAX, GroupHeader, padded},
     tracked::{ToSettle, TrackedLogs},
 };
@@ -78,7 +78,7 @@ impl Writer {
         while !rest.is_empty() {
             let (count, bytes) = self.take(rest);
             let group: Vec<&Entry> = rest[..count].iter().flatten().collect();
-            outcome = self.make_room(&group, bytes).map_err(JournalError::Disk);
+            outcome = self.make_room(bytes, Room::Any).map_err(JournalError::Disk);
             if !matches!(outcome, Ok(Ok(()))) {
                 break;
             }
@@ -114,14 +114,14 @@ impl Writer {
         let (sequence, oldest) = (self.extents.sequence(), self.oldest);
         if floors.is_empty() && self.begun() && tracked.lock().oldest_after(&[], sequence) > oldest {
             // Others have let go since the last group that could say so.
-            if self.make_room(&[], 0)?.is_ok() {
+            if self.make_room(0, Room::Reserve)?.is_ok() {
                 self.write_group(&[], tracked)?;
             }
         }
         for some in floors.chunks(FLOORS_AT_ONCE) {
             let group: Vec<&Entry> = some.iter().collect();
             let bytes = group.iter().map(|entry| entry.encoded_len()).sum();
-            if self.make_room(&group, bytes)?.is_err() {
+            if self.make_room(bytes, Room::Reserve)?.is_err() {
                 // The extent kept for floors is in use: the ones written so far free others.
                 return Ok(());
             }
@@ -153,15 +153,14 @@ impl Writer {
         if self.begun() { (self.extents.bytes - BLOCK as u64 - self.position) as usize } else { 0 }
     }
 
-    fn make_room(&mut self, group: &[&Entry], bytes: usize) -> Result<std::result::Result<(), Full>> {
+    fn make_room(&mut self, bytes: usize, room: Room) -> Result<std::result::Result<(), Full>> {
         if padded(GROUP_HEAD + bytes) <= self.room() {
             return Ok(Ok(()));
         }
         if !self.begun() {
             self.claim.set_journal(true)?;
         }
-        let batches = group.iter().any(|entry| matches!(entry.change, Change::Batch(_)));
-        if let Err(full) = self.extents.advance(!batches)? {
+        if let Err(full) = self.extents.advance(room)? {
             return Ok(Err(full));
         }
         self.position = 0;

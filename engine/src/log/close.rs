@@ -30,7 +30,7 @@ impl Log {
         let health = self.dir.health().clone();
         let offline = |error| health.fail("a sync failed", &error);
         let truncations = self.entry.truncations.load(Ordering::Acquire);
-        let journaled = self.dir.journal.unsettled(self.entry.id());
+        let journaled = self.dir.journal.unsettled(self.id());
         for segment in self.pending.segments.iter().chain(&journaled) {
             segment.sync().map_err(offline)?;
         }

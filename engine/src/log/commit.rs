@@ -252,7 +252,7 @@ impl Log {
         let nothing = self.pending.segments.is_empty()
             && self.pending.names == 0
             && !self.epochs_dirty
-            && self.dir.journal.unsettled(self.entry.id()).is_empty();
+            && self.dir.journal.unsettled(self.id()).is_empty();
         if nothing { None } else { self.begin(true) }
     }
 
@@ -269,7 +269,7 @@ impl Log {
             Some(batches) if self.journals() && !in_files => Way::Journal(batches),
             _ => Way::Files {
                 epochs: self.epochs_dirty.then(|| self.epochs.clone()),
-                unsettled: self.dir.journal.unsettled(self.entry.id()),
+                unsettled: self.dir.journal.unsettled(self.id()),
             },
         };
         let active = self.active();

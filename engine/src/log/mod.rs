@@ -25,7 +25,9 @@ use std::{
     },
 };
 
-use highwater_records::{Durability, LeaderEpoch, Offset, ProducerId, TimestampMs, TopicId};
+use highwater_records::{
+    Durability, LeaderEpoch, Offset, ProducerId, TimestampMs, TopicId, TopicIdPartition,
+};
 
 pub use append::Appended;
 pub use commit::{CommitDone, CommitError, CommitJob};
@@ -208,6 +210,11 @@ impl Log {
 
     fn path(&self) -> &Path {
         &self.entry.path
+    }
+
+    /// Its topic and partition.
+    pub(crate) fn id(&self) -> TopicIdPartition {
+        self.entry.id()
     }
 
     /// # Errors

@@ -227,7 +227,8 @@ impl Log {
         Ok((facts, facts.next_offset))
     }
 
-    /// Deletes the segments from `at` on, newest first, for good.
+    /// Deletes the files of the segments from `at` on, newest first, for good. The list stays as it is until the caller has
+    /// the segment that takes their place: also a log that broke off here has one to answer with.
     fn delete_tail(&mut self, at: usize) -> io::Result<()> {
         let doomed: Vec<Arc<Segment>> = self.segments[at..].to_vec();
         let mut files = Vec::new();
@@ -239,9 +240,7 @@ impl Log {
         for file in files {
             self.dir.disk.remove_file(&file)?;
         }
-        self.dir.disk.sync_dir(self.path())?;
-        Arc::make_mut(&mut self.segments).truncate(at);
-        Ok(())
+        self.dir.disk.sync_dir(self.path())
     }
 
     /// The boundary segment becomes the active one, with indexes that end where it does.
@@ -263,7 +262,7 @@ impl Log {
         if !self.entry.journaled.load(Ordering::Acquire) {
             return Ok(end);
         }
-        let journaled = self.dir.journal.unsettled(self.entry.id());
+        let journaled = self.dir.journal.unsettled(self.id());
         let touched = |segment: &&Arc<Segment>| {
             let is = |other: &Arc<Segment>| other.base == segment.base;
             self.pending.segments.iter().any(is) || journaled.iter().any(is)
@@ -278,6 +277,8 @@ impl Log {
         if let Some(place) = self.dir.journal.submit_floor(&self.entry, truncations, end) {
             self.dir.journal.wait(place).map_err(io::Error::other)?;
         }
+        // The files of the others are gone: they must not be synced again.
+        self.dir.journal.keep_only(self.id(), &self.segments);
         self.pending.clear();
         self.positions.durable_end = end;
         Ok(end)

@@ -11,5 +11,6 @@ mod journal;
 mod model;
 #[cfg(feature = "museum")]
 mod museum;
+mod pressure;
 mod random;
 mod table;

@@ -74,7 +74,7 @@ fn config(id: BrokerId) -> Arc<BrokerConfig> {
         ("remote.log.manager.task.interval.ms", "1000".to_owned()),
         ("log.flush.offset.checkpoint.interval.ms", "2000".to_owned()),
         // Small enough to go round.
-        ("highwater.journal.bytes", "4194304".to_owned()),
+        ("highwater.journal.bytes", "131072".to_owned()),
     ] {
         let given = settings.give(key, &value);
         assert!(given.is_ok(), "{key}={value}: {given:?}");

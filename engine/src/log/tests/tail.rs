@@ -1,6 +1,12 @@
+use std::io::ErrorKind;
+
 use highwater_records::LeaderEpoch;
 
-use crate::{disk::memory::MemoryDisk, testing::*};
+use crate::{
+    LogConfig,
+    disk::memory::{Fault, MemoryDisk},
+    testing::*,
+};
 
 #[test]
 fn truncation_drops_batches_epochs_and_producers_above() {
@@ -64,5 +70,48 @@ fn beginning_again_anywhere() {
         let (_dir, log, report) = reopen(&disk, small());
         assert!(report.quarantined.is_empty() && report.cut.is_empty(), "{report:?}");
         assert_eq!((log.positions().log_start, log.positions().log_end), (offset(to), offset(to + 1)));
+    }
+}
+
+/// Wherever it breaks off, the log answers, with what it had or an error, until it is opened again.
+#[test]
+fn beginning_again_on_a_disk_that_refuses() {
+    let config = || LogConfig { tiered: true, ..small() };
+    for error in [ErrorKind::Other, ErrorKind::StorageFull] {
+        for after in 0.. {
+            let disk = MemoryDisk::new();
+            let (dir, mut log) = create(&disk, config());
+            for n in 0..40 {
+                log.append(batch(n, &[1]), EPOCH, NOW).unwrap();
+            }
+            log.commit().unwrap();
+            dir.write_checkpoints().unwrap();
+            let before = read_all(&log.reader(), offset(0)).unwrap();
+            disk.inject(Fault { after, operations: Vec::new(), error, lasting: true });
+            let done = log.restart_at(offset(100), offset(50), &[], None, NOW);
+            disk.clear_faults();
+            assert!(log.sealed_end() <= log.positions().log_end);
+            assert!(log.segment_count() > 0);
+            match read_all(&log.reader(), log.positions().local_start) {
+                Ok(read) => assert!(read.is_empty() || read == before, "{read:?}"),
+                Err(_) => assert!(done.is_err(), "{done:?}"),
+            }
+            drop((log, dir));
+            disk.kill();
+            let (_dir, mut log, _) = reopen(&disk, config());
+            // The tail goes first: what is left is a prefix, or the new beginning.
+            let read = read_all(&log.reader(), log.positions().local_start).unwrap();
+            assert!(before.starts_with(&read), "{read:?}");
+            let end = log.positions().log_end.get();
+            assert!(
+                end == read.len() as u64 || (read.is_empty() && end == 100),
+                "{after}: {:?}",
+                log.positions()
+            );
+            log.append(batch(1, &[1]), EPOCH, NOW).unwrap();
+            if done.is_ok() {
+                break;
+            }
+        }
     }
 }
