@@ -5,6 +5,7 @@ use alloc::{sync::Arc, vec::Vec};
 use crate::{
     GroupShard,
     group::Timer,
+    museum::{self, Bug},
     offsets::tombstone,
     shard::{Moment, Step},
 };
@@ -30,7 +31,8 @@ impl GroupShard {
         let Some(group) = self.groups.get(id) else { return };
         let mut expired = Vec::new();
         for (topic, partitions) in self.offsets.of_group(id) {
-            if group.is_subscribed_to(topic) && !group.is_empty() {
+            let is_read = group.is_subscribed_to(topic) && !group.is_empty();
+            if is_read && !museum::has(Bug::OffsetsOfMembersExpire) {
                 continue;
             }
             for (partition, stored) in partitions {

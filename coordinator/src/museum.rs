@@ -31,6 +31,8 @@ pub enum Bug {
     MarkersForgotten,
     /// After a replay no open transaction times out.
     TimeOutsForgotten,
+    /// Offsets expire although members read the topic.
+    OffsetsOfMembersExpire,
 }
 
 #[cfg(feature = "museum")]

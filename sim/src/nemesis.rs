@@ -14,6 +14,9 @@ use crate::{
     world::World,
 };
 
+/// How late tasks begin at most, where they do.
+const LATE_NANOS: u64 = 3_000_000_000;
+
 /// The faults of one run.
 pub struct Nemesis {
     random: Random,
@@ -28,6 +31,7 @@ pub struct Nemesis {
     lasting: Vec<(u64, FaultKind)>,
     slow: bool,
     full: bool,
+    late: bool,
     /// Whether a disk operation of the running process failed.
     disk_failed: bool,
     /// How far the wall clock has been moved altogether, and how far it was moved at most.
@@ -48,6 +52,7 @@ impl Nemesis {
             lasting: Vec::new(),
             slow: false,
             full: false,
+            late: false,
             disk_failed: false,
             wall_ms: 0,
             wall_ms_max: 0,
@@ -86,7 +91,7 @@ impl Nemesis {
         if self.boot_at.is_some_and(|at| now >= at) {
             self.boot_at = None;
             host.boot();
-            self.apply_disk_state(world, host);
+            self.apply_state(world, host);
         }
         let (over, lasting): (Vec<_>, Vec<_>) = self.lasting.iter().partition(|(until, _)| now >= *until);
         self.lasting = lasting;
@@ -109,7 +114,7 @@ impl Nemesis {
         self.next_fault = u64::MAX;
         self.kinds.clear();
         self.lasting.clear();
-        (self.slow, self.full) = (false, false);
+        (self.slow, self.full, self.late) = (false, false, false);
         if let Some(store) = store {
             store.heal();
         }
@@ -124,7 +129,7 @@ impl Nemesis {
         if host.process().is_none() {
             self.boot_at = Some(world.executor.now());
         }
-        self.apply_disk_state(world, host);
+        self.apply_state(world, host);
         world.executor.note(&[16], || "everything works from now on".to_owned());
     }
 
@@ -188,12 +193,17 @@ impl Nemesis {
             }
             FaultKind::DiskFull => {
                 self.full = true;
-                self.apply_disk_state(world, host);
+                self.apply_state(world, host);
                 self.lasting.push((for_a_while, kind));
             }
             FaultKind::DiskSlow => {
                 self.slow = true;
-                self.apply_disk_state(world, host);
+                self.apply_state(world, host);
+                self.lasting.push((for_a_while, kind));
+            }
+            FaultKind::TasksLate => {
+                self.late = true;
+                self.apply_state(world, host);
                 self.lasting.push((for_a_while, kind));
             }
             FaultKind::BucketFlaky | FaultKind::BucketDown | FaultKind::BucketSlow => {
@@ -223,6 +233,7 @@ impl Nemesis {
         match kind {
             FaultKind::DiskFull => self.full = false,
             FaultKind::DiskSlow => self.slow = false,
+            FaultKind::TasksLate => self.late = false,
             FaultKind::BucketLies => {
                 if let Some(store) = store {
                     store.set_lies(0);
@@ -230,7 +241,7 @@ impl Nemesis {
             }
             _ => self.set_rates(store),
         }
-        self.apply_disk_state(world, host);
+        self.apply_state(world, host);
     }
 
     fn set_rates(&mut self, store: Option<&Store>) {
@@ -249,12 +260,13 @@ impl Nemesis {
         store.set_rates(rates);
     }
 
-    fn apply_disk_state(&self, world: &World, host: &Host) {
+    fn apply_state(&self, world: &World, host: &Host) {
         // Full means full now: what frees space makes room again.
         host.disk().set_capacity(self.full.then(|| used(host)));
         let Some(process) = host.process() else { return };
         let slow = BlockingCost { min_nanos: 5_000_000, usual_nanos: 300_000_000, rare_nanos: 4_000_000_000 };
         world.executor.set_blocking_cost(process, if self.slow { slow } else { BlockingCost::default() });
+        world.executor.set_late_starts(process, if self.late { LATE_NANOS } else { 0 });
     }
 
     fn take_down(&mut self, world: &World, host: &mut Host, loss: Option<Loss>) {

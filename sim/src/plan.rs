@@ -31,10 +31,12 @@ pub enum FaultKind {
     BucketLies,
     /// The wall clock jumps.
     ClockJump,
+    /// Tasks of the process begin late for a while, as where all threads are busy.
+    TasksLate,
 }
 
 impl FaultKind {
-    /// Every kind.
+    /// Every kind that strikes a broker whose clients only write and read.
     pub const ALL: [FaultKind; 12] = [
         FaultKind::Kill,
         FaultKind::PowerCut,
@@ -65,6 +67,7 @@ impl FaultKind {
             FaultKind::BucketSlow => "fault: bucket slow",
             FaultKind::BucketLies => "fault: bucket lies",
             FaultKind::ClockJump => "fault: clock jump",
+            FaultKind::TasksLate => "fault: tasks begin late",
         }
     }
 }

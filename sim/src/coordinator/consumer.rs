@@ -12,6 +12,11 @@ use super::{
     happening::{GroupNumber, Happening, Owner, Part},
     worker::Standing,
 };
+use crate::random::Random;
+
+/// How long it may take to give something up, in nanoseconds. Together with a session it is less than the time that
+/// the coordinator allows for it.
+const GIVING_UP_MAX: u64 = 2_000_000_000;
 
 /// The member as its client knows it.
 pub(super) struct Consumer {
@@ -22,17 +27,36 @@ pub(super) struct Consumer {
     epoch: i32,
     topic: Option<TopicId>,
     has: BTreeSet<Part>,
+    /// What it is to have and until when it takes its time, while it has more.
+    goes: Option<(BTreeSet<Part>, u64)>,
+    /// How long it takes to give something up, in nanoseconds.
+    takes: u64,
     /// Whether the coordinator knows all that the member has to say.
     has_told: bool,
 }
 
 impl Consumer {
-    pub(super) fn new(hall: &Hall, group: GroupNumber, instance: Option<u64>) -> Consumer {
+    pub(super) fn new(
+        hall: &Hall,
+        group: GroupNumber,
+        instance: Option<u64>,
+        random: &mut Random,
+    ) -> Consumer {
         let owner = Owner(hall.number());
         hall.tell(Happening::Joins { group, owner, session: at_least(CONSUMER_SESSION_MS), instance });
         let member = format!("consumer-{}", owner.0);
-        let has = BTreeSet::new();
-        Consumer { group, owner, instance, member, epoch: 0, topic: None, has, has_told: false }
+        Consumer {
+            group,
+            owner,
+            instance,
+            member,
+            epoch: 0,
+            topic: None,
+            has: BTreeSet::new(),
+            goes: None,
+            takes: if random.chance(1, 2) { random.below(GIVING_UP_MAX) } else { 0 },
+            has_told: false,
+        }
     }
 
     pub(super) fn standing(&self) -> Standing {
@@ -59,6 +83,7 @@ impl Consumer {
 
     fn gone(&mut self, hall: &Hall) {
         self.has.clear();
+        self.goes = None;
         self.epoch = 0;
         hall.tell(Happening::Gone { owner: self.owner });
     }
@@ -79,6 +104,7 @@ impl Consumer {
         if self.topic.is_none() {
             self.topic = hall.world.topic_named(INPUT);
         }
+        self.give_up_in_time(hall);
         let topic = self.topic;
         let owned =
             Assignment::of(self.has.iter().filter_map(|part| topic.map(|topic| (topic, part.cast_signed()))));
@@ -96,7 +122,7 @@ impl Consumer {
                 hall.tell(Happening::Heard { owner: self.owner, sent });
                 self.epoch = beat.epoch;
                 if let Some(assignment) = beat.assignment {
-                    self.assigned(hall, &assignment);
+                    self.assigned(hall, &assignment, sent);
                 }
                 true
             }
@@ -109,10 +135,27 @@ impl Consumer {
         }
     }
 
-    fn assigned(&mut self, hall: &Hall, assignment: &Assignment) {
+    fn assigned(&mut self, hall: &Hall, assignment: &Assignment, sent: u64) {
         let parts: BTreeSet<Part> =
             assignment.iter().filter_map(|(_, part)| u32::try_from(part).ok()).collect();
-        if !self.has.is_subset(&parts) {
+        let until = match &self.goes {
+            Some((_, until)) => *until,
+            None => sent + self.takes,
+        };
+        // What it has it goes on with for a while, as one that has work to finish first; it says so with every request.
+        self.goes = Some((parts, until));
+        self.give_up_in_time(hall);
+    }
+
+    fn give_up_in_time(&mut self, hall: &Hall) {
+        let Some((parts, until)) = &self.goes else { return };
+        let loses = !self.has.is_subset(parts);
+        if loses && hall.now() < *until {
+            return;
+        }
+        let parts = parts.clone();
+        self.goes = None;
+        if loses {
             let keeps = self.has.intersection(&parts).copied().collect();
             hall.tell(Happening::GivesUp { owner: self.owner, keeps });
         }

@@ -32,6 +32,8 @@ pub(super) struct Hall {
     pub(super) output: u32,
     /// How long a transaction goes on at least, in nanoseconds; nothing where the clock that decides jumps.
     pub(super) txn_lasts: u64,
+    /// Whether offsets of groups without members may expire: clocks jump beyond the time that they are kept for.
+    pub(super) expires: bool,
     mischief: u64,
     invariants: Mutex<Vec<Box<dyn Invariant>>>,
     next: AtomicU64,
@@ -62,8 +64,9 @@ impl Hall {
             input: parts.0,
             output: parts.1,
             txn_lasts: if clock_jumps { 0 } else { at_least(TXN_TIMEOUT_MS) },
+            expires: clock_jumps,
             mischief,
-            invariants: Mutex::new(invariant::all()),
+            invariants: Mutex::new(invariant::all(clock_jumps)),
             next: AtomicU64::new(1),
             good: AtomicBool::new(false),
         })

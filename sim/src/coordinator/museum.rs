@@ -44,6 +44,22 @@ pub const PIECES: &[Piece] = &[
         ..piece(Bug::RevocationNotAwaited)
     },
     Piece {
+        name: "a replay forgets what a member is still giving up (KIP-848)",
+        consumers: Some(true),
+        faults: &[FaultKind::Kill, FaultKind::PowerCut],
+        ..piece(Bug::ReplayForgetsRevocation)
+    },
+    Piece {
+        name: "offsets expire although members read the topic",
+        faults: &[FaultKind::ClockJump],
+        ..piece(Bug::OffsetsOfMembersExpire)
+    },
+    Piece {
+        name: "partitions join a transaction while it is being ended (KIP-890)",
+        faults: &[FaultKind::TasksLate],
+        ..piece(Bug::JoinsWhileEnding)
+    },
+    Piece {
         name: "offsets of open transactions show",
         work: Some(Work::Transact(false)),
         ..piece(Bug::PendingOffsetsShow)

@@ -52,7 +52,7 @@ pub struct CoordinatorPlan {
 }
 
 /// What strikes: everything but the bucket, which coordinators do not have.
-const FAULTS: [FaultKind; 8] = [
+const FAULTS: [FaultKind; 9] = [
     FaultKind::Kill,
     FaultKind::PowerCut,
     FaultKind::PowerCutInIo,
@@ -61,6 +61,7 @@ const FAULTS: [FaultKind; 8] = [
     FaultKind::DiskFull,
     FaultKind::DiskSlow,
     FaultKind::ClockJump,
+    FaultKind::TasksLate,
 ];
 
 impl CoordinatorPlan {

@@ -68,6 +68,9 @@ const SETTINGS: &[(&str, &str)] = &[
     ("group.min.session.timeout.ms", "1000"),
     ("group.initial.rebalance.delay.ms", "200"),
     ("group.consumer.heartbeat.interval.ms", "500"),
+    // Longer than a run, and shorter than clocks jump.
+    ("offsets.retention.minutes", "12"),
+    ("offsets.retention.check.interval.ms", "2000"),
     ("log.roll.ms", "5000"),
     ("log.cleaner.backoff.ms", "3000"),
 ];

@@ -70,7 +70,7 @@ pub(super) struct Seat {
 /// Fills a seat until it is time to be quiet.
 pub(super) async fn worker(hall: Arc<Hall>, seat: Seat, mut random: Random) {
     while !hall.is_over() {
-        let mut client = Client::new(&hall, seat);
+        let mut client = Client::new(&hall, seat, &mut random);
         let fate = client.live(&hall, &mut random).await;
         match fate {
             // Its successor comes while it may still be asleep.
@@ -113,12 +113,12 @@ struct Client {
 }
 
 impl Client {
-    fn new(hall: &Hall, seat: Seat) -> Client {
+    fn new(hall: &Hall, seat: Seat, random: &mut Random) -> Client {
         let plan = hall.groups[seat.group as usize];
         let instance = plan.is_static.then_some(seat.number);
         let membership = match seat.speaks_classic {
             true => Membership::Classic(Classic::new(hall, seat.group, instance)),
-            false => Membership::Consumer(Consumer::new(hall, seat.group, instance)),
+            false => Membership::Consumer(Consumer::new(hall, seat.group, instance, random)),
         };
         let chain = match plan.work {
             Work::Commit => None,
@@ -135,8 +135,10 @@ impl Client {
     }
 
     async fn live(&mut self, hall: &Hall, random: &mut Random) -> Fate {
+        // Who wakes may be in the middle of its work, and hears only then that it is no member any more.
+        let mut in_work = self.has_slept && random.chance(1, 2);
         while !hall.is_over() {
-            if !self.membership.round(hall).await {
+            if !std::mem::take(&mut in_work) && !self.membership.round(hall).await {
                 return Fate::Over;
             }
             let standing = self.membership.standing();

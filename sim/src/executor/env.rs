@@ -54,7 +54,7 @@ impl Env for SimEnv {
     fn spawn(&self, lane: Lane, task: BoxFuture<'static, ()>) {
         let spawned = self.shared.table.lock().spawn(self.process, lane, task);
         match spawned {
-            Ok(id) => self.shared.make_ready(id),
+            Ok(id) => self.shared.start(id),
             Err(refused) => drop(refused),
         }
     }

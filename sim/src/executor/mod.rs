@@ -103,6 +103,12 @@ impl Executor {
         self.table().set_blocking_cost(process, cost);
     }
 
+    /// How late tasks of `process` may begin from now on, in nanoseconds: some of those that are spawned stand in a queue
+    /// for up to this long, as where all threads are busy. Zero is never late.
+    pub fn set_late_starts(&self, process: ProcessId, most_nanos: u64) {
+        self.table().set_late_starts(process, most_nanos);
+    }
+
     /// Adds a line to the trace; see [`Trace::note`].
     pub fn note(&self, words: &[u64], line: impl FnOnce() -> String) {
         let mut table = self.table();
@@ -179,6 +185,18 @@ impl Executor {
 }
 
 impl Shared {
+    /// A task that was spawned becomes ready, now or a little later.
+    fn start(self: &Arc<Self>, task: TaskId) {
+        let late = self.table.lock().late_start(task);
+        match late {
+            None => self.make_ready(task),
+            Some(until) => {
+                let waker = Waker::from(Arc::new(TaskWaker { task, shared: Arc::downgrade(self) }));
+                self.table.lock().wake_at(task, until, waker);
+            }
+        }
+    }
+
     fn make_ready(&self, task: TaskId) {
         let mut ready = self.ready.lock();
         if !ready.contains(&task) {

@@ -118,6 +118,8 @@ struct Process {
     paused_until: u64,
     /// How far its wall clock is ahead of the others'.
     skew_ms: i64,
+    /// How late its tasks may begin.
+    late_nanos: u64,
 }
 
 struct TaskEntry {
@@ -144,6 +146,9 @@ pub(super) struct Table {
 
 /// 2026-01-01T00:00:00Z, so that times in transcripts look like times.
 const WALL_START_MS: i64 = 1_767_225_600_000;
+
+/// Of so many tasks one begins late, where any do.
+const LATE_ONE_IN: u64 = 8;
 
 /// What a poll costs in simulated time, at most.
 const POLL_MAX_NANOS: u64 = 5_000;
@@ -187,8 +192,8 @@ impl Table {
     pub(super) fn new_process(&mut self, name: &str) -> ProcessId {
         let id = ProcessId(self.fresh_id());
         let random = self.seed.fork(&format!("{name}#{}", id.0));
-        self.processes
-            .insert(id, Process { random, cost: BlockingCost::default(), paused_until: 0, skew_ms: 0 });
+        let cost = BlockingCost::default();
+        self.processes.insert(id, Process { random, cost, paused_until: 0, skew_ms: 0, late_nanos: 0 });
         id
     }
 
@@ -196,6 +201,20 @@ impl Table {
         if let Some(process) = self.processes.get_mut(&process) {
             process.cost = cost;
         }
+    }
+
+    pub(super) fn set_late_starts(&mut self, process: ProcessId, most_nanos: u64) {
+        if let Some(process) = self.processes.get_mut(&process) {
+            process.late_nanos = most_nanos;
+        }
+    }
+
+    /// When a new task begins, if that is not at once.
+    pub(super) fn late_start(&mut self, task: TaskId) -> Option<u64> {
+        let process = self.tasks.get(&task)?.process;
+        let most = self.processes.get(&process)?.late_nanos;
+        let is_late = most > 0 && self.schedule.chance(1, LATE_ONE_IN);
+        is_late.then(|| self.now.saturating_add(self.schedule.below(most)))
     }
 
     pub(super) fn pause(&mut self, process: ProcessId, until: u64) {
@@ -211,7 +230,7 @@ impl Table {
         self.processes.get(&process).map(|process| process.paused_until).filter(|until| *until > self.now)
     }
 
-    /// Wakes a task of a process that stands still when it goes on.
+    /// Wakes a task that stands still when it goes on.
     pub(super) fn wake_at(&mut self, task: TaskId, until: u64, waker: Waker) {
         let Some(process) = self.tasks.get(&task).map(|task| task.process) else { return };
         let key = (until, self.fresh_id());

@@ -5,7 +5,8 @@
 //! a read showed had its effect by then.
 //!
 //! Offsets of a transaction take effect between the question for its commit and its answer, as far as a question for
-//! stable offsets can tell; other questions show nothing of when. Expiry is not checked: runs are shorter.
+//! stable offsets can tell; other questions show nothing of when. Where offsets may expire within a run, whether there is
+//! one at all is for G6.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ pub struct Commits {
     tried: BTreeMap<(GroupNumber, Part), Vec<Tried>>,
     places: BTreeMap<Commit, (GroupNumber, Part)>,
     asked: BTreeMap<Question, Asked>,
+    expires: bool,
 }
 
 struct Tried {
@@ -85,6 +87,11 @@ impl Invariant for Commits {
 }
 
 impl Commits {
+    /// `expires` says whether offsets may expire within the run.
+    pub fn new(expires: bool) -> Commits {
+        Commits { expires, ..Commits::default() }
+    }
+
     fn each(&mut self, act: impl FnMut(&mut Tried)) {
         self.tried.values_mut().flatten().for_each(act);
     }
@@ -97,6 +104,7 @@ impl Commits {
         };
         match told {
             Told::Unstable => Ok(()),
+            Told::Nothing if self.expires => Ok(()),
             Told::Nothing => match tried.iter().find(counts) {
                 None => Ok(()),
                 Some(kept) => Err(format!(

@@ -8,6 +8,7 @@
 //! | [`g3_exclusive`] | a partition has one owner at a time |
 //! | [`g4_delivery`] | nothing is skipped: what lies below a committed offset was given to a member |
 //! | [`g5_transactional`] | offsets of a transaction show once it is committed, and never else |
+//! | [`g6_expiry`] | offsets of a group that has members do not expire |
 //! | [`t1_atomicity`] | of a transaction all is there, or nothing |
 //! | [`t2_committed_reads`] | a reader of committed records sees nothing else |
 //! | [`t3_markers`] | after its marker a transaction has no records, and one marker ends it |
@@ -24,6 +25,8 @@ pub mod g2_fencing;
 pub mod g3_exclusive;
 pub mod g4_delivery;
 pub mod g5_transactional;
+pub mod g6_expiry;
+mod presence;
 pub mod t1_atomicity;
 pub mod t2_committed_reads;
 pub mod t3_markers;
@@ -47,19 +50,20 @@ pub trait Invariant: Send {
     fn check(&mut self, now: u64, event: &Happening) -> Result<(), String>;
 }
 
-/// All of them.
-pub fn all() -> Vec<Box<dyn Invariant>> {
+/// All of them. `expires` says whether offsets of groups without members may expire within a run.
+pub fn all(expires: bool) -> Vec<Box<dyn Invariant>> {
     vec![
-        Box::new(g1_commits::Commits::default()),
+        Box::new(g1_commits::Commits::new(expires)),
         Box::new(g2_fencing::Fencing::default()),
         Box::new(g3_exclusive::Exclusive::default()),
         Box::new(g4_delivery::Delivery::default()),
         Box::new(g5_transactional::Transactional::default()),
+        Box::new(g6_expiry::Expiry::default()),
         Box::new(t1_atomicity::Atomicity::default()),
         Box::new(t2_committed_reads::CommittedReads::default()),
         Box::new(t3_markers::Markers::default()),
         Box::new(t4_fenced_writes::FencedWrites::default()),
         Box::new(t7_fenced_ends::FencedEnds::default()),
-        Box::new(x1_once::Once::default()),
+        Box::new(x1_once::Once::new(expires)),
     ]
 }
