@@ -304,7 +304,8 @@ impl Client {
 }
 
 /// The one answer to the one question.
-fn only<T>(answers: Vec<T>) -> Result<T, ClientError> {
+/// The one answer to the one question.
+pub(crate) fn only<T>(answers: Vec<T>) -> Result<T, ClientError> {
     let mut answers = answers.into_iter();
     match (answers.next(), answers.next()) {
         (Some(only), None) => Ok(only),
@@ -312,7 +313,8 @@ fn only<T>(answers: Vec<T>) -> Result<T, ClientError> {
     }
 }
 
-fn check(code: i16, message: Option<String>) -> Result<(), ClientError> {
+/// The error of an answer, if it has one.
+pub(crate) fn check(code: i16, message: Option<String>) -> Result<(), ClientError> {
     match ErrorCode::from_code(code) {
         Some(ErrorCode::None) => Ok(()),
         Some(code) => Err(ClientError::Refused { code, message: message.unwrap_or_default() }),

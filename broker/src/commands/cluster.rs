@@ -11,8 +11,8 @@ use highwater_wire::{
 };
 use tokio::time::{Duration, Instant, sleep};
 
-use super::{CommandError, error::refused, names::unknown};
-use crate::client::{Client, ClientError, Connection};
+use super::{CommandError, names::unknown};
+use crate::client::{Client, ClientError, Connection, check};
 
 const CLIENT: &str = "highwater-cli";
 /// The last version that names one key in a field of its own.
@@ -37,6 +37,17 @@ pub(super) struct Topic {
     pub(super) partitions: Vec<Partition>,
     pub(super) internal: bool,
     pub(super) id: highwater_records::TopicId,
+}
+
+impl Topic {
+    /// One of its partitions.
+    pub(super) fn partition(&self, index: i32) -> Result<&Partition, CommandError> {
+        self.partitions.iter().find(|known| known.index == index).ok_or_else(|| {
+            let count = self.partitions.len();
+            let what = format!("topic {:?} has no partition {index}; it has {count}, from 0 on", self.name);
+            CommandError::Unknown { what }
+        })
+    }
 }
 
 /// A partition as its cluster describes it.
@@ -124,14 +135,8 @@ impl Cluster {
         topic: &Topic,
         partition: i32,
     ) -> Result<&mut Client, CommandError> {
-        let found = topic.partitions.iter().find(|known| known.index == partition);
-        let Some(found) = found else {
-            let count = topic.partitions.len();
-            let what =
-                format!("topic {:?} has no partition {partition}; it has {count}, from 0 on", topic.name);
-            return Err(CommandError::Unknown { what });
-        };
-        let leader = found.leader.ok_or_else(|| CommandError::Unknown {
+        let leader = topic.partition(partition)?.leader;
+        let leader = leader.ok_or_else(|| CommandError::Unknown {
             what: format!("partition {partition} of topic {:?} has no leader at the moment", topic.name),
         })?;
         self.broker(leader).await
@@ -176,7 +181,7 @@ impl Cluster {
             connection.send(&request, COORDINATOR_OF_ONE).await.map_err(doing())?;
             let answer: highwater_wire::messages::find_coordinator::FindCoordinatorResponse =
                 connection.receive().await.map_err(doing())?;
-            match refused(answer.error_code, answer.error_message) {
+            match check(answer.error_code, answer.error_message) {
                 Ok(()) => return Ok(self.broker(answer.node_id).await?.connection()),
                 Err(ClientError::Refused { code, .. })
                     if code.is_retriable() && Instant::now() < deadline =>
@@ -191,7 +196,7 @@ impl Cluster {
 
 fn described(topic: MetadataResponseTopic) -> Result<Topic, CommandError> {
     let name = topic.name.unwrap_or_default();
-    refused(topic.error_code, None).map_err(CommandError::request(format!("looking for topic {name:?}")))?;
+    check(topic.error_code, None).map_err(CommandError::request(format!("looking for topic {name:?}")))?;
     let mut partitions: Vec<Partition> = topic
         .partitions
         .into_iter()

@@ -5,11 +5,11 @@ use highwater_wire::messages::{
     incremental_alter_configs::{AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest},
 };
 
-use super::{
-    CommandError, ConfigAction, arguments::ConfigOf, cluster::Cluster, error::refused, output::Output,
-    run::pair, topics::only,
+use super::{CommandError, ConfigAction, arguments::ConfigOf, cluster::Cluster, output::Output, run::pair};
+use crate::{
+    client::{check, only},
+    json::Json,
 };
-use crate::json::Json;
 
 // Kafka's numbers of resource types and operations.
 const TOPIC: i8 = 2;
@@ -72,8 +72,8 @@ async fn describe(
         }
         _ => cluster.control(&doing, &request).await?,
     };
-    let answer = only(answer.results, &doing)?;
-    refused(answer.error_code, answer.error_message).map_err(CommandError::request(doing))?;
+    let answer = only(answer.results).map_err(CommandError::request(&doing))?;
+    check(answer.error_code, answer.error_message).map_err(CommandError::request(doing))?;
     let configs: Vec<DescribeConfigsResourceResult> =
         answer.configs.into_iter().filter(|config| all || config.config_source != DEFAULT).collect();
     if out.json {
@@ -133,8 +133,8 @@ async fn alter(
         }
         _ => cluster.control(&doing, &request).await?,
     };
-    let answer = only(answer.responses, &doing)?;
-    refused(answer.error_code, answer.error_message).map_err(CommandError::request(doing))?;
+    let answer = only(answer.responses).map_err(CommandError::request(&doing))?;
+    check(answer.error_code, answer.error_message).map_err(CommandError::request(doing))?;
     let changes: Vec<String> =
         set.iter().cloned().chain(unset.iter().map(|key| format!("{key} has its default again"))).collect();
     out.done(

@@ -11,12 +11,15 @@ use highwater_wire::messages::fetch::{
 use super::{
     CommandError, ConsumeArguments, Position,
     cluster::{Cluster, Topic},
-    error::refused,
     isolation::Aborted,
     output::Output,
-    topics::{END, START, offset, only},
+    topics::{END, START, offset},
 };
-use crate::{json::Json, times};
+use crate::{
+    client::{check, only},
+    json::Json,
+    times,
+};
 
 /// What one fetch asks for.
 const FETCH_BYTES: i32 = 4 << 20;
@@ -76,16 +79,9 @@ pub(super) async fn run(
 
 /// The partitions that are meant.
 pub(super) fn chosen(topic: &Topic, partition: Option<i32>) -> Result<Vec<i32>, CommandError> {
-    let all: Vec<i32> = topic.partitions.iter().map(|known| known.index).collect();
     match partition {
-        None => Ok(all),
-        Some(partition) if all.contains(&partition) => Ok(vec![partition]),
-        Some(partition) => {
-            let count = all.len();
-            let what =
-                format!("topic {:?} has no partition {partition}; it has {count}, from 0 on", topic.name);
-            Err(CommandError::Unknown { what })
-        }
+        None => Ok(topic.partitions.iter().map(|known| known.index).collect()),
+        Some(partition) => Ok(vec![topic.partition(partition)?.index]),
     }
 }
 
@@ -170,9 +166,10 @@ async fn fetch(
     let connection = cluster.leader(topic, progress.partition).await?.connection();
     connection.send(&request, BY_NAME).await.map_err(CommandError::request(doing))?;
     let answer: FetchResponse = connection.receive().await.map_err(CommandError::request(doing))?;
-    refused(answer.error_code, None).map_err(CommandError::request(doing))?;
-    let answer = only(only(answer.responses, doing)?.partitions, doing)?;
-    refused(answer.error_code, None).map_err(CommandError::request(doing))?;
+    check(answer.error_code, None).map_err(CommandError::request(doing))?;
+    let answer = only(answer.responses).and_then(|topic| only(topic.partitions));
+    let answer = answer.map_err(CommandError::request(doing))?;
+    check(answer.error_code, None).map_err(CommandError::request(doing))?;
     Ok(answer)
 }
 

@@ -1,7 +1,5 @@
 use std::io;
 
-use highwater_wire::ErrorCode;
-
 use crate::client::ClientError;
 
 /// Why a command could not be done.
@@ -64,14 +62,5 @@ impl CommandError {
     pub(super) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> CommandError {
         let doing = doing.into();
         move |error| CommandError::Io { doing, error }
-    }
-}
-
-/// The error of an answer, if it has one.
-pub(super) fn refused(code: i16, message: Option<String>) -> Result<(), ClientError> {
-    match ErrorCode::from_code(code) {
-        Some(ErrorCode::None) => Ok(()),
-        Some(code) => Err(ClientError::Refused { code, message: message.unwrap_or_default() }),
-        None => Err(ClientError::Protocol("an error code that Kafka 4.3 does not have")),
     }
 }

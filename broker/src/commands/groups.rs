@@ -17,13 +17,15 @@ use super::{
     CommandError, GroupAction, Position,
     cluster::Cluster,
     consume::{chosen, resolve},
-    error::refused,
     members::assignment,
     names::unknown,
     output::{Output, numbers},
-    topics::{END, offset, only},
+    topics::{END, offset},
 };
-use crate::json::Json;
+use crate::{
+    client::{check, only},
+    json::Json,
+};
 
 /// The last version of OffsetFetch that asks for one group.
 const FETCH_OF_ONE: i16 = 7;
@@ -53,7 +55,7 @@ async fn all(cluster: &mut Cluster) -> Result<Vec<(ListedGroup, i32)>, CommandEr
         let doing = || CommandError::request(format!("asking broker {broker} for its groups"));
         let answer = cluster.broker(broker).await?.connection().call(&ListGroupsRequest::default()).await;
         let answer = answer.map_err(doing())?;
-        refused(answer.error_code, None).map_err(doing())?;
+        check(answer.error_code, None).map_err(doing())?;
         groups.extend(answer.groups.into_iter().map(|group| (group, broker)));
     }
     groups.sort_by(|(one, _), (other, _)| one.group_id.cmp(&other.group_id));
@@ -233,8 +235,9 @@ async fn classic_members(cluster: &mut Cluster, name: &str) -> Result<Vec<Member
     let doing = format!("describing group {name:?}");
     let request = DescribeGroupsRequest { groups: vec![name.to_owned()], ..DescribeGroupsRequest::default() };
     let answer = cluster.coordinator(name).await?.call(&request).await;
-    let group = only(answer.map_err(CommandError::request(&doing))?.groups, &doing)?;
-    refused(group.error_code, group.error_message).map_err(CommandError::request(doing))?;
+    let group =
+        only(answer.map_err(CommandError::request(&doing))?.groups).map_err(CommandError::request(&doing))?;
+    check(group.error_code, group.error_message).map_err(CommandError::request(doing))?;
     let member = |member: highwater_wire::messages::describe_groups::DescribedGroupMember| Member {
         id: member.member_id,
         client: member.client_id,
@@ -251,8 +254,9 @@ async fn consumers(cluster: &mut Cluster, name: &str) -> Result<Vec<Member>, Com
         ..ConsumerGroupDescribeRequest::default()
     };
     let answer = cluster.coordinator(name).await?.call(&request).await;
-    let group = only(answer.map_err(CommandError::request(&doing))?.groups, &doing)?;
-    refused(group.error_code, group.error_message).map_err(CommandError::request(doing))?;
+    let group =
+        only(answer.map_err(CommandError::request(&doing))?.groups).map_err(CommandError::request(&doing))?;
+    check(group.error_code, group.error_message).map_err(CommandError::request(doing))?;
     let member = |member: highwater_wire::messages::consumer_group_describe::Member| Member {
         id: member.member_id,
         client: member.client_id,
@@ -275,11 +279,11 @@ async fn committed(cluster: &mut Cluster, name: &str) -> Result<BTreeMap<(String
     let connection = cluster.coordinator(name).await?;
     connection.send(&request, FETCH_OF_ONE).await.map_err(doing())?;
     let answer: OffsetFetchResponse = connection.receive().await.map_err(doing())?;
-    refused(answer.error_code, None).map_err(doing())?;
+    check(answer.error_code, None).map_err(doing())?;
     let mut offsets = BTreeMap::new();
     for topic in answer.topics {
         for partition in topic.partitions {
-            refused(partition.error_code, None).map_err(doing())?;
+            check(partition.error_code, None).map_err(doing())?;
             if partition.committed_offset >= 0 {
                 offsets.insert((topic.name.clone(), partition.partition_index), partition.committed_offset);
             }
@@ -325,9 +329,9 @@ async fn reset(
         connection.send(&request, COMMIT_BY_NAME).await.map_err(CommandError::request(&doing))?;
         let answer: OffsetCommitResponse =
             connection.receive().await.map_err(CommandError::request(&doing))?;
-        for partition in only(answer.topics, &doing)?.partitions {
+        for partition in only(answer.topics).map_err(CommandError::request(&doing))?.partitions {
             let doing = format!("{doing} in partition {}", partition.partition_index);
-            refused(partition.error_code, None).map_err(CommandError::request(doing))?;
+            check(partition.error_code, None).map_err(CommandError::request(doing))?;
         }
     }
     let old = |partition: i32| before.get(&(topic.name.clone(), partition)).copied();
@@ -363,7 +367,8 @@ async fn delete(cluster: &mut Cluster, name: &str, out: &mut Output) -> Result<(
     let doing = format!("deleting group {name:?}");
     let request = DeleteGroupsRequest { groups_names: vec![name.to_owned()] };
     let answer = cluster.coordinator(name).await?.call(&request).await;
-    let answer = only(answer.map_err(CommandError::request(&doing))?.results, &doing)?;
-    refused(answer.error_code, None).map_err(CommandError::request(doing))?;
+    let answer = only(answer.map_err(CommandError::request(&doing))?.results)
+        .map_err(CommandError::request(&doing))?;
+    check(answer.error_code, None).map_err(CommandError::request(doing))?;
     out.done(&format!("deleted {name}"), Json::Object(vec![("deleted", Json::text(name))]))
 }

@@ -87,13 +87,8 @@ impl<'c> Writer<'c> {
         topic: &'c Topic,
         arguments: &'c ProduceArguments,
     ) -> Result<Writer<'c>, CommandError> {
-        let count = topic.partitions.len();
-        if let Some(partition) = arguments.partition
-            && !topic.partitions.iter().any(|known| known.index == partition)
-        {
-            let what =
-                format!("topic {:?} has no partition {partition}; it has {count}, from 0 on", topic.name);
-            return Err(CommandError::Unknown { what });
+        if let Some(partition) = arguments.partition {
+            topic.partition(partition)?;
         }
         let filling = topic.partitions.iter().map(|_| BatchBuilder::new(arguments.codec)).collect();
         Ok(Writer { cluster, topic, arguments, filling, turn: 0, written: 0 })

@@ -10,11 +10,13 @@ use highwater_wire::messages::{
 use super::{
     CommandError, TopicAction,
     cluster::{Cluster, Topic},
-    error::refused,
     output::{Output, numbers, size},
     run::pair,
 };
-use crate::{client::ClientError, json::Json};
+use crate::{
+    client::{check, only},
+    json::Json,
+};
 
 const PATIENCE_MS: i32 = 30_000;
 /// ListOffsets' words for the end and the start.
@@ -186,8 +188,9 @@ async fn create(
     };
     let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: PATIENCE_MS, validate_only: false };
     let doing = format!("creating topic {name:?}");
-    let answer = only(cluster.control(&doing, &request).await?.topics, &doing)?;
-    refused(answer.error_code, answer.error_message).map_err(CommandError::request(doing))?;
+    let answer =
+        only(cluster.control(&doing, &request).await?.topics).map_err(CommandError::request(&doing))?;
+    check(answer.error_code, answer.error_message).map_err(CommandError::request(doing))?;
     out.done(
         &format!("created {name}: {} partitions, id {}", answer.num_partitions, answer.topic_id),
         Json::Object(vec![
@@ -213,8 +216,9 @@ async fn grow(
     let request =
         CreatePartitionsRequest { topics: vec![topic], timeout_ms: PATIENCE_MS, validate_only: false };
     let doing = format!("growing topic {name:?}");
-    let answer = only(cluster.control(&doing, &request).await?.results, &doing)?;
-    refused(answer.error_code, answer.error_message).map_err(CommandError::request(doing))?;
+    let answer =
+        only(cluster.control(&doing, &request).await?.results).map_err(CommandError::request(&doing))?;
+    check(answer.error_code, answer.error_message).map_err(CommandError::request(doing))?;
     out.done(
         &format!("{name} has {partitions} partitions now"),
         Json::Object(vec![("grown", Json::text(name)), ("partitions", Json::number(partitions))]),
@@ -231,16 +235,8 @@ async fn delete(cluster: &mut Cluster, name: &str, out: &mut Output) -> Result<(
         timeout_ms: PATIENCE_MS,
     };
     let doing = format!("deleting topic {name:?}");
-    let answer = only(cluster.control(&doing, &request).await?.responses, &doing)?;
-    refused(answer.error_code, answer.error_message).map_err(CommandError::request(doing))?;
+    let answer =
+        only(cluster.control(&doing, &request).await?.responses).map_err(CommandError::request(&doing))?;
+    check(answer.error_code, answer.error_message).map_err(CommandError::request(doing))?;
     out.done(&format!("deleted {name}"), Json::Object(vec![("deleted", Json::text(name))]))
-}
-
-/// The one answer to the one question.
-pub(super) fn only<T>(answers: Vec<T>, doing: &str) -> Result<T, CommandError> {
-    let mut answers = answers.into_iter();
-    match (answers.next(), answers.next()) {
-        (Some(only), None) => Ok(only),
-        _ => Err(CommandError::request(doing)(ClientError::Protocol("not one answer to one question"))),
-    }
 }

@@ -54,7 +54,9 @@ impl Invariant for Expiry {
 
 impl Expiry {
     fn nothing(&mut self, place: (GroupNumber, Part), asked: u64, now: u64) -> Result<(), String> {
-        let Some(since) = self.kept.get(&place).copied().filter(|since| *since < asked) else { return Ok(()) };
+        let Some(since) = self.kept.get(&place).copied().filter(|since| *since < asked) else {
+            return Ok(());
+        };
         if self.presence.had_members(place.0, since, now) {
             let (group, part) = place;
             return Err(format!(
