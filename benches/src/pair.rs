@@ -9,14 +9,15 @@ use std::{
 use highwater_engine::disk::RealDisk;
 use highwater_env::{BoxFuture, TokioEnv};
 use highwater_metadata::{
-    ConfirmError, Entry, EntryId, Leadership, MetadataLog, MetadataRecord, NextError, ProposeError, Term,
+    ConfirmError, Entry, EntryId, Leadership, MetadataLog, MetadataRecord, News, NextError, ProposeError,
+    Term,
     config::{BrokerConfig, Settings},
 };
 use highwater_node::{
     ClusterParts, Endpoint, Node, NodeParts, StartError,
     peers::{
-        ClusterTimes, ControlError, ControlReply, ControlRequest, PeerError, Peers, ReplicaFetch,
-        ReplicaFetchError, ReplicaFetched,
+        ClusterTimes, ControlError, ControlReply, ControlRequest, MetadataSource, MetadataTail,
+        MetadataTailError, MetadataTailed, PeerError, Peers, ReplicaFetch, ReplicaFetchError, ReplicaFetched,
     },
 };
 use highwater_records::BrokerId;
@@ -56,7 +57,7 @@ impl MetadataLog for Seat {
         Box::pin(async move { proposed })
     }
 
-    fn next_after(&self, after: Option<EntryId>) -> BoxFuture<'_, Result<Entry, NextError>> {
+    fn next_after(&self, after: Option<EntryId>) -> BoxFuture<'_, Result<News, NextError>> {
         Box::pin(async move {
             loop {
                 let mut news = std::pin::pin!(self.shared.news.notified());
@@ -66,7 +67,7 @@ impl MetadataLog for Seat {
                     entries.get(entries.partition_point(|entry| Some(entry.id) <= after)).cloned()
                 };
                 match next {
-                    Some(entry) => return Ok(entry),
+                    Some(entry) => return Ok(News::Entry(entry)),
                     None => news.await,
                 }
             }
@@ -107,6 +108,15 @@ impl Peers for Seat {
     ) -> BoxFuture<'static, Result<Result<ControlReply, ControlError>, PeerError>> {
         let node = self.node(to);
         Box::pin(async move { Ok(node?.serve_control(request).await) })
+    }
+
+    fn metadata_tail(
+        &self,
+        to: BrokerId,
+        request: MetadataTail,
+    ) -> BoxFuture<'static, Result<Result<MetadataTailed, MetadataTailError>, PeerError>> {
+        let node = self.node(to);
+        Box::pin(async move { Ok(node?.serve_metadata_tail(request).await) })
     }
 }
 
@@ -149,7 +159,12 @@ async fn boot(
         endpoint: Endpoint { host: "here".into(), port: 9092 },
     };
     let seat = || Arc::new(Seat { shared: shared.clone(), broker });
-    let cluster = ClusterParts { metadata: seat(), peers: seat(), times: ClusterTimes::default() };
+    let cluster = ClusterParts {
+        metadata: MetadataSource::Log(seat()),
+        peers: seat(),
+        times: ClusterTimes::default(),
+        records_kept: 100_000,
+    };
     let node = Node::start_in_cluster(parts, cluster).await?;
     locked(&shared.nodes).insert(broker, Arc::downgrade(&node));
     Ok(node)

@@ -28,7 +28,7 @@ mod shared;
 
 pub use entry::{Entry, EntryError, EntryId};
 pub use image::{Applied, Broker, Image, Partition, Partitions, PartitionsIter, Registration, Topic};
-pub use log::{BoxFuture, ConfirmError, Leadership, MetadataLog, NextError, ProposeError, Term};
+pub use log::{BoxFuture, ConfirmError, Leadership, MetadataLog, News, NextError, ProposeError, Term};
 pub use quota::{QuotaEntity, QuotaName, QuotaRecord, QuotaValue};
 pub use record::{ConfigResource, Endpoint, MetadataRecord, RecordError};
 pub use replication_record::{BrokerState, FeatureRange, ReplicationRecord};

@@ -1,7 +1,7 @@
 //! The seam to whatever makes brokers agree.
 
-use crate::{Entry, EntryId, MetadataRecord};
-use alloc::{boxed::Box, vec::Vec};
+use crate::{Entry, EntryId, Image, MetadataRecord};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{fmt, future::Future, pin::Pin};
 use highwater_records::BrokerId;
 
@@ -52,8 +52,9 @@ pub trait MetadataLog: Send + Sync {
         records: Vec<MetadataRecord>,
     ) -> BoxFuture<'_, Result<EntryId, ProposeError>>;
 
-    /// The first committed entry with an id above `after`, from the beginning for `None`. Waits until there is one.
-    fn next_after(&self, after: Option<EntryId>) -> BoxFuture<'_, Result<Entry, NextError>>;
+    /// What comes after `after`, from the beginning for `None`: the first committed entry with an id above it, or where
+    /// that is no longer kept, an image that holds more than everything up to `after`. Waits until there is something.
+    fn next_after(&self, after: Option<EntryId>) -> BoxFuture<'_, Result<News, NextError>>;
 
     /// The last entry known to be committed. An image that has applied it is current as of this call, on the leader.
     fn committed(&self) -> Option<EntryId>;
@@ -69,6 +70,25 @@ pub trait MetadataLog: Send + Sync {
     /// Completes once the leadership is another than `known`, with the new one; at once when it already is. Pending for
     /// ever on a log that is closed.
     fn leadership_changed(&self, known: Leadership) -> BoxFuture<'_, Leadership>;
+}
+
+/// What comes next in a metadata log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// The next entry.
+    Entry(Entry),
+    /// What all entries up to its [`applied`](Image::applied) add up to; some of them cannot be had any more.
+    Snapshot(Arc<Image>),
+}
+
+impl News {
+    /// The entry, from a log that keeps all of them.
+    pub fn entry(self) -> Option<Entry> {
+        match self {
+            News::Entry(entry) => Some(entry),
+            News::Snapshot(_) => None,
+        }
+    }
 }
 
 /// Why a proposal was not confirmed.

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use highwater_engine::disk::{Disk, Open};
 use highwater_env::{BoxFuture, Lane};
-use highwater_metadata::{Broker, Endpoint as ListenerEndpoint, decide::Rules};
+use highwater_metadata::{Broker, Endpoint as ListenerEndpoint, MetadataLog, decide::Rules};
 use highwater_records::TopicId;
 
 use crate::{
@@ -12,7 +12,8 @@ use crate::{
     cluster::Cluster,
     controller::Controller,
     first_of::{First, first_of},
-    replicate::{AskController, ForwardingLog, Membership, register},
+    peers::MetadataSource,
+    replicate::{AskController, ForwardingLog, Membership, TailingLog, register},
     start::{Opened, open_directory, open_tier},
     tasks::Tasks,
 };
@@ -23,6 +24,9 @@ impl Node {
     /// part once the controller has heard that it has caught up.
     ///
     /// Waits for as long as there is no controller.
+    ///
+    /// # Panics
+    /// If it is to follow others and they are none.
     ///
     /// # Errors
     /// [`StartError`]; the directories are released again. A directory of another cluster or broker is refused, and so is
@@ -35,8 +39,13 @@ impl Node {
             let NodeParts { env, disk, bucket, config, endpoint } = parts;
             let broker = config.node_id;
             let membership = Arc::new(Membership::new(env.clone(), broker, &cluster_parts));
-            let log = ForwardingLog { log: cluster_parts.metadata, membership: membership.clone() };
-            let cluster = Arc::new(Cluster::new(Arc::new(log), Some(membership.clone())));
+            let log: Arc<dyn MetadataLog> = match cluster_parts.metadata {
+                MetadataSource::Log(log) => log,
+                MetadataSource::Tail(voters) => Arc::new(TailingLog::new(membership.clone(), voters)),
+            };
+            let log = ForwardingLog { log, membership: membership.clone() };
+            let member = (membership.clone(), cluster_parts.records_kept);
+            let cluster = Arc::new(Cluster::new(Arc::new(log), Some(member)));
             let tasks = Tasks::default();
             tasks.spawn(&env, Lane::Control, cluster.clone().follow());
             // Until there is a node this broker's share in deciding goes on beside its start: the first controller of all

@@ -47,11 +47,11 @@ impl MetadataLog for MemoryLog {
         })
     }
 
-    fn next_after(&self, after: Option<EntryId>) -> BoxFuture<'_, Result<Entry, NextError>> {
+    fn next_after(&self, after: Option<EntryId>) -> BoxFuture<'_, Result<News, NextError>> {
         Box::pin(poll_fn(move |_| {
             let entries = self.entries.lock().unwrap();
             match entries.iter().find(|entry| Some(entry.id) > after) {
-                Some(entry) => Poll::Ready(Ok(entry.clone())),
+                Some(entry) => Poll::Ready(Ok(News::Entry(entry.clone()))),
                 None if self.neglect == Neglect::DoesNotWait => Poll::Ready(Err(NextError::Closed)),
                 None => Poll::Pending,
             }

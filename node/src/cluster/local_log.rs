@@ -9,7 +9,7 @@ use highwater_engine::{
 };
 use highwater_env::{Env, EnvExt, Lane};
 use highwater_metadata::{
-    BoxFuture, ConfirmError, Entry, EntryId, Leadership, MetadataLog, MetadataRecord, NextError,
+    BoxFuture, ConfirmError, Entry, EntryId, Leadership, MetadataLog, MetadataRecord, News, NextError,
     ProposeError, Term,
 };
 use highwater_records::{
@@ -253,14 +253,14 @@ impl MetadataLog for LocalMetadataLog {
         })
     }
 
-    fn next_after(&self, after: Option<EntryId>) -> BoxFuture<'_, Result<Entry, NextError>> {
+    fn next_after(&self, after: Option<EntryId>) -> BoxFuture<'_, Result<News, NextError>> {
         Box::pin(async move {
             loop {
                 let committed = self.inner.committed.notified();
                 let mut committed = std::pin::pin!(committed);
                 committed.as_mut().enable();
                 if let Some(entry) = self.inner.read(after)? {
-                    return Ok(entry);
+                    return Ok(News::Entry(entry));
                 }
                 committed.await;
             }

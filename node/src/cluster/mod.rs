@@ -4,6 +4,7 @@
 mod local_log;
 #[cfg(test)]
 mod local_log_tests;
+mod recent;
 
 use std::{
     collections::VecDeque,
@@ -16,7 +17,7 @@ use std::{
 pub(crate) use local_log::LocalMetadataLog;
 
 use highwater_metadata::{
-    Applied, Entry, EntryId, Image, MetadataLog, MetadataRecord, NextError, ProposeError,
+    Applied, Entry, EntryId, Image, MetadataLog, MetadataRecord, News, NextError, ProposeError,
 };
 use highwater_records::TopicIdPartition;
 use parking_lot::Mutex;
@@ -24,14 +25,18 @@ use tokio::sync::Notify;
 
 use crate::{
     first_of::{First, first_of},
+    peers::MetadataNews,
     replicate::{Membership, Touched},
 };
+use recent::Recent;
 
 /// The current image and the log it comes from.
 pub(crate) struct Cluster {
     log: Arc<dyn MetadataLog>,
     /// This process as a member of a cluster.
     member: Option<Arc<Membership>>,
+    /// The latest entries, for brokers that follow this one.
+    recent: Mutex<Recent>,
     state: Mutex<State>,
     /// Wakes whoever waits for an entry to be applied.
     applied: Notify,
@@ -69,10 +74,13 @@ pub(crate) enum ChangeError<E> {
 }
 
 impl Cluster {
-    pub(crate) fn new(log: Arc<dyn MetadataLog>, member: Option<Arc<Membership>>) -> Cluster {
+    /// `member` is this process as a member of a cluster, and how many records it keeps for brokers that follow it.
+    pub(crate) fn new(log: Arc<dyn MetadataLog>, member: Option<(Arc<Membership>, usize)>) -> Cluster {
+        let (member, records_kept) = member.map_or((None, 0), |(member, kept)| (Some(member), kept));
         Cluster {
             log,
             member,
+            recent: Mutex::new(Recent::new(records_kept)),
             state: Mutex::new(State {
                 image: Arc::new(Image::default()),
                 last: None,
@@ -109,11 +117,11 @@ impl Cluster {
         let mut image = self.image();
         // Copies what is shared with readers only; they keep the picture they took.
         let fate = Arc::make_mut(&mut image).apply(entry);
-        if self.member.as_ref().is_some_and(|member| member.is_superseded(&image)) {
-            // What the image says of this broker from here on is about the other process: this one never sees it.
-            self.superseded.store(true, Ordering::Release);
-            self.end();
+        if self.gives_way(&image) {
             return Applied::Dropped;
+        }
+        if self.member.is_some() {
+            self.recent.lock().push(entry);
         }
         let mut state = self.state.lock();
         state.image = image;
@@ -138,6 +146,40 @@ impl Cluster {
         fate
     }
 
+    /// Takes over an image in place of the entries that lead to it. What it does not tell is treated as changed.
+    pub(crate) fn install(&self, image: Arc<Image>) {
+        if image.applied() <= self.last_applied() || self.gives_way(&image) {
+            return;
+        }
+        self.recent.lock().begin_after(image.applied());
+        {
+            let mut state = self.state.lock();
+            state.last = image.applied();
+            state.fates.clear();
+            state.image = image;
+        }
+        self.applied.notify_waiters();
+        self.touch_everything();
+        self.configs.notify_one();
+    }
+
+    /// Whether an image makes another process this broker: what it says of this broker is about the other one, and this
+    /// one never sees it.
+    fn gives_way(&self, image: &Image) -> bool {
+        let superseded = self.member.as_ref().is_some_and(|member| member.is_superseded(image));
+        if superseded {
+            self.superseded.store(true, Ordering::Release);
+            self.end();
+        }
+        superseded
+    }
+
+    /// What comes after an entry, for a broker that follows this one.
+    pub(crate) fn news_after(&self, after: Option<EntryId>, records_max: usize) -> MetadataNews {
+        let kept = self.recent.lock().after(after, records_max);
+        kept.map_or_else(|| MetadataNews::Snapshot(self.image()), MetadataNews::Entries)
+    }
+
     /// Takes what entries have touched since the last time.
     pub(crate) fn take_touched(&self) -> Touched {
         std::mem::take(&mut self.touched.lock())
@@ -158,6 +200,13 @@ impl Cluster {
     /// Completes once something was touched since this was last asked.
     pub(crate) async fn wait_touched(&self) {
         self.touch.notified().await;
+    }
+
+    fn take_in(&self, news: News) {
+        match news {
+            News::Entry(entry) => drop(self.apply(&entry)),
+            News::Snapshot(image) => self.install(image),
+        }
     }
 
     /// Ends [`Cluster::follow`] although the log goes on.
@@ -206,8 +255,7 @@ impl Cluster {
     pub(crate) async fn replay(&self) -> Result<(), NextError> {
         let Some(end) = self.log.committed() else { return Ok(()) };
         while self.last_applied() < Some(end) {
-            let entry = self.log.next_after(self.last_applied()).await?;
-            self.apply(&entry);
+            self.take_in(self.log.next_after(self.last_applied()).await?);
         }
         Ok(())
     }
@@ -220,7 +268,7 @@ impl Cluster {
                 First::Right(next) => next,
             };
             match next {
-                Ok(entry) => drop(self.apply(&entry)),
+                Ok(news) => self.take_in(news),
                 Err(NextError::Closed) => return,
                 Err(error) => {
                     tracing::error!(%error, "no further decision of the cluster can be applied");

@@ -5,9 +5,10 @@ mod bad_input;
 mod compaction;
 mod nearest;
 mod offline;
+mod tail;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -16,7 +17,8 @@ use bytes::Bytes;
 use highwater_engine::disk::memory::MemoryDisk;
 use highwater_env::{BoxFuture, EnvExt, TokioEnv};
 use highwater_metadata::{
-    ConfirmError, Entry, EntryId, Leadership, MetadataLog, MetadataRecord, NextError, ProposeError, Term,
+    ConfirmError, Entry, EntryId, Leadership, MetadataLog, MetadataRecord, News, NextError, ProposeError,
+    Term,
     config::{BrokerConfig, Settings},
 };
 use highwater_records::{
@@ -31,8 +33,8 @@ use tokio::sync::Notify;
 use crate::{
     ClusterParts, Endpoint, Node, NodeParts, StartError,
     peers::{
-        ClusterTimes, ControlError, ControlReply, ControlRequest, PeerError, Peers, ReplicaFetch,
-        ReplicaFetchError, ReplicaFetched,
+        ClusterTimes, ControlError, ControlReply, ControlRequest, MetadataSource, MetadataTail,
+        MetadataTailError, MetadataTailed, PeerError, Peers, ReplicaFetch, ReplicaFetchError, ReplicaFetched,
     },
     request::{
         Caller, CreateTopic, Fetch, FetchError, FetchPartition, Fetched, Isolation, Produce, ProduceError,
@@ -85,14 +87,14 @@ impl MetadataLog for LogOf {
         Box::pin(async move { outcome })
     }
 
-    fn next_after(&self, after: Option<EntryId>) -> BoxFuture<'_, Result<Entry, NextError>> {
+    fn next_after(&self, after: Option<EntryId>) -> BoxFuture<'_, Result<News, NextError>> {
         Box::pin(async move {
             loop {
                 let mut news = std::pin::pin!(self.log.news.notified());
                 news.as_mut().enable();
                 let next = self.log.entries.lock().iter().find(|entry| Some(entry.id) > after).cloned();
                 match next {
-                    Some(entry) => return Ok(entry),
+                    Some(entry) => return Ok(News::Entry(entry)),
                     None => news.await,
                 }
             }
@@ -158,6 +160,15 @@ impl Peers for Arc<Wires> {
         let node = self.node(to);
         Box::pin(async move { Ok(node?.serve_control(request).await) })
     }
+
+    fn metadata_tail(
+        &self,
+        to: BrokerId,
+        request: MetadataTail,
+    ) -> BoxFuture<'static, Result<Result<MetadataTailed, MetadataTailError>, PeerError>> {
+        let node = self.node(to);
+        Box::pin(async move { Ok(node?.serve_metadata_tail(request).await) })
+    }
 }
 
 /// The nodes of a cluster; the first one is the controller.
@@ -168,6 +179,9 @@ pub(super) struct TestCluster {
     disks: BTreeMap<BrokerId, MemoryDisk>,
     nodes: BTreeMap<BrokerId, Arc<Node>>,
     settings: Vec<(&'static str, &'static str)>,
+    /// Brokers that have no metadata log of their own from their next start on: they follow the controller's.
+    pub(super) followers: BTreeSet<BrokerId>,
+    pub(super) records_kept: usize,
 }
 
 impl TestCluster {
@@ -186,6 +200,8 @@ impl TestCluster {
             disks: BTreeMap::new(),
             nodes: BTreeMap::new(),
             settings: settings.to_vec(),
+            followers: BTreeSet::new(),
+            records_kept: 30,
         };
         for broker in 1..=count {
             cluster.boot(broker, MemoryDisk::new()).await.expect("a new broker is welcome");
@@ -218,11 +234,12 @@ impl TestCluster {
             config: Arc::new(BrokerConfig::new(settings).expect("valid settings")),
             endpoint: Endpoint { host: format!("broker-{broker}"), port: 9092 },
         };
-        let cluster = ClusterParts {
-            metadata: Arc::new(LogOf { log: self.log.clone(), broker }),
-            peers: Arc::new(self.wires.clone()),
-            times: TIMES,
+        let metadata = match self.followers.contains(&broker) {
+            true => MetadataSource::Tail(vec![BrokerId(1)]),
+            false => MetadataSource::Log(Arc::new(LogOf { log: self.log.clone(), broker })),
         };
+        let (peers, times) = (Arc::new(self.wires.clone()), TIMES);
+        let cluster = ClusterParts { metadata, peers, times, records_kept: self.records_kept };
         let node = Node::start_in_cluster(parts, cluster).await?;
         self.wires.nodes.lock().insert(broker, Arc::downgrade(&node));
         self.disks.insert(broker, disk);

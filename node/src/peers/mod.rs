@@ -3,6 +3,7 @@
 
 mod control;
 mod fetch;
+mod tail;
 
 pub use control::{
     ChangeIsr, ConfirmLeader, ControlError, ControlReply, ControlRequest, HeartbeatReply, ProposeRecords,
@@ -12,9 +13,12 @@ pub use fetch::{
     ReplicaRefusal,
 };
 
-use std::time::Duration;
+pub use tail::{MetadataNews, MetadataTail, MetadataTailError, MetadataTailed};
+
+use std::{sync::Arc, time::Duration};
 
 use highwater_env::BoxFuture;
+use highwater_metadata::MetadataLog;
 use highwater_records::BrokerId;
 
 /// The other brokers.
@@ -37,6 +41,23 @@ pub trait Peers: Send + Sync + 'static {
         to: BrokerId,
         request: ControlRequest,
     ) -> BoxFuture<'static, Result<Result<ControlReply, ControlError>, PeerError>>;
+
+    /// Asks a broker that has the metadata log for what comes next in it
+    /// ([`Node::serve_metadata_tail`](crate::Node::serve_metadata_tail)).
+    fn metadata_tail(
+        &self,
+        to: BrokerId,
+        request: MetadataTail,
+    ) -> BoxFuture<'static, Result<Result<MetadataTailed, MetadataTailError>, PeerError>>;
+}
+
+/// How a broker learns what the cluster decides.
+#[derive(Clone)]
+pub enum MetadataSource {
+    /// It has a part in the metadata log. The log outlives the node.
+    Log(Arc<dyn MetadataLog>),
+    /// It follows these brokers, which have one, at least one of them. It never leads the log.
+    Tail(Vec<BrokerId>),
 }
 
 /// No answer. Whether the call had an effect is not known.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use highwater_metadata::{
-    BoxFuture, ConfirmError, Entry, EntryId, Leadership, MetadataLog, MetadataRecord, NextError,
-    ProposeError, Term,
+    BoxFuture, ConfirmError, EntryId, Leadership, MetadataLog, MetadataRecord, News, NextError, ProposeError,
+    Term,
 };
 
 use super::Membership;
@@ -44,7 +44,7 @@ impl MetadataLog for ForwardingLog {
         })
     }
 
-    fn next_after(&self, after: Option<EntryId>) -> BoxFuture<'_, Result<Entry, NextError>> {
+    fn next_after(&self, after: Option<EntryId>) -> BoxFuture<'_, Result<News, NextError>> {
         self.log.next_after(after)
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use highwater_env::{Env, EnvExt};
-use highwater_metadata::{Image, MetadataLog, Sessions};
+use highwater_metadata::{Image, Sessions};
 use highwater_records::{BrokerEpoch, BrokerId};
 use highwater_replication::Moment;
 use parking_lot::Mutex;
@@ -18,17 +18,20 @@ use tokio::sync::Notify;
 use super::{Ready, session::ServedSessions};
 use crate::{
     first_of::{First, first_of},
-    peers::{ClusterTimes, ControlError, ControlReply, ControlRequest, Peers},
+    peers::{ClusterTimes, ControlError, ControlReply, ControlRequest, MetadataSource, Peers},
 };
 
 /// What makes a node a member of a cluster; passed to [`Node::start_in_cluster`](crate::Node::start_in_cluster).
 pub struct ClusterParts {
-    /// The metadata log, as this broker reaches it. It outlives the node.
-    pub metadata: Arc<dyn MetadataLog>,
+    /// How this broker learns what the cluster decides.
+    pub metadata: MetadataSource,
     /// The other brokers.
     pub peers: Arc<dyn Peers>,
     /// How long to wait for what.
     pub times: ClusterTimes,
+    /// How many of the latest records of the metadata log are kept for brokers that follow this one; a broker that is
+    /// further behind gets what all of them add up to.
+    pub records_kept: usize,
 }
 
 /// This node as a member.

@@ -9,7 +9,9 @@ mod proposals;
 mod ready;
 mod roles;
 mod serve;
+mod serve_tail;
 mod session;
+mod tail;
 
 pub(crate) use confirm::AskController;
 pub(crate) use forward::ForwardingLog;
@@ -19,3 +21,4 @@ pub(crate) use membership::{Membership, moment};
 pub(crate) use ready::{Ready, Watcher};
 pub(crate) use roles::Touched;
 pub(crate) use serve::epoch_end;
+pub(crate) use tail::TailingLog;

@@ -253,7 +253,7 @@ impl Faults {
         if around.quorum.leader().is_some_and(can) {
             return;
         }
-        let able: Vec<BrokerId> = machines.keys().copied().filter(|id| can(*id)).collect();
+        let able: Vec<BrokerId> = around.voters.iter().copied().filter(|id| can(*id)).collect();
         // Nobody knows at once that a leader is gone.
         if around.quorum.leader().is_none() || self.random.chance(1, 5) {
             let leader = (!able.is_empty()).then(|| *self.random.pick(&able));
@@ -392,7 +392,9 @@ impl Faults {
                 around.quorum.set_rates(self.random.below(400), self.random.below(400));
                 self.quorum_until = for_a_while;
             }
-            ClusterFault::LeaderChange => around.quorum.elect(Some(id)),
+            ClusterFault::LeaderChange if around.voters.contains(&id) => around.quorum.elect(Some(id)),
+            // Who has no part in the metadata log is not elected.
+            ClusterFault::LeaderChange => {}
             ClusterFault::SlowDisk => {
                 if let Some(machine) = machines.get_mut(&id) {
                     machine.set_slow(true, around);

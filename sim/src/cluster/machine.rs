@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use highwater_engine::disk::memory::{Loss, MemoryDisk};
 use highwater_env::{Env, Lane};
 use highwater_metadata::config::{BrokerConfig, Settings};
-use highwater_node::{ClusterParts, EndedByItself, Endpoint, Node, NodeParts, peers::ClusterTimes};
+use highwater_node::{
+    ClusterParts, EndedByItself, Endpoint, Node, NodeParts,
+    peers::{ClusterTimes, MetadataSource},
+};
 use highwater_records::BrokerId;
 use highwater_tiering::bucket::SharedBucket;
 use parking_lot::Mutex;
@@ -43,6 +46,8 @@ pub(super) struct Surroundings {
     pub(super) world: Arc<World>,
     pub(super) network: Arc<Network>,
     pub(super) quorum: Arc<Quorum>,
+    /// The brokers that have a part in the metadata log; the others follow them.
+    pub(super) voters: Vec<BrokerId>,
     pub(super) bucket: Option<SharedBucket>,
 }
 
@@ -124,11 +129,13 @@ impl Machine {
             config: config(id),
             endpoint: Endpoint { host: format!("broker-{id}"), port: 9092 },
         };
-        let cluster = ClusterParts {
-            metadata: around.quorum.handle(id, env.clone()),
-            peers: around.network.peers(id, env.clone()),
-            times: TIMES,
+        let metadata = match around.voters.contains(&id) {
+            true => MetadataSource::Log(around.quorum.handle(id, env.clone())),
+            false => MetadataSource::Tail(around.voters.clone()),
         };
+        let peers = around.network.peers(id, env.clone());
+        // Few enough that who was away for a while is told what all of them add up to.
+        let cluster = ClusterParts { metadata, peers, times: TIMES, records_kept: 60 };
         let (state, inside) = (self.state.clone(), env.clone());
         let (network, world) = (around.network.clone(), around.world.clone());
         // The controller among them must be reachable before it is one: whoever waits for a name is not.

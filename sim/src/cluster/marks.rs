@@ -6,10 +6,11 @@ use highwater_records::TopicIdPartition;
 use crate::stats::Stats;
 
 /// Every mark.
-pub const MARKS: [&str; 21] = [
+pub const MARKS: [&str; 22] = [
     "mark: a broker ends whose directory is offline",
     "mark: a broker hands over",
     "mark: a broker is fenced",
+    "mark: a broker is told an image",
     "mark: a broker takes part",
     "mark: a follower cut its log",
     "mark: a follower is read from",

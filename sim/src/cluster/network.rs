@@ -10,8 +10,8 @@ use highwater_env::{BoxFuture, Env, EnvExt, Lane};
 use highwater_node::{
     Node,
     peers::{
-        ControlError, ControlReply, ControlRequest, PeerError, Peers, ReplicaFetch, ReplicaFetchError,
-        ReplicaFetched,
+        ControlError, ControlReply, ControlRequest, MetadataNews, MetadataTail, MetadataTailError,
+        MetadataTailed, PeerError, Peers, ReplicaFetch, ReplicaFetchError, ReplicaFetched,
     },
 };
 use highwater_records::BrokerId;
@@ -39,6 +39,8 @@ struct State {
     lost: u64,
     doubled: u64,
     slow: bool,
+    /// How many brokers were told an image in place of entries, since somebody asked.
+    images_told: u64,
 }
 
 /// A node that runs, and its process.
@@ -54,7 +56,9 @@ const LOST_AFTER: Duration = Duration::from_millis(1500);
 impl Network {
     pub(super) fn new(random: Random) -> Arc<Network> {
         let (up, cut) = (BTreeMap::new(), BTreeSet::new());
-        Arc::new(Network { state: Mutex::new(State { random, up, cut, lost: 0, doubled: 0, slow: false }) })
+        Arc::new(Network {
+            state: Mutex::new(State { random, up, cut, lost: 0, doubled: 0, slow: false, images_told: 0 }),
+        })
     }
 
     pub(super) fn peers(self: &Arc<Self>, from: BrokerId, env: Arc<SimEnv>) -> Arc<dyn Peers> {
@@ -100,6 +104,11 @@ impl Network {
     pub(super) fn set_rates(&self, lost: u64, doubled: u64, slow: bool) {
         let mut state = self.state.lock();
         (state.lost, state.doubled, state.slow) = (lost, doubled, slow);
+    }
+
+    /// How many brokers were told an image in place of entries since this was last asked.
+    pub(super) fn take_images_told(&self) -> u64 {
+        std::mem::take(&mut self.state.lock().images_told)
     }
 
     pub(super) fn draw<T>(&self, draw: impl FnOnce(&mut Random) -> T) -> T {
@@ -188,6 +197,24 @@ impl Peers for Line {
         Box::pin(self.network.clone().call((self.from, self.env.clone()), to, move |node| {
             let request = request.clone();
             Box::pin(async move { node.serve_control(request).await })
+        }))
+    }
+
+    fn metadata_tail(
+        &self,
+        to: BrokerId,
+        request: MetadataTail,
+    ) -> BoxFuture<'static, Result<Result<MetadataTailed, MetadataTailError>, PeerError>> {
+        let network = self.network.clone();
+        Box::pin(self.network.clone().call((self.from, self.env.clone()), to, move |node| {
+            let (request, network) = (request.clone(), network.clone());
+            Box::pin(async move {
+                let told = node.serve_metadata_tail(request).await;
+                if told.as_ref().is_ok_and(|told| matches!(told.news, MetadataNews::Snapshot(_))) {
+                    network.state.lock().images_told += 1;
+                }
+                told
+            })
         }))
     }
 }

@@ -125,6 +125,8 @@ pub struct ClusterPlan {
     pub brokers: u32,
     /// How many of them are there from the beginning; the others come while everything breaks.
     pub at_first: u32,
+    /// How many of them, the last ones, have no part in the metadata log and follow those that have.
+    pub tails: u32,
     /// Whether more breaks than can be survived. Then records may be lost, and every loss must be reported.
     pub beyond: bool,
     /// Replicas of each partition.
@@ -173,6 +175,7 @@ impl ClusterPlan {
                 idempotent_producers: random.between(1, 3),
                 readers: random.between(1, 3),
             },
+            tails: random.below(2) as u32,
         }
     }
 

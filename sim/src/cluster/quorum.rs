@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use highwater_env::{Env, EnvExt, Lane};
 use highwater_metadata::{
-    BoxFuture, ConfirmError, Entry, EntryId, Leadership, MetadataLog, MetadataRecord, NextError,
+    BoxFuture, ConfirmError, Entry, EntryId, Leadership, MetadataLog, MetadataRecord, News, NextError,
     ProposeError, ReplicationRecord, Term,
 };
 use highwater_records::{BrokerId, TopicIdPartition};
@@ -260,7 +260,7 @@ impl MetadataLog for Handle {
         })
     }
 
-    fn next_after(&self, after: Option<EntryId>) -> BoxFuture<'_, Result<Entry, NextError>> {
+    fn next_after(&self, after: Option<EntryId>) -> BoxFuture<'_, Result<News, NextError>> {
         Box::pin(async move {
             loop {
                 let news = {
@@ -268,7 +268,7 @@ impl MetadataLog for Handle {
                     let view = &state.views[&self.broker];
                     let first = state.entries.partition_point(|entry| Some(entry.id) <= after);
                     if first < view.visible {
-                        return Ok(state.entries[first].clone());
+                        return Ok(News::Entry(state.entries[first].clone()));
                     }
                     view.news.clone()
                 };

@@ -81,7 +81,8 @@ impl Run {
         let faults = Faults::new(&plan, random.fork("faults"));
         let told = world.clone();
         quorum.on_unclean(move |at| told.give_up(at));
-        let around = Surroundings { world: world.clone(), network: network.clone(), quorum, bucket };
+        let voters = brokers[..brokers.len() - plan.tails as usize].to_vec();
+        let around = Surroundings { world: world.clone(), network: network.clone(), quorum, voters, bucket };
         let mut machines: BTreeMap<BrokerId, Machine> =
             brokers.iter().map(|id| (*id, Machine::new(*id))).collect();
         let at_first = |machine: &&mut Machine| machine.id.0 <= plan.at_first;
@@ -172,6 +173,13 @@ impl Run {
     fn stuck(&self, why: String) {
         let machines: Vec<String> = self.machines.values().map(Machine::describe).collect();
         let mut partitions = String::new();
+        for (broker, up) in self.around.network.nodes() {
+            let (applied, controller) = (up.node.image().applied(), up.node.controller());
+            let stopping = up.node.is_stopping();
+            partitions += &format!(
+                "\n  {broker} has applied {applied:?}, controller {controller:?}, stopping {stopping}"
+            );
+        }
         let truth = self.watch.truth();
         for topic in truth.topics() {
             for (index, state) in topic.numbered() {
@@ -231,6 +239,9 @@ impl Run {
         let world = &self.around.world;
         let entries = self.around.quorum.entries_from(self.watch.entries());
         self.watch.take_in(&entries, &world.stats);
+        for _ in 0..self.around.network.take_images_told() {
+            world.stats.count("mark: a broker is told an image");
+        }
         let nodes = self.around.network.nodes();
         let replica_of = |up: &super::network::Up| {
             let node = up.node.clone();

@@ -24,9 +24,11 @@ pub enum Without {
     Idempotent,
     /// Readers.
     Readers,
+    /// Brokers that have no part in the metadata log.
+    Tails,
 }
 
-const OTHERS: [(Without, &str); 7] = [
+const OTHERS: [(Without, &str); 8] = [
     (Without::Passing, "passing"),
     (Without::Topics, "topics"),
     (Without::Partitions, "partitions"),
@@ -34,6 +36,7 @@ const OTHERS: [(Without, &str); 7] = [
     (Without::Plain, "plain"),
     (Without::Idempotent, "idempotent"),
     (Without::Readers, "readers"),
+    (Without::Tails, "tails"),
 ];
 
 impl fmt::Display for Without {
@@ -89,6 +92,7 @@ impl Without {
             Without::Plain => std::mem::take(&mut run.plain_producers) > 0,
             Without::Idempotent => std::mem::replace(&mut run.idempotent_producers, 1) > 1,
             Without::Readers => std::mem::take(&mut run.readers) > 0,
+            Without::Tails => std::mem::take(&mut plan.tails) > 0,
         }
     }
 }
