@@ -21,6 +21,8 @@ pub enum IsrState {
         isr: BTreeSet<BrokerId>,
         /// The replica that joins.
         joining: BrokerId,
+        /// The registration in which it had everything: what a later life of the broker has, nobody knows.
+        joining_epoch: BrokerEpoch,
         /// Whether the proposal was refused and the committed set is proposed again, so that a version is committed
         /// after which the refused one cannot be.
         withdrawn: bool,
@@ -102,6 +104,7 @@ mod tests {
         let expanding = |joining, withdrawn| IsrState::Expanding {
             isr: BTreeSet::from([BrokerId(1), BrokerId(2)]),
             joining: BrokerId(joining),
+            joining_epoch: BrokerEpoch(1),
             withdrawn,
         };
         assert_eq!(ids(&IsrState::Committed { isr: isr.clone() }), [1, 2]);

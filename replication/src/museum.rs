@@ -29,6 +29,8 @@ highwater_records::museum! {
     AnswerOfFormerLeader,
     /// What a follower had before it restarted counts after it (KIP-903, the leader's half).
     PositionOfFormerLife,
+    /// A proposal to let a replica join is sent again in the name of whichever life of its broker fetched last (KIP-903).
+    JoinsInAnyLife,
     /// A new leader tells its watermark before it has reached where its epoch started (before KIP-207).
     WatermarkToldTooSoon,
 }

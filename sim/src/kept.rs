@@ -14,7 +14,10 @@ const NODES: [(u64, &str); 2] = [
 ];
 
 /// Seeds of clusters.
-const CLUSTERS: [(u64, &str); 1] = [(6, "a follower showed what only the bucket had below its watermark")];
+const CLUSTERS: [(u64, &str); 2] = [
+    (6, "a follower showed what only the bucket had below its watermark"),
+    (105, "a proposal to join was sent again for a later life of the broker, which had nothing yet"),
+];
 
 /// Seeds of clusters in which more breaks than can be survived.
 const BEYOND: [(u64, &str); 2] = [

@@ -129,7 +129,7 @@ impl Leader {
             now,
         );
         let proposal = match fetch.eligible && self.may_join(fetch.replica) {
-            true => self.propose_joining(fetch.replica),
+            true => self.propose_joining(fetch.replica, fetch.broker_epoch),
             false => None,
         };
         Ok(FetchOutcome::Counted { watermark: self.advance(), proposal })
@@ -142,13 +142,14 @@ impl Leader {
         let joining = self.followers.iter().find(|(replica, follower)| {
             follower.broker_epoch.is_some_and(|epoch| eligible(**replica, epoch)) && self.may_join(**replica)
         });
-        let replica = *joining?.0;
-        self.propose_joining(replica)
+        let (replica, follower) = joining?;
+        let (replica, joining_epoch) = (*replica, follower.broker_epoch?);
+        self.propose_joining(replica, joining_epoch)
     }
 
-    fn propose_joining(&mut self, joining: BrokerId) -> Option<IsrProposal> {
+    fn propose_joining(&mut self, joining: BrokerId, joining_epoch: BrokerEpoch) -> Option<IsrProposal> {
         let isr = self.isr.committed().clone();
-        self.isr = IsrState::Expanding { isr, joining, withdrawn: false };
+        self.isr = IsrState::Expanding { isr, joining, joining_epoch, withdrawn: false };
         self.proposal()
     }
 

@@ -43,10 +43,18 @@ impl Leader {
     /// The proposal in flight, to be sent again until the metadata log shows a newer version: its answer may be lost.
     pub fn proposal(&self) -> Option<IsrProposal> {
         let proposed = self.isr.proposed()?;
+        let joining = match &self.isr {
+            IsrState::Expanding { joining, joining_epoch, .. } if !has(Bug::JoinsInAnyLife) => {
+                Some((*joining, *joining_epoch))
+            }
+            _ => None,
+        };
         let isr = proposed.into_iter().map(|member| {
-            let epoch = match member == self.local {
-                true => None,
-                false => self.followers.get(&member).and_then(|follower| follower.broker_epoch),
+            let epoch = match joining {
+                _ if member == self.local => None,
+                // Not the one it fetched in last: it may have lost everything since this was proposed first.
+                Some((joining, epoch)) if joining == member => Some(epoch),
+                _ => self.followers.get(&member).and_then(|follower| follower.broker_epoch),
             };
             (member, epoch)
         });

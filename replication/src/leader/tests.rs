@@ -211,6 +211,25 @@ fn a_refused_proposal_counts_until_a_newer_version_settles_it() {
 }
 
 #[test]
+fn who_is_proposed_is_proposed_in_the_life_that_had_everything() {
+    let mut leader = Leader::new(start(Durability::Synced, &[1, 2, 3], &[1, 2], 1));
+    let of_three = |proposal: Option<IsrProposal>| {
+        let (_, epoch) = *proposal.expect("in flight").isr.last().expect("members");
+        epoch
+    };
+    assert_eq!(counted(&mut leader, fetch(3, at(10, 10)), 0), (None, Some(vec![1, 2, 3])));
+    // Its disk is replaced before anybody has answered, and the proposal is sent again.
+    let reborn = FollowerFetch { broker_epoch: BrokerEpoch(900), ..fetch(3, at(0, 0)) };
+    assert_eq!(counted(&mut leader, reborn, 1), (None, None));
+    assert_eq!(of_three(leader.proposal()), Some(BrokerEpoch(103)));
+    assert_eq!(leader.on_refused().map(|again| members(&again)), Some(vec![1, 2]));
+    let _ = leader.on_committed(committed(&[1, 2], 8));
+    let reborn = FollowerFetch { broker_epoch: BrokerEpoch(900), ..fetch(3, at(10, 10)) };
+    assert_eq!(counted(&mut leader, reborn, 2), (None, Some(vec![1, 2, 3])));
+    assert_eq!(of_three(leader.proposal()), Some(BrokerEpoch(900)));
+}
+
+#[test]
 fn an_idle_follower_joins_once_it_may() {
     let mut leader = Leader::new(start(Durability::Replicated, &[1, 2, 3], &[1, 2], 1));
     let fenced = FollowerFetch { eligible: false, ..fetch(3, at(10, 0)) };

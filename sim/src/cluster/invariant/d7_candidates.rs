@@ -18,8 +18,9 @@ impl ClusterInvariant for Candidates {
                 let Some(replica) = partition.replicas.get(broker) else { continue };
                 if replica.log_end < partition.true_watermark {
                     return Err(format!(
-                        "{at}: broker {broker} may be elected and ends at {}, but {} was committed",
-                        replica.log_end, partition.true_watermark
+                        "{at}: broker {broker} may be elected and ends at {}, but {} was committed; in sync {:?}, \
+                         eligible {:?}",
+                        replica.log_end, partition.true_watermark, partition.isr, partition.eligible
                     ));
                 }
             }
