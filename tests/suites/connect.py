@@ -1,52 +1,28 @@
 """Kafka Connect, distributed: a file becomes a topic, the topic another file. The source is exactly once, the worker and
 the broker are killed in the middle. Connect keeps its configurations, offsets and states in compacted topics."""
 
-import argparse
-import contextlib
 import json
-import pathlib
-import tempfile
 import urllib.error
 import urllib.request
 
 from clients.confluent import Confluent
-from harness.broker import Highwater, Kafka
 from harness.process import free_port
-from harness.report import Report
 
 from . import programs
 
 LINES = 3000
-BROKER = {"group.initial.rebalance.delay.ms": "0"}
 
 
-def main():
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("suite", choices=["connect"])
-    parser.add_argument("--kafka", action="store_true", help="Apache Kafka instead of ours: proves the suite")
-    parser.add_argument("--json", help="a file for the results")
-    asked = parser.parse_args()
-    report = Report(f"Kafka Connect 4.3.1 against {'Apache Kafka' if asked.kafka else 'highwater'}")
-    why = programs.missing("java")
-    if why:
-        report.skip("everything", "file connectors", why)
-        return
-    with tempfile.TemporaryDirectory(prefix="highwater-connect-") as place:
-        folder = pathlib.Path(place)
-        with contextlib.ExitStack() as stack:
-            broker = stack.enter_context((Kafka if asked.kafka else Highwater)(folder / "broker", BROKER))
-            broker.start()
-            copying = Copying(broker, stack, folder)
-            for row, step in (
-                ("a worker starts", copying.starts),
-                ("file to topic to file", copying.copies),
-                ("goes on after a kill of the worker", copying.worker_killed),
-                ("goes on after a kill of the broker", copying.broker_killed),
-                ("connectors are paused, resumed, deleted", copying.managed),
-            ):
-                report.check(row, "file connectors", step)
-    report.finish(asked.json)
+def begin(broker, stack, folder):
+    """The steps."""
+    copying = Copying(broker, stack, folder)
+    return [
+        ("a worker starts", copying.starts),
+        ("file to topic to file", copying.copies),
+        ("goes on after a kill of the worker", copying.worker_killed),
+        ("goes on after a kill of the broker", copying.broker_killed),
+        ("connectors are paused, resumed, deleted", copying.managed),
+    ]
 
 
 class Copying:
@@ -177,4 +153,4 @@ def worker(address, port):
 
 
 if __name__ == "__main__":
-    main()
+    programs.main("connect", "Kafka Connect 4.3.1", "file connectors", begin)

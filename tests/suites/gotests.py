@@ -6,7 +6,6 @@ import os
 import pathlib
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,10 @@ import time
 
 from harness import places
 from harness.broker import Highwater, Kafka
+from harness.process import is_free
 from harness.report import FAILED, PASSED, SKIPPED, Report
+
+from . import judging
 
 MODULE = places.CHECKOUT / "tests" / "matrix" / "go"
 
@@ -79,14 +81,8 @@ def main():
             with kind(pathlib.Path(place), suite.broker, port=suite.port) as broker:
                 broker.start()
                 run(report, program, folder, broker.address, asked)
-                report.check("the broker lives", "all", lambda: check_alive(broker))
+                report.check("the broker lives", "all", lambda: judging.check_alive(broker))
     report.finish(asked.json)
-
-
-def is_free(port):
-    """Whether nobody listens there."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def build(name):
@@ -106,9 +102,7 @@ def build(name):
 
 def run(report, program, folder, address, asked):
     """One run of all tests. Those that are known to hang are not started."""
-    allowed = exceptions(asked.suite)
-    if asked.kafka:
-        allowed = {name: why for name, why in allowed.items() if "Kafka" in why}
+    allowed = judging.exceptions(asked.suite, asked.kafka)
     hang = [name for name, why in allowed.items() if why.startswith("hangs")]
     command = [program, "-test.v", f"-test.timeout={SECONDS}s", "-test.run=^Test"]
     command += [f"-test.skip=^({'|'.join(hang)})$"] if hang else []
@@ -133,30 +127,7 @@ def run(report, program, folder, address, asked):
         if result == FAILED and parts.get(name) and parts[name] <= allowed.keys():
             report.skip(name, asked.suite, "; ".join(f"{part} {allowed[part]}" for part in sorted(parts[name])))
         else:
-            judge(report, asked.suite, name, result, allowed, since)
-
-
-def judge(report, suite, name, result, allowed, since):
-    """What counts as a failure of this suite."""
-    if result == PASSED:
-        report.told(name, suite, PASSED, "", since)
-        if name in allowed:
-            print(f"         passes, and has an exception still: {allowed[name]}", flush=True)
-    elif name in allowed:
-        report.skip(name, suite, allowed[name])
-    else:
-        report.told(name, suite, FAILED, f"{result}, without an exception in {suite}.allowed", since)
-
-
-def exceptions(suite):
-    """{test: reason}"""
-    lines = pathlib.Path(__file__).with_name(f"{suite}.allowed").read_text(encoding="utf-8").splitlines()
-    return dict(line.split(None, 1) for line in lines if line and not line.startswith("#"))
-
-
-def check_alive(broker):
-    """None of them ended it."""
-    assert broker.alive(), broker.tail()
+            judging.judge(report, asked.suite, name, result, allowed, since)
 
 
 def arguments():

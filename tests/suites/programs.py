@@ -1,13 +1,41 @@
-"""A Java program of these suites as a child process, and its jars."""
+"""Suites whose steps follow one another with a Java program as a child process: their command line, and its jars."""
 
+import argparse
+import contextlib
 import pathlib
 import signal
 import subprocess
+import tempfile
 
 from harness import places
+from harness.broker import Highwater, Kafka
+from harness.report import Report
 from harness.waiting import wait_until
 
 HERE = pathlib.Path(__file__).parent
+
+
+def main(suite, title, column, begin):
+    """Runs the steps that `begin` returns when it is given a broker, a stack of what is to be closed, and a folder: each
+    with its row of the report. All of them are of this column."""
+    parser = argparse.ArgumentParser(prog="tests/suites/run")
+    parser.add_argument("suite", choices=[suite])
+    parser.add_argument("--kafka", action="store_true", help="Apache Kafka instead of ours: proves the suite")
+    parser.add_argument("--json", help="a file for the results")
+    asked = parser.parse_args()
+    report = Report(f"{title} against {'Apache Kafka' if asked.kafka else 'highwater'}")
+    why = missing("java")
+    if why:
+        report.skip("everything", column, why)
+        return
+    settings = {"group.initial.rebalance.delay.ms": "0"}
+    with tempfile.TemporaryDirectory(prefix=f"highwater-{suite}-") as place, contextlib.ExitStack() as stack:
+        folder = pathlib.Path(place)
+        broker = stack.enter_context((Kafka if asked.kafka else Highwater)(folder / "broker", settings))
+        broker.start()
+        for row, step in begin(broker, stack, folder):
+            report.check(row, column, step)
+    report.finish(asked.json)
 
 
 def missing(kind):

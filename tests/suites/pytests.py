@@ -12,7 +12,7 @@ from harness import places
 from harness.broker import Highwater, Kafka
 from harness.report import FAILED, PASSED, Report
 
-from . import gotests, programs
+from . import judging, programs
 
 # Its own tests set this of the brokers that they start.
 BROKER = {"num.partitions": "4", "group.initial.rebalance.delay.ms": "0"}
@@ -37,7 +37,7 @@ def main():
             broker.settings["advertised.listeners"] = f"PLAINTEXT://{broker.address}"
             broker.start()
             run(report, asked, broker.address)
-            report.check("the broker lives", "all", lambda: gotests.check_alive(broker))
+            report.check("the broker lives", "all", lambda: judging.check_alive(broker))
     report.finish(asked.json)
 
 
@@ -47,9 +47,7 @@ def run(report, asked, address):
     command = [folder / "venv" / "bin" / "python", "-m", "pytest", "-v", "-p", "no:cacheprovider", "--timeout", "120"]
     # The root of a Kafka must be there, though nothing of it is used with a broker that runs already.
     environment = {"KAFKA_URI": f"kafka://{address}", "KAFKA_VERSION": "4.3.0", "KAFKA_ROOT": str(folder)}
-    allowed = gotests.exceptions(asked.suite)
-    if asked.kafka:
-        allowed = {name: why for name, why in allowed.items() if "Kafka" in why}
+    allowed = judging.exceptions(asked.suite, asked.kafka)
     (source,) = folder.glob("kafka_python-*")
     since = time.monotonic()
     with subprocess.Popen(
@@ -61,7 +59,7 @@ def run(report, asked, address):
             if ended:
                 name = f"{ended[1]}::{ended[2]}".replace(".py::", "::")
                 result = {"PASSED": PASSED, "FAILED": FAILED}.get(ended[3], ended[3].lower())
-                gotests.judge(report, asked.suite, name, result, allowed, since)
+                judging.judge(report, asked.suite, name, result, allowed, since)
                 since = time.monotonic()
             elif line.startswith("E  "):
                 print(f"  {line.rstrip()}"[:300], flush=True)

@@ -1,54 +1,30 @@
 """Kafka Streams counts words exactly once, while it and the broker are killed: every change of every count is there
 once, in order. Its topics for repartitioning are purged as it goes, its state is in a compacted topic."""
 
-import argparse
 import collections
-import contextlib
-import pathlib
 import random
-import tempfile
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from harness import raw
-from harness.broker import Highwater, Kafka
-from harness.report import Report
 
 from . import programs
 
 PARTITIONS = 4
 WORDS = 150
 LINES, EACH = 500, 8
-BROKER = {"num.partitions": "4", "group.initial.rebalance.delay.ms": "0"}
 
 
-def main():
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("suite", choices=["streams"])
-    parser.add_argument("--kafka", action="store_true", help="Apache Kafka instead of ours: proves the suite")
-    parser.add_argument("--json", help="a file for the results")
-    asked = parser.parse_args()
-    report = Report(f"Kafka Streams 4.3.1 against {'Apache Kafka' if asked.kafka else 'highwater'}")
-    why = programs.missing("java")
-    if why:
-        report.skip("everything", "word count", why)
-        return
-    with tempfile.TemporaryDirectory(prefix="highwater-streams-") as place:
-        folder = pathlib.Path(place)
-        with contextlib.ExitStack() as stack:
-            broker = stack.enter_context((Kafka if asked.kafka else Highwater)(folder / "broker", BROKER))
-            broker.start()
-            counting = Counting(broker, stack, folder)
-            for row, step in (
-                ("counts words", counting.counts),
-                ("exactly once over a kill of the application", counting.killed),
-                ("exactly once over a kill of the broker", counting.broker_killed),
-                ("what was repartitioned is purged", counting.purged),
-            ):
-                report.check(row, "word count", step)
-    report.finish(asked.json)
+def begin(broker, stack, folder):
+    """The steps."""
+    counting = Counting(broker, stack, folder)
+    return [
+        ("counts words", counting.counts),
+        ("exactly once over a kill of the application", counting.killed),
+        ("exactly once over a kill of the broker", counting.broker_killed),
+        ("what was repartitioned is purged", counting.purged),
+    ]
 
 
 class Counting:
@@ -139,4 +115,4 @@ class Counting:
 
 
 if __name__ == "__main__":
-    main()
+    programs.main("streams", "Kafka Streams 4.3.1", "word count", begin)

@@ -4,7 +4,7 @@
 //! that declaration, and so does the table in [`declaration`] that a test compares with Kafka's own.
 //!
 //! - A request arrives as one frame, a [`bytes::Bytes`] without its length prefix. [`RequestStart`] says what
-//!   it is, [`RequestHeader::decode`] where its body starts, [`Message::from_frame`] reads that body. Record sets
+//!   it is, [`RequestHeader::decode`] where its body starts, [`Message::from_start`] reads that body. Record sets
 //!   are slices of the frame, never copies.
 //! - A response leaves as a [`Frame`]: a list of segments, length prefix included, in which record sets are
 //!   the slices they were given as.

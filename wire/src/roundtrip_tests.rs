@@ -155,3 +155,13 @@ fn unknown_tagged_fields_are_skipped_and_wrong_sizes_refused() {
     assert!(response(8).is_ok());
     assert!(response(7).is_err());
 }
+
+/// What librdkafka 2.16 sends to ask for all topics: no topics, two flags, no tags, and three bytes too many.
+#[test]
+fn what_follows_a_request_is_left_alone() {
+    use messages::metadata::MetadataRequest;
+    let frame = Bytes::from_static(&[0, 0, 0, 0, 1, 0, 0]);
+    let request = MetadataRequest::from_start(&frame, 0, 13).unwrap();
+    assert_eq!((request.topics, request.allow_auto_topic_creation), (None, false));
+    assert_eq!(MetadataRequest::from_frame(&frame, 0, 13), Err(crate::DecodeError::Trailing { count: 3 }));
+}

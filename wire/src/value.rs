@@ -41,6 +41,16 @@ pub trait Message: Value + Default + Clone + Debug + PartialEq {
         Ok(message)
     }
 
+    /// As [`Message::from_frame`], and takes no notice of what follows the message. A broker reads requests so, as
+    /// Apache Kafka does: librdkafka 2.12 to 2.16 ask for the metadata of all topics with three bytes too many.
+    ///
+    /// # Errors
+    /// As [`Message::from_frame`], but for what is left over.
+    fn from_start(frame: &Bytes, position: usize, version: i16) -> Result<Self, DecodeError> {
+        let mut decoder = Decoder::new(Self::DECLARATION, frame, position, version)?;
+        <Self as Value>::decode(&mut decoder, false)
+    }
+
     /// The bytes that the message takes at `version`, without header and length.
     ///
     /// # Errors

@@ -241,7 +241,7 @@ struct Decoded<R> {
 
 impl Call {
     fn decode<R: Request>(self) -> Result<Decoded<R>, Refused> {
-        let request = R::from_frame(&self.frame, self.body_position, self.start.api_version)?;
+        let request = R::from_start(&self.frame, self.body_position, self.start.api_version)?;
         Ok(Decoded { node: self.node, caller: self.caller, start: self.start, request })
     }
 }
