@@ -31,7 +31,7 @@ impl Gather {
     /// `Invalid`: the record cannot be part of the batch, and what was gathered before is as it was. Any other of
     /// [`SharedLog::write`]: what was gathered is gone, this record included.
     pub fn push<R: ToRecord + ?Sized>(&mut self, record: &R) -> Result<Option<Ticket>, WriteError> {
-        push(&mut self.batch, record.to_record(), self.log.shared.host.now())?;
+        push(&mut self.batch, &record.to_record(), self.log.shared.host.now())?;
         if self.batch.uncompressed_size() >= self.bytes { self.write() } else { Ok(None) }
     }
 
@@ -43,7 +43,8 @@ impl Gather {
         if self.batch.record_count() == 0 {
             return Ok(None);
         }
-        let empty = BatchBuilder::new(self.log.shared.codec);
+        // The next one will be about as large.
+        let empty = BatchBuilder::with_capacity(self.log.shared.codec, self.batch.uncompressed_size());
         let batch = super::record::checked(std::mem::replace(&mut self.batch, empty))?;
         self.log.write(&batch).map(Some)
     }

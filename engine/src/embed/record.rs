@@ -11,6 +11,10 @@ use highwater_records::{
 
 use super::WriteError;
 
+/// Bytes that a batch and a record need beside keys, values and headers, at least about: memory is asked for once.
+const BATCH_OVERHEAD: usize = 64;
+const RECORD_OVERHEAD: usize = 16;
+
 /// The name and the value of a header to be written; `None` is Kafka's null.
 pub type NewHeader<'a> = (Cow<'a, str>, Option<Cow<'a, [u8]>>);
 
@@ -143,7 +147,7 @@ pub trait ToBatch {
 
 impl<R: ToRecord + ?Sized> ToBatch for R {
     fn to_batch(&self, codec: Codec, now: TimestampMs) -> Result<CheckedBatch, WriteError> {
-        one_batch(std::iter::once(self.to_record()), codec, now)
+        one_batch(&[self.to_record()], codec, now)
     }
 }
 
@@ -154,12 +158,14 @@ impl ToBatch for CheckedBatch {
 }
 
 /// All of them in one batch, which lands whole or not at all.
-pub(super) fn one_batch<'a>(
-    records: impl Iterator<Item = NewRecord<'a>>,
+pub(super) fn one_batch(
+    records: &[NewRecord<'_>],
     codec: Codec,
     now: TimestampMs,
 ) -> Result<CheckedBatch, WriteError> {
-    let mut batch = BatchBuilder::new(codec);
+    let size = |part: &Option<Cow<'_, [u8]>>| part.as_ref().map_or(0, |bytes| bytes.len());
+    let sizes = records.iter().map(|record| size(&record.key) + size(&record.value) + RECORD_OVERHEAD);
+    let mut batch = BatchBuilder::with_capacity(codec, BATCH_OVERHEAD + sizes.sum::<usize>());
     for record in records {
         push(&mut batch, record, now)?;
     }
@@ -169,7 +175,7 @@ pub(super) fn one_batch<'a>(
 /// Adds a record, stamped with `now` where it has no time.
 pub(super) fn push(
     batch: &mut BatchBuilder,
-    record: NewRecord<'_>,
+    record: &NewRecord<'_>,
     now: TimestampMs,
 ) -> Result<(), WriteError> {
     let headers: Vec<Header<'_>> =

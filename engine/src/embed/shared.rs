@@ -8,8 +8,8 @@ use std::{
 use highwater_records::{LeaderEpoch, Offset, TimestampMs, batch::CheckedBatch, compression::Codec};
 
 use super::{
-    Isolation, Snapshot, Tail, Ticket, ToBatch, ToRecord, UpkeepError, WriteError, error::read_error,
-    record::one_batch, sync::Mutex, watch::Watch, work::Work,
+    Isolation, NewRecord, Snapshot, Tail, Ticket, ToBatch, ToRecord, UpkeepError, WriteError,
+    error::read_error, record::one_batch, sync::Mutex, watch::Watch, work::Work,
 };
 use crate::{AppendIfError, Log, LogDir, LogReader, Positions, ReadError, StartReason, disk::Host};
 
@@ -83,8 +83,8 @@ impl SharedLog {
         records: impl IntoIterator<Item = R>,
     ) -> Result<Offset, WriteError> {
         let records: Vec<R> = records.into_iter().collect();
-        let records = records.iter().map(ToRecord::to_record);
-        let batch = one_batch(records, self.shared.codec, self.shared.host.now())?;
+        let records: Vec<NewRecord<'_>> = records.iter().map(ToRecord::to_record).collect();
+        let batch = one_batch(&records, self.shared.codec, self.shared.host.now())?;
         self.settle(self.write(&batch)?)
     }
 

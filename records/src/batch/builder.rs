@@ -17,7 +17,8 @@ pub struct BatchBuilder {
     attributes: u16,
     producer: Option<Producer>,
     append_time: Option<TimestampMs>,
-    body: Vec<u8>,
+    /// Room for the header, then the records: what is not compressed is copied once. Empty before the first record.
+    bytes: Vec<u8>,
     count: u32,
     base_timestamp: i64,
     max_timestamp: i64,
@@ -70,11 +71,16 @@ impl BatchBuilder {
             attributes: codec.id() as u16,
             producer: None,
             append_time: None,
-            body: Vec::new(),
+            bytes: Vec::new(),
             count: 0,
             base_timestamp: NONE,
             max_timestamp: NONE,
         }
+    }
+
+    /// As [`BatchBuilder::new`], with memory for `bytes` bytes before compression, header included. It grows as needed.
+    pub fn with_capacity(codec: Codec, bytes: usize) -> BatchBuilder {
+        BatchBuilder { bytes: Vec::with_capacity(bytes), ..BatchBuilder::new(codec) }
     }
 
     /// With an idempotent or transactional producer.
@@ -117,20 +123,26 @@ impl BatchBuilder {
         for part in parts(&record) {
             length = length.checked_add(part_len(part)?).ok_or(BuildError::TooLarge)?;
         }
+        let size = length;
         let length = i32::try_from(length).map_err(|_| BuildError::TooLarge)?;
 
-        write::varint(&mut self.body, length);
-        self.body.push(0);
-        write::varlong(&mut self.body, timestamp_delta);
-        write::varint(&mut self.body, offset_delta);
+        // At once: growing step by step would copy a large record again and again.
+        self.bytes.reserve(HEADER_LEN + varint_len(length) + size);
+        if self.bytes.is_empty() {
+            self.bytes.resize(HEADER_LEN, 0);
+        }
+        write::varint(&mut self.bytes, length);
+        self.bytes.push(0);
+        write::varlong(&mut self.bytes, timestamp_delta);
+        write::varint(&mut self.bytes, offset_delta);
         for (index, part) in parts(&record).enumerate() {
             if index == 2 {
-                write::varint(&mut self.body, headers);
+                write::varint(&mut self.bytes, headers);
             }
-            put_part(&mut self.body, part);
+            put_part(&mut self.bytes, part);
         }
         if record.headers.is_empty() {
-            write::varint(&mut self.body, 0);
+            write::varint(&mut self.bytes, 0);
         }
         self.base_timestamp = base;
         self.max_timestamp =
@@ -146,7 +158,7 @@ impl BatchBuilder {
 
     /// Bytes the batch would have without compression.
     pub const fn uncompressed_size(&self) -> usize {
-        HEADER_LEN + self.body.len()
+        if self.count == 0 { HEADER_LEN } else { self.bytes.len() }
     }
 
     /// The batch. Clients leave `base` at zero and `leader_epoch` at `None`: the log assigns both.
@@ -156,11 +168,14 @@ impl BatchBuilder {
     pub fn build(self, base: Offset, leader_epoch: Option<LeaderEpoch>) -> Result<Bytes, BuildError> {
         let last_delta = self.count.checked_sub(1).ok_or(BuildError::Empty)?;
         base.checked_add(u64::from(self.count)).ok_or(BuildError::OffsetOverflow)?;
-        let mut out = vec![0; HEADER_LEN];
-        match self.codec {
-            Codec::None => out.extend_from_slice(&self.body),
-            codec => compress(codec, &self.body, &mut out)?,
-        }
+        let mut out = match self.codec {
+            Codec::None => self.bytes,
+            codec => {
+                let mut out = vec![0; HEADER_LEN];
+                compress(codec, &self.bytes[HEADER_LEN..], &mut out)?;
+                out
+            }
+        };
         let length = i32::try_from(out.len() - LENGTH_OVERHEAD).map_err(|_| BuildError::TooLarge)?;
         let producer = self.producer;
         put(&mut out, header::BASE_OFFSET, base.as_i64().to_be_bytes());
