@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use highwater_records::compression::Codec;
 
-use super::Position;
+use super::{GroupProtocol, Position};
 
 /// Arguments that all of these commands have, and the command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +95,11 @@ pub struct ConsumeArguments {
     pub topic: String,
     /// The partition; all without.
     pub partition: Option<i32>,
-    /// Where to begin in each.
+    /// The group to be a member of; without, nobody is told how far reading has come.
+    pub group: Option<String>,
+    /// The group's protocol; the newer one without, where the broker has it.
+    pub protocol: Option<GroupProtocol>,
+    /// Where to begin in each, of which the group has no offset.
     pub from: Position,
     /// How many records to read at most.
     pub count: Option<u64>,
@@ -318,6 +322,22 @@ fn consume() -> Command {
         .arg(partition().help("The partition [default: all]"))
         .arg(position("from").default_value("beginning").help("Where to begin in each partition"))
         .arg(
+            Arg::new("group")
+                .long("group")
+                .short('g')
+                .value_name("GROUP")
+                .conflicts_with("partition")
+                .help("Read as a member of a group: share partitions, go on where it stopped, commit"),
+        )
+        .arg(
+            Arg::new("protocol")
+                .long("protocol")
+                .value_name("PROTOCOL")
+                .requires("group")
+                .value_parser(["classic", "consumer"])
+                .help("How the group shares partitions out [default: consumer, where the broker has it]"),
+        )
+        .arg(
             Arg::new("count")
                 .long("count")
                 .short('n')
@@ -401,6 +421,11 @@ pub(crate) fn parse(name: &str, of: &ArgMatches) -> ClientArguments {
         ("consume", _) => ClientCommand::Consume(ConsumeArguments {
             topic: text(of, "topic"),
             partition: of.get_one("partition").copied(),
+            group: of.get_one("group").cloned(),
+            protocol: of.get_one::<String>("protocol").map(|name| match name.as_str() {
+                "classic" => GroupProtocol::Classic,
+                _ => GroupProtocol::Consumer,
+            }),
             from: place(of, "from"),
             count: of.get_one("count").copied(),
             follow: of.get_flag("follow"),

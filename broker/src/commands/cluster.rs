@@ -23,6 +23,8 @@ const RETRY: Duration = Duration::from_millis(100);
 
 /// Connections to the brokers of a cluster, opened when they are needed.
 pub(super) struct Cluster {
+    /// What was given to begin with.
+    addresses: String,
     bootstrap: Client,
     brokers: BTreeMap<i32, String>,
     controller: i32,
@@ -62,12 +64,13 @@ pub(super) struct Partition {
 
 impl Cluster {
     /// Connects to the first of `bootstrap` (`host:port`, separated by commas) that answers.
-    pub(super) async fn connect(bootstrap: &str) -> Result<Cluster, CommandError> {
+    pub(super) async fn connect(addresses: &str) -> Result<Cluster, CommandError> {
         let mut failed = CommandError::Invalid("--bootstrap names no broker".to_owned());
-        for address in bootstrap.split(',').map(str::trim).filter(|address| !address.is_empty()) {
+        for address in addresses.split(',').map(str::trim).filter(|address| !address.is_empty()) {
             match Client::connect(address, CLIENT).await {
                 Ok(bootstrap) => {
                     let mut cluster = Cluster {
+                        addresses: addresses.to_owned(),
                         bootstrap,
                         brokers: BTreeMap::new(),
                         controller: -1,
@@ -80,6 +83,12 @@ impl Cluster {
             }
         }
         Err(failed)
+    }
+
+    /// Closes every connection and begins anew, where an answer may still be on its way to nobody.
+    pub(super) async fn reconnect(&mut self) -> Result<(), CommandError> {
+        *self = Cluster::connect(&self.addresses).await?;
+        Ok(())
     }
 
     async fn metadata(&mut self, topics: Option<&[&str]>) -> Result<MetadataResponse, CommandError> {

@@ -12,6 +12,7 @@ use super::{
     CommandError, ConsumeArguments, Position,
     cluster::{Cluster, Topic},
     isolation::Aborted,
+    member,
     output::Output,
     topics::{END, START, offset},
 };
@@ -33,11 +34,18 @@ const BY_NAME: i16 = 12;
 const READ_COMMITTED: i8 = 1;
 
 /// How far one partition has been read.
-struct Progress {
-    partition: i32,
-    next: i64,
+pub(super) struct Progress {
+    pub(super) partition: i32,
+    pub(super) next: i64,
     /// Where reading ends, exclusive; `None` goes on.
-    end: Option<i64>,
+    pub(super) end: Option<i64>,
+}
+
+impl Progress {
+    /// Whether there is nothing left to read.
+    pub(super) fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| self.next >= end)
+    }
 }
 
 /// Writes the records of each partition in the order of their offsets. Between partitions there is no order.
@@ -46,6 +54,9 @@ pub(super) async fn run(
     arguments: &ConsumeArguments,
     out: &mut Output,
 ) -> Result<(), CommandError> {
+    if let Some(group) = &arguments.group {
+        return member::run(cluster, group, arguments, out).await;
+    }
     let topic = cluster.topic(&arguments.topic).await?;
     let mut all = Vec::new();
     for partition in chosen(&topic, arguments.partition)? {
@@ -54,27 +65,38 @@ pub(super) async fn run(
         all.push(Progress { partition, next, end });
     }
     let mut left = arguments.count.unwrap_or(u64::MAX);
-    while left > 0 {
-        all.retain(|progress| progress.end.is_none_or(|end| progress.next < end));
-        if all.is_empty() {
-            break;
-        }
-        // One after the other; only where everything may have been read is it worth waiting, and then in turn.
-        let wait = if arguments.follow { WAIT / u32::try_from(all.len()).unwrap_or(u32::MAX) } else { WAIT };
-        for progress in &mut all {
-            let before = progress.next;
-            left -= step(cluster, &topic, progress, arguments, wait, left, out).await?;
-            if arguments.committed && progress.end.is_some() && progress.next == before {
-                // What is left belongs to open transactions.
-                progress.end = Some(before);
-            }
-            if left == 0 {
-                break;
-            }
-        }
+    while left > 0 && !all.iter().all(Progress::is_over) {
+        left -= turn(cluster, &topic, &mut all, arguments, left, out).await?;
         out.flush()?;
     }
     Ok(())
+}
+
+/// Reads each partition once, up to `most` records together, and answers how many were written out.
+pub(super) async fn turn(
+    cluster: &mut Cluster,
+    topic: &Topic,
+    all: &mut [Progress],
+    arguments: &ConsumeArguments,
+    most: u64,
+    out: &mut Output,
+) -> Result<u64, CommandError> {
+    let mut left = most;
+    let unread = all.iter().filter(|progress| !progress.is_over()).count();
+    // One after the other; only where everything may have been read is it worth waiting, and then in turn.
+    let wait = if arguments.follow { WAIT / u32::try_from(unread).unwrap_or(u32::MAX).max(1) } else { WAIT };
+    for progress in all.iter_mut().filter(|progress| !progress.is_over()) {
+        let before = progress.next;
+        left -= step(cluster, topic, progress, arguments, wait, left, out).await?;
+        if arguments.committed && progress.end.is_some() && progress.next == before {
+            // What is left belongs to open transactions.
+            progress.end = Some(before);
+        }
+        if left == 0 {
+            break;
+        }
+    }
+    Ok(most - left)
 }
 
 /// The partitions that are meant.

@@ -118,7 +118,7 @@ async fn describe(cluster: &mut Cluster, name: &str, out: &mut Output) -> Result
             partitions.iter().map(move |partition| ((topic, *partition), id))
         })
         .collect();
-    let committed = committed(cluster, name).await?;
+    let committed = committed(cluster, name, false).await?;
     let mut rows = Vec::new();
     for (topic, partition, offset) in lagging(cluster, &committed, &owners).await? {
         let owner = owners.get(&(topic.as_str(), partition)).copied();
@@ -271,11 +271,20 @@ async fn consumers(cluster: &mut Cluster, name: &str) -> Result<Vec<Member>, Com
     Ok(group.members.into_iter().map(member).collect())
 }
 
-/// What a group has committed.
-async fn committed(cluster: &mut Cluster, name: &str) -> Result<BTreeMap<(String, i32), i64>, CommandError> {
+/// What a group has committed. Where it is asked for what is `stable`, offsets that a transaction has not decided are an
+/// error, to be tried again.
+pub(super) async fn committed(
+    cluster: &mut Cluster,
+    name: &str,
+    stable: bool,
+) -> Result<BTreeMap<(String, i32), i64>, CommandError> {
     let doing = || CommandError::request(format!("asking for the offsets of group {name:?}"));
-    let request =
-        OffsetFetchRequest { group_id: name.to_owned(), topics: None, ..OffsetFetchRequest::default() };
+    let request = OffsetFetchRequest {
+        group_id: name.to_owned(),
+        topics: None,
+        require_stable: stable,
+        ..OffsetFetchRequest::default()
+    };
     let connection = cluster.coordinator(name).await?;
     connection.send(&request, FETCH_OF_ONE).await.map_err(doing())?;
     let answer: OffsetFetchResponse = connection.receive().await.map_err(doing())?;
@@ -302,7 +311,7 @@ async fn reset(
     out: &mut Output,
 ) -> Result<(), CommandError> {
     let topic = cluster.topic(topic).await?;
-    let before = committed(cluster, group).await?;
+    let before = committed(cluster, group, false).await?;
     let mut wishes = Vec::new();
     for partition in chosen(&topic, partition)? {
         let wish = resolve(cluster, &topic, partition, to).await?;

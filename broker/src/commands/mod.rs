@@ -8,6 +8,7 @@ mod consume;
 mod error;
 mod groups;
 mod isolation;
+mod member;
 mod members;
 mod names;
 mod output;
@@ -23,5 +24,6 @@ pub use arguments::{
 };
 pub(crate) use arguments::{NAMES, commands, parse};
 pub use error::CommandError;
+pub use member::GroupProtocol;
 pub use position::Position;
 pub use run::run;

@@ -1,8 +1,11 @@
 //! The commands that talk to a cluster, as processes: what they write and what they end with.
 
 use std::{
-    io::Write,
-    process::{Command, Output, Stdio},
+    collections::BTreeSet,
+    io::{BufRead, BufReader, Write},
+    process::{Child, Command, Output, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use highwater_broker::{Broker, BrokerOptions};
@@ -140,5 +143,149 @@ async fn mistakes_say_what_may_have_been_meant() {
     assert_eq!(nobody.status.code(), Some(1));
     let error = String::from_utf8(nobody.stderr).unwrap();
     assert!(error.contains("no broker at 127.0.0.1:1"), "{error}");
+    broker.stop().await.unwrap();
+}
+
+/// A member of group `g`, as a process.
+struct Member {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Member {
+    fn start(broker: &Broker, words: &str) -> Member {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_highwater"))
+            .args(words.split(' '))
+            .args(["--group", "g", "--follow", "--json", "--bootstrap", broker.bootstrap()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = Arc::<Mutex<Vec<String>>>::default();
+        let (inside, out) = (lines.clone(), child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                inside.lock().unwrap().push(line);
+            }
+        });
+        Member { child, lines }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// Partitions that it wrote records of.
+    fn partitions(&self) -> BTreeSet<u32> {
+        self.lines().iter().map(|line| number_after(line, "\"partition\":")).collect()
+    }
+
+    /// Interrupts it, as Ctrl-C does; it leaves the group.
+    fn interrupt(mut self) -> Vec<String> {
+        let kill = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        self.lines()
+    }
+}
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+async fn broker_of_groups(directory: &tempfile::TempDir) -> Broker {
+    let mut options = BrokerOptions::in_directory(directory.path()).unwrap();
+    options.set("group.initial.rebalance.delay.ms", "0").unwrap();
+    options.set("group.consumer.heartbeat.interval.ms", "500").unwrap();
+    Broker::start(options).await.unwrap()
+}
+
+async fn members_share_and_hand_over(protocol: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let broker = broker_of_groups(&directory).await;
+    let run = |words: &str, input: &str| highwater(&broker, words, input, 0).0;
+    run("topics create orders --partitions 4", "");
+    let produce = |value: &str| {
+        for partition in 0..4 {
+            run(&format!("produce orders -p {partition}"), value);
+        }
+    };
+    let words = format!("consume orders --protocol {protocol}");
+    let has = |members: usize, each: usize| {
+        let (text, _) = describe(&broker);
+        text.matches("\"client\"").count() == members
+            && text.split("\"assigned\":").skip(1).all(|rest| {
+                let assigned = rest.split("\"member\":").next().unwrap_or_default();
+                let list = assigned.split("\"partitions\":[").nth(1).and_then(|list| list.split(']').next());
+                list.is_some_and(|list| list.split(',').filter(|number| !number.is_empty()).count() == each)
+            })
+    };
+    let first = Member::start(&broker, &words);
+    until("the first has all", || has(1, 4));
+    produce("one\n");
+    until("the first reads all", || first.lines().len() == 4);
+    let second = Member::start(&broker, &words);
+    until("both have two", || has(2, 2));
+    produce("two\n");
+    until("both read", || first.lines().len() + second.lines().len() == 8);
+    let (all, half) = (first.partitions(), second.partitions());
+    assert_eq!((all.len(), half.len()), (4, 2));
+    assert_eq!(second.interrupt().len(), 2);
+    until("the first has all again", || has(1, 4));
+    produce("three\n");
+    until("the first reads on", || first.lines().len() == 10);
+    assert_eq!(first.interrupt().len(), 10);
+    let (text, _) = describe(&broker);
+    assert!(text.contains(r#""state":"Empty""#), "{text}");
+    assert_eq!(text.matches(r#""committed":3,"end":3,"lag":0"#).count(), 4, "{text}");
+    broker.stop().await.unwrap();
+}
+
+fn describe(broker: &Broker) -> (String, Option<i32>) {
+    let output = Command::new(env!("CARGO_BIN_EXE_highwater"))
+        .args(["groups", "describe", "g", "--json", "--bootstrap", broker.bootstrap()])
+        .output()
+        .unwrap();
+    (String::from_utf8(output.stdout).unwrap(), output.status.code())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_of_a_group_share_partitions_and_hand_them_over() {
+    members_share_and_hand_over("consumer").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_of_a_classic_group_share_partitions_and_hand_them_over() {
+    members_share_and_hand_over("classic").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_goes_on_where_it_stopped() {
+    let directory = tempfile::tempdir().unwrap();
+    let broker = broker_of_groups(&directory).await;
+    let run = |words: &str, input: &str| highwater(&broker, words, input, 0).0;
+    run("topics create orders --partitions 2", "");
+    for (protocol, group) in [("consumer", "new"), ("classic", "old")] {
+        run("produce orders -p 0", "a\nb\nc\n");
+        let consume = |more: &str| run(&format!("consume orders -g {group} --protocol {protocol}{more}"), "");
+        // Of what was written before a group began it has nothing where it begins at the end.
+        assert_eq!(consume(" --from end"), "", "{group}");
+        run("produce orders -p 0", "1\n2\n3\n");
+        run("produce orders -p 1", "4\n");
+        assert_eq!(consume(" -n 2").lines().count(), 2, "{group}");
+        let mut rest: Vec<String> = consume("").lines().map(str::to_owned).collect();
+        rest.sort_unstable();
+        assert_eq!(rest.len(), 2, "{group}");
+        assert_eq!(consume(""), "", "{group}");
+    }
+    // A group without a protocol named is of the newer one, and one of the older keeps it.
+    run("consume orders -g third", "");
+    let groups = run("groups list --json", "");
+    assert!(groups.contains(r#""group":"third","type":"consumer""#), "{groups}");
+    let (_, error) = highwater(&broker, "consume orders -g g -p 1", "", 2);
+    assert!(error.contains("cannot be used with"), "{error}");
     broker.stop().await.unwrap();
 }
