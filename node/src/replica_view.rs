@@ -3,7 +3,7 @@
 use highwater_engine::{LogReader, Positions};
 use highwater_records::{BrokerId, LeaderEpoch, Offset, TopicIdPartition};
 
-use crate::Node;
+use crate::{Node, partition::State};
 
 /// A replica at one moment.
 #[derive(Clone)]
@@ -18,6 +18,19 @@ pub struct ReplicaView {
     pub epochs: Vec<(LeaderEpoch, Offset)>,
     /// Its log.
     pub reader: LogReader,
+}
+
+/// What of a replica changes whenever anything of it does: its log's bytes and epochs change with its positions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaState {
+    /// The leader epoch that this broker knows.
+    pub leader_epoch: LeaderEpoch,
+    /// What this broker is while it leads; `None` for a follower.
+    pub leading: Option<LeadingView>,
+    /// The positions of its log.
+    pub positions: Positions,
+    /// The last leader epoch of its log with the offset at which it begins (inclusive).
+    pub last_epoch: Option<(LeaderEpoch, Offset)>,
 }
 
 /// What only a leader has.
@@ -39,16 +52,35 @@ impl Node {
         let partition = self.partitions.if_open(id)?;
         let view = partition.with_blocking(|state| ReplicaView {
             leader_epoch: state.leader_epoch(),
-            leading: state.leader().map(|leader| LeadingView {
-                partition_epoch: leader.partition_epoch(),
-                maximal_isr: leader.isr().maximal().collect(),
-                high_watermark: leader.high_watermark(),
-                epoch_start: leader.epoch_start(),
-            }),
+            leading: LeadingView::of(state),
             positions: state.log.positions(),
             epochs: state.log.epochs().iter().map(|entry| (entry.epoch, entry.start)).collect(),
             reader: state.log.reader(),
         });
         view.ok()
+    }
+
+    /// Whether this broker's replica has changed, for whoever would look at it with [`Node::replica`] then.
+    pub fn replica_state(&self, id: TopicIdPartition) -> Option<ReplicaState> {
+        let partition = self.partitions.if_open(id)?;
+        let state = partition.with_blocking(|state| ReplicaState {
+            leader_epoch: state.leader_epoch(),
+            leading: LeadingView::of(state),
+            positions: state.log.positions(),
+            last_epoch: state.log.epochs().last().map(|entry| (entry.epoch, entry.start)),
+        });
+        state.ok()
+    }
+}
+
+impl LeadingView {
+    fn of(state: &State) -> Option<LeadingView> {
+        let leader = state.leader()?;
+        Some(LeadingView {
+            partition_epoch: leader.partition_epoch(),
+            maximal_isr: leader.isr().maximal().collect(),
+            high_watermark: leader.high_watermark(),
+            epoch_start: leader.epoch_start(),
+        })
     }
 }

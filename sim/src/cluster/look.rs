@@ -14,7 +14,7 @@ use crate::batch::{Batches, SeenBatch};
 /// The whole cluster at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Look {
-    /// Every partition of every topic.
+    /// Every partition of every topic, but for those that are exactly as they were when they were pictured last.
     pub partitions: BTreeMap<TopicIdPartition, PartitionLook>,
     /// What all entries add up to.
     pub truth: Arc<Image>,

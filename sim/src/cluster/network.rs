@@ -85,6 +85,15 @@ impl Network {
         self.state.lock().up.clone()
     }
 
+    /// One of the nodes that messages of `from` reach.
+    pub(super) fn some_node_for(&self, from: BrokerId) -> Option<Up> {
+        let mut state = self.state.lock();
+        let State { random, up, cut, .. } = &mut *state;
+        let mut reached = up.iter().filter(|(broker, _)| !cut.contains(&(from, **broker)));
+        let index = random.below(reached.clone().count() as u64) as usize;
+        reached.nth(index).map(|(_, up)| up.clone())
+    }
+
     /// Cuts one direction.
     pub(super) fn cut(&self, from: BrokerId, to: BrokerId) {
         self.state.lock().cut.insert((from, to));

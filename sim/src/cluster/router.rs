@@ -47,15 +47,7 @@ struct Target {
 impl Router {
     /// The metadata of some broker that a client reaches.
     fn some_node(&self) -> Option<Up> {
-        let up: Vec<Up> = self
-            .network
-            .nodes()
-            .into_iter()
-            .filter(|(broker, _)| self.network.reaches(CLIENTS, *broker))
-            .map(|(_, up)| up)
-            .collect();
-        let index = self.network.draw(|random| random.below(up.len() as u64)) as usize;
-        up.into_iter().nth(index)
+        self.network.some_node_for(CLIENTS)
     }
 
     fn target(&self, topic: &TopicRef, partition: i32) -> Option<Target> {

@@ -207,6 +207,8 @@ impl Run {
     /// Steps for so long, or until `done`, or until something does not hold.
     fn run_for(&mut self, time: Duration, done: impl Fn(&Run) -> bool) {
         let until = self.around.world.executor.now() + time.as_nanos() as u64;
+        // What changes it is done here and nowhere else while this runs.
+        let mut next_due = self.faults.next_due();
         loop {
             let now = self.around.world.executor.now();
             // A machine without power is not there any more, not even to be looked at.
@@ -216,7 +218,7 @@ impl Run {
                 self.next_look = now + LOOK_EVERY;
                 self.look();
             }
-            if looked || power_cut || now >= self.faults.next_due() {
+            if looked || power_cut || now >= next_due {
                 if !looked && !power_cut {
                     // What holds before a fault strikes, and what the broker that it hits has said until then.
                     self.look();
@@ -226,11 +228,12 @@ impl Run {
                 for (broker, how) in stopped {
                     self.watch.stopped(broker, how);
                 }
+                next_due = self.faults.next_due();
             }
             if now >= until || self.around.world.has_violated() || (looked && done(self)) {
                 return;
             }
-            let next = self.faults.next_due().min(self.next_look).max(now + 1);
+            let next = next_due.min(self.next_look).max(now + 1);
             let _ = self.around.world.executor.step(until.min(next));
         }
     }
@@ -243,19 +246,13 @@ impl Run {
             world.stats.count("mark: a broker is told an image");
         }
         let nodes = self.around.network.nodes();
-        let replica_of = |up: &super::network::Up| {
-            let node = up.node.clone();
-            move |at: TopicIdPartition| node.replica(at)
-        };
-        let replicas: Vec<_> = nodes.values().map(replica_of).collect();
         let watched: Vec<Watched<'_>> = nodes
             .iter()
-            .zip(&replicas)
-            .map(|((broker, up), replica)| Watched {
+            .map(|(broker, up)| Watched {
                 broker: *broker,
                 life: up.env.id().number(),
                 image: up.node.image(),
-                replica,
+                node: &up.node,
             })
             .collect();
         let tiered = self.tiered.look(world, self.store.as_ref(), self.watch.truth());

@@ -6,8 +6,8 @@ use std::{
 };
 
 use highwater_metadata::{Applied, Entry, Image, Topic};
-use highwater_node::ReplicaView;
-use highwater_records::{BrokerId, Durability, TopicIdPartition};
+use highwater_node::{Node, ReplicaState};
+use highwater_records::{BrokerId, Durability, LeaderEpoch, TopicIdPartition};
 
 pub use super::look::{Leads, Look, PartitionLook, ReplicaLook};
 use super::{
@@ -24,6 +24,8 @@ pub struct Watch {
     invariants: Vec<Box<dyn ClusterInvariant>>,
     /// Each replica of each life of a broker: how far it was read, and where its log ended.
     replicas: BTreeMap<(BrokerId, u64, TopicIdPartition), (u64, u64)>,
+    /// What each partition was made of when its picture was taken last: while that stays the same, so would every check.
+    seen: BTreeMap<TopicIdPartition, Seen>,
     /// How each broker stopped since it last registered.
     stops: BTreeMap<BrokerId, Stopped>,
     /// Partitions whose loss was reported: of those nothing is promised.
@@ -39,10 +41,27 @@ impl Default for Watch {
             watermarks: BTreeMap::new(),
             invariants: invariant::all(),
             replicas: BTreeMap::new(),
+            seen: BTreeMap::new(),
             stops: BTreeMap::new(),
             lost: BTreeSet::new(),
             violation: None,
         }
+    }
+}
+
+/// Everything that a partition's picture is made of, but for what the bucket has.
+struct Seen {
+    topic: Arc<Topic>,
+    leader_epoch: LeaderEpoch,
+    true_watermark: u64,
+    replicas: Vec<(BrokerId, u64, ReplicaState)>,
+}
+
+impl Seen {
+    fn is(&self, other: &Seen) -> bool {
+        Arc::ptr_eq(&self.topic, &other.topic)
+            && (self.leader_epoch, self.true_watermark) == (other.leader_epoch, other.true_watermark)
+            && self.replicas == other.replicas
     }
 }
 
@@ -54,8 +73,8 @@ pub struct Watched<'a> {
     pub life: u64,
     /// Its image.
     pub image: Arc<Image>,
-    /// Its replicas.
-    pub replica: &'a dyn Fn(TopicIdPartition) -> Option<ReplicaView>,
+    /// It itself.
+    pub node: &'a Node,
 }
 
 impl Watch {
@@ -131,6 +150,7 @@ impl Watch {
         tiered: &BTreeMap<TopicIdPartition, (u64, u64)>,
         stats: &Stats,
     ) -> Look {
+        // Most of the cluster is as it was most of the time: only what is not is pictured.
         let images = brokers.iter().map(|watched| (watched.broker, watched.image.clone())).collect();
         let mut look = Look { partitions: BTreeMap::new(), truth: self.truth.clone(), images };
         for topic in look.truth.topics() {
@@ -139,12 +159,23 @@ impl Watch {
                 if self.lost.contains(&at) {
                     continue;
                 }
+                let true_watermark = self.watermarks.get(&at).copied().unwrap_or(0);
+                let leader_epoch = look.truth.leader_epoch(state);
+                let found = brokers.iter().filter_map(|watched| {
+                    Some((watched.broker, watched.life, watched.node.replica_state(at)?))
+                });
+                let seen =
+                    Seen { topic: topic.clone(), leader_epoch, true_watermark, replicas: found.collect() };
+                let tiered = tiered.get(&at).copied();
+                if tiered.is_none() && self.seen.get(&at).is_some_and(|before| before.is(&seen)) {
+                    continue;
+                }
                 let isr: BTreeSet<_> = state.isr.iter().copied().collect();
                 let eligible: BTreeSet<_> = state.eligible_leaders.iter().copied().collect();
-                let true_watermark = self.watermarks.get(&at).copied().unwrap_or(0);
                 let mut replicas = BTreeMap::new();
+                let mut unread = false;
                 for watched in brokers {
-                    let Some(view) = (watched.replica)(at) else { continue };
+                    let Some(view) = watched.node.replica(at) else { continue };
                     let key = (watched.broker, watched.life, at);
                     let (read_to, log_end) = self.replicas.entry(key).or_default();
                     let end = view.positions.log_end.get();
@@ -155,11 +186,18 @@ impl Watch {
                     *log_end = end;
                     let may_lead = isr.contains(&watched.broker) || eligible.contains(&watched.broker);
                     let to = if may_lead { true_watermark } else { 0 };
-                    replicas.insert(watched.broker, ReplicaLook::of(&view, watched.life, read_to, to));
+                    let replica = ReplicaLook::of(&view, watched.life, read_to, to);
+                    unread |= !replica.fresh.is_empty();
+                    replicas.insert(watched.broker, replica);
+                }
+                // Whoever has read something may have more to read.
+                match unread {
+                    true => drop(self.seen.remove(&at)),
+                    false => drop(self.seen.insert(at, seen)),
                 }
                 let seen = PartitionLook {
                     leader: state.leader,
-                    leader_epoch: look.truth.leader_epoch(state).0,
+                    leader_epoch: leader_epoch.0,
                     partition_epoch: state.partition_epoch,
                     isr,
                     eligible,
@@ -167,7 +205,7 @@ impl Watch {
                     durability: durability(topic),
                     replicas,
                     true_watermark,
-                    tiered: tiered.get(&at).copied(),
+                    tiered,
                 };
                 look.partitions.insert(at, seen);
             }

@@ -8,7 +8,7 @@ use std::{
 use highwater_env::{BoxFuture, Env, Instant, Lane};
 
 use super::{
-    ProcessId, Shared,
+    ProcessId, Shared, TaskWaker,
     table::{Done, EventKey},
 };
 
@@ -52,7 +52,8 @@ impl Env for SimEnv {
     }
 
     fn spawn(&self, lane: Lane, task: BoxFuture<'static, ()>) {
-        let spawned = self.shared.table.lock().spawn(self.process, lane, task);
+        let waker = |id| TaskWaker::of(id, &self.shared);
+        let spawned = self.shared.table.lock().spawn(self.process, lane, task, waker);
         match spawned {
             Ok(id) => self.shared.start(id),
             Err(refused) => drop(refused),

@@ -130,9 +130,7 @@ impl Executor {
     /// # Panics
     /// When a task or blocking work does: in a simulation that is a finding.
     pub fn step(&self, until: u64) -> Result<(), Idle> {
-        // Events that came due while tasks ran compete with the tasks that are ready.
-        let event_first = self.table().prefer_event();
-        match if event_first { None } else { self.next_ready() } {
+        match self.next_ready() {
             Some(task) => self.poll(task),
             None => self.next_event(until)?,
         }
@@ -148,16 +146,19 @@ impl Executor {
         self.shared.table.lock()
     }
 
-    /// A random one of the ready tasks.
+    /// A random one of the ready tasks; `None` if it is an event's turn.
     fn next_ready(&self) -> Option<TaskId> {
         let mut table = self.table();
+        // Events that came due while tasks ran compete with the tasks that are ready.
+        if table.prefer_event() {
+            return None;
+        }
         let mut ready = self.shared.ready.lock();
         while !ready.is_empty() {
             let index = table.schedule.below(ready.len() as u64) as usize;
             let task = ready.swap_remove(index);
             if let Some(until) = table.paused_until(task) {
-                let waker = Waker::from(Arc::new(TaskWaker { task, shared: Arc::downgrade(&self.shared) }));
-                table.wake_at(task, until, waker);
+                table.wake_at(task, until);
             } else if table.is_alive(task) {
                 return Some(task);
             }
@@ -166,8 +167,7 @@ impl Executor {
     }
 
     fn poll(&self, task: TaskId) {
-        let Some(mut future) = self.table().begin_poll(task) else { return };
-        let waker = Waker::from(Arc::new(TaskWaker { task, shared: Arc::downgrade(&self.shared) }));
+        let Some((mut future, waker)) = self.table().begin_poll(task) else { return };
         let finished = future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
         let dropped = self.table().end_poll(task, future, finished);
         drop(dropped);
@@ -191,8 +191,7 @@ impl Shared {
         match late {
             None => self.make_ready(task),
             Some(until) => {
-                let waker = Waker::from(Arc::new(TaskWaker { task, shared: Arc::downgrade(self) }));
-                self.table.lock().wake_at(task, until, waker);
+                self.table.lock().wake_at(task, until);
             }
         }
     }
@@ -205,9 +204,16 @@ impl Shared {
     }
 }
 
+/// Wakes one task, however often and from wherever: there is one for each task.
 struct TaskWaker {
     task: TaskId,
     shared: std::sync::Weak<Shared>,
+}
+
+impl TaskWaker {
+    fn of(task: TaskId, shared: &Arc<Shared>) -> Waker {
+        Waker::from(Arc::new(TaskWaker { task, shared: Arc::downgrade(shared) }))
+    }
 }
 
 impl Wake for TaskWaker {

@@ -127,6 +127,7 @@ struct TaskEntry {
     lane: Lane,
     /// `None` while it is polled.
     future: Option<Task>,
+    waker: Waker,
 }
 
 /// Everything the executor knows. Nothing in here calls out: what may run foreign code (futures, closures,
@@ -231,8 +232,11 @@ impl Table {
     }
 
     /// Wakes a task that stands still when it goes on.
-    pub(super) fn wake_at(&mut self, task: TaskId, until: u64, waker: Waker) {
-        let Some(process) = self.tasks.get(&task).map(|task| task.process) else { return };
+    pub(super) fn wake_at(&mut self, task: TaskId, until: u64) {
+        let Some((process, waker)) = self.tasks.get(&task).map(|task| (task.process, task.waker.clone()))
+        else {
+            return;
+        };
         let key = (until, self.fresh_id());
         self.events.insert(key, Event::Wake { process, waker });
     }
@@ -260,12 +264,18 @@ impl Table {
     }
 
     /// Takes a new task of a living process; a dead one's comes back to be dropped.
-    pub(super) fn spawn(&mut self, process: ProcessId, lane: Lane, future: Task) -> Result<TaskId, Task> {
+    pub(super) fn spawn(
+        &mut self,
+        process: ProcessId,
+        lane: Lane,
+        future: Task,
+        waker: impl FnOnce(TaskId) -> Waker,
+    ) -> Result<TaskId, Task> {
         if !self.processes.contains_key(&process) {
             return Err(future);
         }
         let id = TaskId(self.fresh_id());
-        self.tasks.insert(id, TaskEntry { process, lane, future: Some(future) });
+        self.tasks.insert(id, TaskEntry { process, lane, future: Some(future), waker: waker(id) });
         Ok(id)
     }
 
@@ -273,14 +283,14 @@ impl Table {
         self.tasks.contains_key(&task)
     }
 
-    pub(super) fn begin_poll(&mut self, task: TaskId) -> Option<Task> {
+    pub(super) fn begin_poll(&mut self, task: TaskId) -> Option<(Task, Waker)> {
         self.steps += 1;
         self.now += self.schedule.below(POLL_MAX_NANOS);
         let entry = self.tasks.get_mut(&task)?;
-        let future = entry.future.take()?;
+        let (future, waker) = (entry.future.take()?, entry.waker.clone());
         let words = [0, task.0, entry.lane.index() as u64, self.now];
         self.trace.count(&words);
-        Some(future)
+        Some((future, waker))
     }
 
     /// Puts a polled task back; one that finished, or whose process died meanwhile, comes back to be dropped.

@@ -131,7 +131,10 @@ impl DiskFile for MemoryFile {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let mut state = self.state_to_write()?;
-        let mut bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        let mut bytes: Vec<u8> = slices.iter().fold(Vec::new(), |mut bytes, slice| {
+            bytes.extend_from_slice(slice);
+            bytes
+        });
         let pass = state.faults.pass(Operation::Write)?;
         if let Pass::Torn = pass {
             bytes.truncate(bytes.len() / 2);

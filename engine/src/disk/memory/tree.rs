@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    ops::Range,
     path::{Component, Path, PathBuf},
 };
 
@@ -266,15 +267,65 @@ impl NameChange {
     }
 }
 
+/// A set of sectors, as ranges that neither meet nor touch: files are written at their ends, mostly.
+#[derive(Clone, Debug, Default)]
+struct Sectors {
+    /// Where each range begins, and ends (exclusive).
+    ranges: BTreeMap<usize, usize>,
+}
+
+impl Sectors {
+    fn contains(&self, sector: usize) -> bool {
+        self.ranges.range(..=sector).next_back().is_some_and(|(_, end)| sector < *end)
+    }
+
+    fn insert(&mut self, new: Range<usize>) {
+        if new.is_empty() {
+            return;
+        }
+        let (mut start, mut end) = (new.start, new.end);
+        // From the last one that begins at or before the end of the new one, backwards as long as they meet.
+        while let Some((from, to)) = self.ranges.range(..=end).next_back().map(|(from, to)| (*from, *to)) {
+            if to < start {
+                break;
+            }
+            self.ranges.remove(&from);
+            (start, end) = (start.min(from), end.max(to));
+        }
+        self.ranges.insert(start, end);
+    }
+
+    fn remove(&mut self, gone: &Range<usize>) {
+        while let Some((from, to)) = self.ranges.range(..gone.end).next_back().map(|(from, to)| (*from, *to))
+        {
+            if to <= gone.start {
+                return;
+            }
+            self.ranges.remove(&from);
+            if to > gone.end {
+                self.ranges.insert(gone.end, to);
+            }
+            if from < gone.start {
+                self.ranges.insert(from, gone.start);
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self) -> impl Iterator<Item = Range<usize>> + use<> {
+        std::mem::take(&mut self.ranges).into_iter().map(|(start, end)| start..end)
+    }
+}
+
 /// A file's bytes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Content {
     bytes: Vec<u8>,
     durable: Vec<u8>,
     /// Sectors that differ from the media and that the next sync writes.
-    dirty: BTreeSet<usize>,
+    dirty: Sectors,
     /// Sectors that a failed sync gave up: they look written, and no later sync writes them.
-    abandoned: BTreeSet<usize>,
+    abandoned: Sectors,
     pub(super) modified_ms: i64,
 }
 
@@ -303,39 +354,38 @@ impl Content {
 
     pub(super) fn sync(&mut self) {
         self.durable.resize(self.bytes.len(), 0);
-        for sector in std::mem::take(&mut self.dirty) {
-            let from = sector * SECTOR;
-            let to = (from + SECTOR).min(self.bytes.len());
-            if from < to {
-                self.durable[from..to].copy_from_slice(&self.bytes[from..to]);
-            }
+        for sectors in self.dirty.take() {
+            let to = (sectors.end * SECTOR).min(self.bytes.len());
+            let from = (sectors.start * SECTOR).min(to);
+            self.durable[from..to].copy_from_slice(&self.bytes[from..to]);
         }
     }
 
     /// A sync that failed: the kernel reports it once and calls the pages clean.
     pub(super) fn fail_sync(&mut self) {
-        self.abandoned.append(&mut self.dirty);
+        for sectors in self.dirty.take() {
+            self.abandoned.insert(sectors);
+        }
     }
 
     pub(super) fn overwrite(&mut self, bytes: &[u8]) {
         self.bytes = bytes.to_vec();
         self.durable = bytes.to_vec();
-        self.dirty.clear();
-        self.abandoned.clear();
+        self.dirty = Sectors::default();
+        self.abandoned = Sectors::default();
     }
 
     fn touch(&mut self, from: usize, to: usize) {
-        for sector in from / SECTOR..to.div_ceil(SECTOR) {
-            self.abandoned.remove(&sector);
-            self.dirty.insert(sector);
-        }
+        let sectors = from / SECTOR..to.div_ceil(SECTOR);
+        self.abandoned.remove(&sectors);
+        self.dirty.insert(sectors);
     }
 
     fn crash(&mut self, coin: &mut Coin) {
         let len = coin.length(self.durable.len(), self.bytes.len());
         let mut kept = vec![0; len];
         for sector in 0..len.div_ceil(SECTOR) {
-            let unsynced = self.dirty.contains(&sector) || self.abandoned.contains(&sector);
+            let unsynced = self.dirty.contains(sector) || self.abandoned.contains(sector);
             let source = if unsynced && coin.keeps() { &self.bytes } else { &self.durable };
             let from = sector * SECTOR;
             let to = (from + SECTOR).min(len).min(source.len());
@@ -404,4 +454,32 @@ fn components(path: &Path) -> io::Result<Vec<String>> {
         }
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_hold_what_a_set_holds() {
+        let (mut sectors, mut set) = (Sectors::default(), BTreeSet::new());
+        let mut coin = Coin::new(Loss::Seeded(7));
+        for _ in 0..4_000 {
+            let from = (coin.next() % 40) as usize;
+            let range = from..from + (coin.next() % 9) as usize;
+            if coin.keeps() {
+                sectors.insert(range.clone());
+                set.extend(range);
+            } else {
+                sectors.remove(&range);
+                set.retain(|sector| !range.contains(sector));
+            }
+            for sector in 0..50 {
+                assert_eq!(sectors.contains(sector), set.contains(&sector), "{sector} of {sectors:?}");
+            }
+        }
+        let all: Vec<usize> = sectors.take().flatten().collect();
+        assert_eq!(all, set.into_iter().collect::<Vec<_>>());
+        assert!(!sectors.contains(3) && sectors.take().next().is_none());
+    }
 }
