@@ -18,6 +18,7 @@ use highwater_node::{
     peers::{
         ClusterTimes, ControlError, ControlReply, ControlRequest, MetadataSource, MetadataTail,
         MetadataTailError, MetadataTailed, PeerError, Peers, ReplicaFetch, ReplicaFetchError, ReplicaFetched,
+        TransactionAnswer, TransactionCall, TransactionCallError,
     },
 };
 use highwater_records::BrokerId;
@@ -117,6 +118,15 @@ impl Peers for Seat {
     ) -> BoxFuture<'static, Result<Result<MetadataTailed, MetadataTailError>, PeerError>> {
         let node = self.node(to);
         Box::pin(async move { Ok(node?.serve_metadata_tail(request).await) })
+    }
+
+    fn transaction(
+        &self,
+        to: BrokerId,
+        call: TransactionCall,
+    ) -> BoxFuture<'static, Result<Result<TransactionAnswer, TransactionCallError>, PeerError>> {
+        let node = self.node(to);
+        Box::pin(async move { Ok(node?.serve_transaction(call).await) })
     }
 }
 

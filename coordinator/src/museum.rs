@@ -33,6 +33,12 @@ pub enum Bug {
     TimeOutsForgotten,
     /// Offsets expire although members read the topic.
     OffsetsOfMembersExpire,
+    /// A late copy of a marker ends the producer's next transaction.
+    LateMarkersCount,
+    /// A leader takes markers of whoever coordinated before.
+    FormerCoordinatorsCount,
+    /// A coordinator acts on what it has replayed before that counts.
+    ReplayedCountsAtOnce,
 }
 
 #[cfg(feature = "museum")]
@@ -47,12 +53,12 @@ pub fn build_in(bug: Option<Bug>) {
 
 /// Whether `bug` is built in.
 #[cfg(feature = "museum")]
-pub(crate) fn has(bug: Bug) -> bool {
+pub fn has(bug: Bug) -> bool {
     BUILT_IN.load(core::sync::atomic::Ordering::SeqCst) & (1 << bug as u32) != 0
 }
 
 /// Whether `bug` is built in: never.
 #[cfg(not(feature = "museum"))]
-pub(crate) const fn has(_: Bug) -> bool {
+pub const fn has(_: Bug) -> bool {
     false
 }

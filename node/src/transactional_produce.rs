@@ -100,7 +100,7 @@ impl Node {
                         partitions: unknown.clone(),
                         verify_only: !joins,
                     };
-                    match self.add_to_transaction(caller, join).await {
+                    match self.join_transaction(caller, join).await {
                         Ok(answers) => answers,
                         Err(error) => vec![Err(error); unknown.len()],
                     }

@@ -55,6 +55,7 @@ fn requests(marker: &WritableTxnMarker) -> Option<Vec<EndTransaction>> {
             producer_epoch,
             marker: EndTxnMarker { committed: marker.transaction_result, coordinator_epoch },
             rule,
+            attempt: None,
         })
     });
     Some(partitions.collect())

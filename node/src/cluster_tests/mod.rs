@@ -6,6 +6,7 @@ mod compaction;
 mod nearest;
 mod offline;
 mod tail;
+mod transactions;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,6 +36,7 @@ use crate::{
     peers::{
         ClusterTimes, ControlError, ControlReply, ControlRequest, MetadataSource, MetadataTail,
         MetadataTailError, MetadataTailed, PeerError, Peers, ReplicaFetch, ReplicaFetchError, ReplicaFetched,
+        TransactionAnswer, TransactionCall, TransactionCallError,
     },
     request::{
         Caller, CreateTopic, Fetch, FetchError, FetchPartition, Fetched, Isolation, Produce, ProduceError,
@@ -168,6 +170,15 @@ impl Peers for Arc<Wires> {
     ) -> BoxFuture<'static, Result<Result<MetadataTailed, MetadataTailError>, PeerError>> {
         let node = self.node(to);
         Box::pin(async move { Ok(node?.serve_metadata_tail(request).await) })
+    }
+
+    fn transaction(
+        &self,
+        to: BrokerId,
+        call: TransactionCall,
+    ) -> BoxFuture<'static, Result<Result<TransactionAnswer, TransactionCallError>, PeerError>> {
+        let node = self.node(to);
+        Box::pin(async move { Ok(node?.serve_transaction(call).await) })
     }
 }
 

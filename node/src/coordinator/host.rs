@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use highwater_coordinator::{Shard, partition_of};
 use highwater_env::{Env, Lane};
 use highwater_metadata::Image;
-use highwater_records::{BrokerId, PartitionIndex, TopicIdPartition};
+use highwater_records::{BrokerId, LeaderEpoch, PartitionIndex, TopicIdPartition};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
@@ -26,9 +26,9 @@ pub(crate) struct Ground {
     pub(crate) committer: Arc<Committer>,
 }
 
-/// What is done with a shard's effects: called with the shard's partition once the effect's records count. Must not
-/// block.
-pub(super) type EffectOf<S> = Arc<dyn Fn(u32, <S as Shard>::Effect) + Send + Sync>;
+/// What is done with a shard's effects: called with the shard's partition, and the leader epoch it serves in, once the
+/// effect's records count. Must not block.
+pub(super) type EffectOf<S> = Arc<dyn Fn(u32, LeaderEpoch, <S as Shard>::Effect) + Send + Sync>;
 
 /// The shards of one coordinator topic that this broker leads.
 ///
@@ -69,7 +69,7 @@ impl<S: Shard> Host<S> {
         ground: Ground,
         topic: &'static str,
         make: impl Fn(u32) -> S + Send + Sync + 'static,
-        effect: impl Fn(u32, S::Effect) + Send + Sync + 'static,
+        effect: impl Fn(u32, LeaderEpoch, S::Effect) + Send + Sync + 'static,
     ) -> Arc<Host<S>> {
         Arc::new(Host {
             ground,
@@ -122,6 +122,21 @@ impl<S: Shard> Host<S> {
         Ok(reply)
     }
 
+    /// Like [`Host::ask_partition`], of the shard that serves in this leader epoch and of no other.
+    pub(crate) fn ask_in(
+        self: &Arc<Self>,
+        (partition, epoch): (u32, LeaderEpoch),
+        request: S::Request,
+    ) -> Result<oneshot::Receiver<S::Reply>, Unavailable> {
+        let running = self.running(partition)?;
+        if running.epoch != epoch {
+            return Err(Unavailable::NotCoordinator);
+        }
+        let (sender, reply) = oneshot::channel();
+        running.push(Command::Ask(request, sender))?;
+        Ok(reply)
+    }
+
     /// Appends the end of a transaction to a partition and applies it. The answer comes once the marker counts, or
     /// says why the log refused it; none comes if the shard ends before: the marker may be in the log all the same.
     pub(crate) fn mark(
@@ -130,7 +145,11 @@ impl<S: Shard> Host<S> {
         request: EndTransaction,
     ) -> Result<oneshot::Receiver<Result<(), ProduceError>>, Unavailable> {
         let (sender, done) = oneshot::channel();
-        self.running(partition)?.push(Command::Mark(request, sender))?;
+        let running = self.running(partition)?;
+        if request.attempt.is_some_and(|attempt| attempt.leader_epoch != running.epoch) {
+            return Err(Unavailable::NotCoordinator);
+        }
+        running.push(Command::Mark(request, sender))?;
         Ok(done)
     }
 

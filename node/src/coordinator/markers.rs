@@ -1,28 +1,34 @@
-//! Writing the markers that end transactions, until every partition has its own.
+//! Writing the markers that end transactions, until every partition has its own, whichever broker leads it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use highwater_coordinator::{EndMarkers, TransactionRequest};
-use highwater_engine::MarkerEpoch;
-use highwater_env::{BoxFuture, Lane};
-use highwater_records::{PartitionIndex, batch::EndTxnMarker};
+use highwater_env::{BoxFuture, EnvExt, Lane};
+use highwater_records::{BrokerId, LeaderEpoch, PartitionIndex, TopicIdPartition};
+use parking_lot::Mutex;
 
-use super::{
-    Unavailable,
-    topic::{OFFSETS, TRANSACTIONS},
-};
+use super::topic::TRANSACTIONS;
 use crate::{
     Node,
     first_of::first_of,
-    request::{Caller, EndTransaction, ProduceError, TopicRef},
+    join_all::join_all,
+    peers::{MarkerRefusal, WriteMarkers},
 };
 
 /// Between attempts at partitions that do not take their marker now.
 const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// How long one attempt waits for markers to count.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A partition as the coordinator's records name it.
+type Named = (String, i32);
+
+/// What an attempt has left to do.
+#[derive(Default)]
+struct Left {
+    partitions: Vec<Named>,
+    /// A later coordinator was there: all of it is left to that one.
+    fenced: bool,
+}
 
 impl Node {
     /// Writes what shards ask for, each transaction by itself, until the node stops. What is left then is asked for
@@ -30,10 +36,11 @@ impl Node {
     pub(crate) async fn write_asked_markers(self: Arc<Self>) {
         let work = async {
             loop {
-                for (partition, markers) in self.markers.take().await {
+                for (partition, epoch, markers) in self.markers.take().await {
                     let node = self.clone();
                     self.tasks.spawn(&self.env, Lane::Control, async move {
-                        first_of(node.stops(), node.end_everywhere(partition, markers)).await;
+                        let shard = (PartitionIndex(partition), epoch);
+                        first_of(node.stops(), node.end_everywhere(shard, markers)).await;
                     });
                 }
             }
@@ -41,24 +48,25 @@ impl Node {
         first_of(self.stops(), work).await;
     }
 
-    async fn end_everywhere(&self, shard: u32, markers: EndMarkers) {
-        let Some(coordinator_epoch) = self.coordinator_epoch(shard) else { return };
-        let mut left: Vec<(String, i32)> = markers
-            .partitions
-            .iter()
-            .flat_map(|(topic, partitions)| partitions.iter().map(|partition| (topic.clone(), *partition)))
-            .collect();
+    async fn end_everywhere(&self, shard: (PartitionIndex, LeaderEpoch), markers: EndMarkers) {
+        let named = |(topic, partitions): (&String, &Vec<i32>)| {
+            partitions.iter().map(|partition| (topic.clone(), *partition)).collect::<Vec<_>>()
+        };
+        let mut left: Vec<Named> = markers.partitions.iter().flat_map(named).collect();
         let mut pause = PAUSE;
-        loop {
-            left = self.end_in(&markers, coordinator_epoch, left).await;
-            if left.is_empty() {
-                break;
-            }
-            self.env.sleep_until(self.env.now().plus(pause)).await;
-            pause = (pause * 2).min(PAUSE_MAX);
-            if self.coordinator_epoch(shard) != Some(coordinator_epoch) {
+        while !left.is_empty() {
+            if !self.coordinates(shard) {
                 // Whoever coordinates now has read the decision, and writes the markers.
                 return;
+            }
+            let after = self.end_in(shard, &markers, left).await;
+            if after.fenced {
+                return;
+            }
+            left = after.partitions;
+            if !left.is_empty() {
+                self.env.sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
             }
         }
         let request = TransactionRequest::Marked {
@@ -66,93 +74,110 @@ impl Node {
             producer_id: markers.producer_id,
             producer_epoch: markers.producer_epoch,
         };
-        if let Err(error) = self.ask_transaction(&markers.id, request).await {
-            tracing::debug!(id = markers.id, %error, "the next coordinator writes its markers again");
+        // Only of the shard that decided: a later one may be ending another transaction under the same epoch.
+        let (PartitionIndex(partition), epoch) = shard;
+        match self.transactions.ask_in((partition, epoch), request) {
+            Ok(reply) => drop(reply.await),
+            Err(error) => {
+                tracing::debug!(id = markers.id, %error, "the next coordinator writes its markers again");
+            }
         }
     }
 
-    /// The leader epoch of a shard's partition while this broker leads it.
-    fn coordinator_epoch(&self, shard: u32) -> Option<u32> {
+    /// Whether this broker leads a shard's partition in this epoch.
+    fn coordinates(&self, (partition, epoch): (PartitionIndex, LeaderEpoch)) -> bool {
         let image = self.image();
-        let partition = image.topic_named(TRANSACTIONS)?.partition(PartitionIndex(shard))?;
-        (partition.leader == Some(self.broker)).then(|| image.leader_epoch(partition).0)
+        let found = image.topic_named(TRANSACTIONS).and_then(|topic| topic.partition(partition));
+        found.is_some_and(|found| found.leader == Some(self.broker) && image.leader_epoch(found) == epoch)
     }
 
-    /// Writes the markers of some partitions; answers those that do not have theirs yet.
+    /// Has the leaders of some partitions write their markers, all at once.
     async fn end_in(
         &self,
+        (coordinator, LeaderEpoch(coordinator_epoch)): (PartitionIndex, LeaderEpoch),
         markers: &EndMarkers,
-        coordinator_epoch: u32,
-        partitions: Vec<(String, i32)>,
-    ) -> Vec<(String, i32)> {
-        let asked = partitions
-            .iter()
-            .map(|(topic, partition)| EndTransaction {
-                topic: TopicRef::Name(topic.clone()),
-                partition: *partition,
-                producer_id: markers.producer_id,
-                producer_epoch: markers.producer_epoch,
-                marker: EndTxnMarker { committed: markers.committed, coordinator_epoch },
-                rule: if markers.epoch_is_newer { MarkerEpoch::Newer } else { MarkerEpoch::SameOrNewer },
+        partitions: Vec<Named>,
+    ) -> Left {
+        let left = Mutex::new(Left::default());
+        let running = self
+            .by_leader(markers, partitions, &mut left.lock().partitions)
+            .into_iter()
+            .map(|(leader, (named, partitions))| {
+                let request = WriteMarkers {
+                    from: self.broker,
+                    broker_epoch: self.membership.as_ref().map(|own| own.broker_epoch()).unwrap_or_default(),
+                    coordinator,
+                    coordinator_epoch,
+                    attempt: self.markers.next_attempt(),
+                    producer_id: markers.producer_id,
+                    producer_epoch: markers.producer_epoch,
+                    epoch_is_newer: markers.epoch_is_newer,
+                    committed: markers.committed,
+                    partitions,
+                };
+                let left = &left;
+                Box::pin(async move {
+                    let answers = match &self.membership {
+                        Some(membership) if leader != self.broker => {
+                            membership.write_markers(leader, request).await.unwrap_or_default()
+                        }
+                        _ => self.end_here(request).await,
+                    };
+                    left.lock().take_in(markers, named, answers);
+                }) as BoxFuture<'_, ()>
             })
             .collect();
-        let caller = Caller { client_id: String::new(), address: "transaction coordinator".into() };
-        let answers = self.write_markers(&caller, asked).await;
-        let mut left = Vec::new();
-        for ((topic, partition), answer) in partitions.into_iter().zip(answers) {
-            match answer {
-                Ok(()) => {}
-                Err(ProduceError::UnknownTopicOrPartition) if self.image().topic_named(&topic).is_none() => {
-                    tracing::debug!(
-                        id = markers.id,
-                        topic,
-                        partition,
-                        "deleted before its transaction ended"
-                    );
+        join_all(running).await;
+        left.into_inner()
+    }
+
+    /// Partitions by who leads them; those that nobody leads are left for later, and deleted ones for ever.
+    fn by_leader(
+        &self,
+        markers: &EndMarkers,
+        partitions: Vec<Named>,
+        left: &mut Vec<Named>,
+    ) -> BTreeMap<BrokerId, (Vec<Named>, Vec<(TopicIdPartition, LeaderEpoch)>)> {
+        let image = self.image();
+        let mut by_leader = BTreeMap::<_, (Vec<_>, Vec<_>)>::new();
+        for (topic, number) in partitions {
+            let found = image.topic_named(&topic).and_then(|known| {
+                let partition = PartitionIndex(u32::try_from(number).ok()?);
+                Some((TopicIdPartition { topic_id: known.id, partition }, known.partition(partition)?))
+            });
+            match found {
+                None => {
+                    tracing::debug!(id = markers.id, topic, number, "deleted before its transaction ended")
                 }
-                // It has its marker, from an attempt whose answer was lost.
-                Err(ProduceError::InvalidProducerEpoch(_) | ProduceError::CoordinatorFenced(_)) => {}
-                Err(error) => {
-                    tracing::debug!(id = markers.id, topic, partition, %error, "no marker yet");
-                    left.push((topic, partition));
+                Some((at, state)) => match state.leader {
+                    None => left.push((topic, number)),
+                    Some(leader) => {
+                        let (named, places) = by_leader.entry(leader).or_default();
+                        named.push((topic, number));
+                        places.push((at, image.leader_epoch(state)));
+                    }
+                },
+            }
+        }
+        by_leader
+    }
+}
+
+impl Left {
+    /// What a leader said of each partition; without an answer all are left.
+    fn take_in(&mut self, markers: &EndMarkers, named: Vec<Named>, answers: Vec<Result<(), MarkerRefusal>>) {
+        let silence = || Err(MarkerRefusal::Later("no answer".into()));
+        let answers = answers.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
+        for ((topic, partition), answer) in named.into_iter().zip(answers) {
+            match answer.unwrap_or_else(silence) {
+                // With an error it has its marker, from an attempt whose answer was lost.
+                Ok(()) | Err(MarkerRefusal::Ended) => {}
+                Err(MarkerRefusal::Fenced) => self.fenced = true,
+                Err(refusal @ (MarkerRefusal::NotLeader | MarkerRefusal::Later(_))) => {
+                    tracing::debug!(id = markers.id, topic, partition, %refusal, "no marker yet");
+                    self.partitions.push((topic, partition));
                 }
             }
         }
-        left
-    }
-
-    /// Ends transactions in partitions that this broker leads, as their coordinator decided or an operator wants,
-    /// answered in order. A marker counts once it is answered.
-    pub fn write_markers<'a>(
-        &'a self,
-        caller: &'a Caller,
-        requests: Vec<EndTransaction>,
-    ) -> BoxFuture<'a, Vec<Result<(), ProduceError>>> {
-        Box::pin(async move {
-            let is_offsets = |request: &EndTransaction| request.topic == TopicRef::Name(OFFSETS.to_owned());
-            let others = requests.iter().filter(|request| !is_offsets(request)).cloned().collect();
-            let mut others = self.end_transactions(caller, PATIENCE, others).await.wait().await.into_iter();
-            let mut answers = Vec::with_capacity(requests.len());
-            for request in requests {
-                answers.push(if is_offsets(&request) {
-                    self.mark_group_offsets(request).await
-                } else {
-                    others.next().unwrap_or(Err(ProduceError::TimedOut)).map(drop)
-                });
-            }
-            answers
-        })
-    }
-
-    /// The partitions that keep offsets are marked by whoever applies the marker to the offsets too.
-    async fn mark_group_offsets(&self, request: EndTransaction) -> Result<(), ProduceError> {
-        let partition =
-            u32::try_from(request.partition).map_err(|_| ProduceError::UnknownTopicOrPartition)?;
-        let marked = self.groups.mark(partition, request).map_err(|unavailable| match unavailable {
-            Unavailable::NoTopic => ProduceError::UnknownTopicOrPartition,
-            Unavailable::Loading | Unavailable::NotCoordinator => ProduceError::NotLeader,
-        })?;
-        // The shard ended with the marker in it.
-        marked.await.unwrap_or(Err(ProduceError::NotLeader))
     }
 }

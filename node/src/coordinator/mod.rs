@@ -4,6 +4,8 @@
 //! other, appends what they say, and releases replies once that counts (design decision 10).
 
 mod batches;
+mod counted;
+mod end_here;
 mod follow;
 mod groups;
 mod host;

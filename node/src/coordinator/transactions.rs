@@ -1,5 +1,7 @@
 //! The transaction coordinator as the shell calls it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use highwater_coordinator::{
     AddPartitions, BeginProducer, CommitOffsets, DescribedTransaction, EndMarkers, EndTransaction,
     GroupError, ListedTransaction, TransactionConfig, TransactionError, TransactionReply, TransactionRequest,
@@ -7,7 +9,7 @@ use highwater_coordinator::{
 };
 use highwater_env::BoxFuture;
 use highwater_metadata::config::TransactionSettings;
-use highwater_records::{ProducerEpoch, ProducerId};
+use highwater_records::{LeaderEpoch, ProducerEpoch, ProducerId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -21,19 +23,25 @@ use crate::{Node, request::Caller};
 /// Markers that shards want written, until the task that writes them takes them.
 #[derive(Default)]
 pub(crate) struct MarkerQueue {
-    /// With the shard's partition, whose leader epoch the markers carry.
-    waiting: Mutex<Vec<(u32, EndMarkers)>>,
+    /// With the shard's partition, and the leader epoch in which it was decided, which the markers carry.
+    waiting: Mutex<Vec<(u32, LeaderEpoch, EndMarkers)>>,
     added: Notify,
+    attempts: AtomicU64,
 }
 
 impl MarkerQueue {
-    pub(crate) fn push(&self, partition: u32, markers: EndMarkers) {
-        self.waiting.lock().push((partition, markers));
+    pub(crate) fn push(&self, partition: u32, epoch: LeaderEpoch, markers: EndMarkers) {
+        self.waiting.lock().push((partition, epoch, markers));
         self.added.notify_one();
     }
 
+    /// A number for an attempt to write markers, larger than any before.
+    pub(super) fn next_attempt(&self) -> u64 {
+        self.attempts.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
     /// Everything that waits, once something does.
-    pub(super) async fn take(&self) -> Vec<(u32, EndMarkers)> {
+    pub(super) async fn take(&self) -> Vec<(u32, LeaderEpoch, EndMarkers)> {
         loop {
             let waiting = std::mem::take(&mut *self.waiting.lock());
             if !waiting.is_empty() {
@@ -96,6 +104,21 @@ impl Node {
         })
     }
 
+    /// Like [`Node::add_to_transaction`], of whichever broker coordinates it.
+    pub(crate) async fn join_transaction(
+        &self,
+        caller: &Caller,
+        request: AddPartitions,
+    ) -> Result<Vec<Result<(), TransactionError>>, TransactionError> {
+        let coordinator = self.transactions.leader_of(&request.id).map_err(transaction_error)?;
+        match &self.membership {
+            Some(membership) if coordinator != self.broker => {
+                membership.join_transaction(coordinator, caller, request).await
+            }
+            _ => self.add_to_transaction(caller, request).await,
+        }
+    }
+
     /// The offsets of a group join a transaction: the partition that keeps them does. Only whether it has joined is
     /// looked at with [`AddPartitions::verify_only`]; the partitions of `request` do not matter.
     ///
@@ -108,14 +131,19 @@ impl Node {
         mut request: AddPartitions,
     ) -> BoxFuture<'a, Result<(), TransactionError>> {
         Box::pin(async move {
-            if let Err(error) = self.ensure_internal_topic(offsets_topic(&self.config.groups)).await {
-                tracing::warn!(%error, "the topic of groups cannot be created now");
-            }
-            let partition = self.groups.partition_of(group).map_err(transaction_error)?;
-            request.partitions = vec![(OFFSETS.to_owned(), partition.cast_signed())];
+            request.partitions = vec![self.partition_of_offsets(group).await?];
             let answers = self.add_to_transaction(caller, request).await?;
             answers.into_iter().collect()
         })
+    }
+
+    /// The partition that keeps a group's offsets. The first question creates its topic.
+    async fn partition_of_offsets(&self, group: &str) -> Result<(String, i32), TransactionError> {
+        if let Err(error) = self.ensure_internal_topic(offsets_topic(&self.config.groups)).await {
+            tracing::warn!(%error, "the topic of groups cannot be created now");
+        }
+        let partition = self.groups.partition_of(group).map_err(transaction_error)?;
+        Ok((OFFSETS.to_owned(), partition.cast_signed()))
     }
 
     /// Ends a transaction. The decision counts on return; markers follow, and nobody reads past the transaction before
@@ -155,11 +183,16 @@ impl Node {
     pub fn commit_transactional_offsets<'a>(
         &'a self,
         caller: &'a Caller,
-        join: AddPartitions,
+        mut join: AddPartitions,
         request: CommitOffsets,
     ) -> BoxFuture<'a, Result<CommittedOffsets, TransactionError>> {
         Box::pin(async move {
-            self.add_offsets_to_transaction(caller, &request.group, join).await?;
+            join.partitions = vec![self.partition_of_offsets(&request.group).await?];
+            // This broker coordinates the group; whoever coordinates the transaction may be another one.
+            self.join_transaction(caller, join)
+                .await?
+                .into_iter()
+                .collect::<Result<(), TransactionError>>()?;
             Ok(self.commit_offsets(caller, request).wait().await.flatten())
         })
     }

@@ -1,6 +1,7 @@
 //! From a producer's bytes to the log.
 
 use bytes::Bytes;
+use highwater_coordinator::museum::{self, Bug};
 use highwater_engine::AppendError;
 use highwater_metadata::config::TopicConfig;
 use highwater_records::{
@@ -12,7 +13,7 @@ use highwater_replication::{AckState, Acks};
 use tokio::sync::oneshot;
 
 use super::{state::State, waiting::WaitingProduce};
-use crate::request::{EndTransaction, ProduceError, Produced, RecordError};
+use crate::request::{EndTransaction, MarkerAttempt, ProduceError, Produced, RecordError};
 
 /// A batch is in the log.
 pub(crate) struct AppendOutcome {
@@ -64,6 +65,17 @@ impl State {
             ));
         }
         let epoch = self.admit(Acks::All)?;
+        if let Some(MarkerAttempt { leader_epoch, number }) = request.attempt {
+            if leader_epoch != epoch {
+                return Err(ProduceError::NotLeader);
+            }
+            let attempt = (request.marker.coordinator_epoch, number);
+            let is_later =
+                self.attempts.take(request.producer_id, attempt, |id| self.log.producer(id).is_some());
+            if !is_later && !museum::has(Bug::LateMarkersCount) {
+                return Err(ProduceError::CoordinatorFenced("a later attempt was here before".into()));
+            }
+        }
         let producer = (request.producer_id, request.producer_epoch);
         self.verifications.ended(request.producer_id);
         let appended = self.log.end_transaction(producer, request.marker, request.rule, epoch, now);

@@ -1,6 +1,7 @@
 //! One partition as this broker runs it: its log, its role, and the requests that wait for it.
 
 mod append;
+mod attempts;
 mod follow;
 mod role;
 mod state;

@@ -11,6 +11,7 @@ use super::State;
 use crate::{
     replicate::{Watcher, epoch_end},
     request::ProduceError,
+    transactional_produce::Verifications,
 };
 
 /// What this broker is to a partition.
@@ -137,6 +138,9 @@ impl State {
             _ => {}
         }
         let led = self.leader().is_some();
+        // Another leader may have ended transactions meanwhile: what was asked before does not count any more.
+        self.verifications = Verifications::default();
+        self.attempts.clear();
         self.role = assigned.role(&self.log, now);
         self.tiered_end = None;
         self.log.set_high_watermark(self.role.high_watermark());

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::{
     Closed,
+    attempts::Attempts,
     role::Role,
     waiting::{WaitingFetches, WaitingProduce},
 };
@@ -31,6 +32,8 @@ pub(crate) struct State {
     pub(crate) head_read: bool,
     /// Producers whose transactions are about to begin here.
     pub(crate) verifications: Verifications,
+    /// Coordinators that ended transactions here.
+    pub(super) attempts: Attempts,
     pub(super) produces: Vec<WaitingProduce>,
     pub(super) fetches: WaitingFetches,
 }
@@ -62,6 +65,7 @@ impl State {
             tier_known,
             head_read,
             verifications: Verifications::default(),
+            attempts: Attempts::default(),
             produces: Vec::new(),
             fetches: WaitingFetches::default(),
         }

@@ -4,6 +4,7 @@
 mod control;
 mod fetch;
 mod tail;
+mod transactions;
 
 pub use control::{
     ChangeIsr, ConfirmLeader, ControlError, ControlReply, ControlRequest, HeartbeatReply, ProposeRecords,
@@ -12,8 +13,10 @@ pub use fetch::{
     FetchSession, ReplicaAnswer, ReplicaFetch, ReplicaFetchError, ReplicaFetched, ReplicaPosition,
     ReplicaRefusal,
 };
-
 pub use tail::{MetadataNews, MetadataTail, MetadataTailError, MetadataTailed};
+pub use transactions::{
+    JoinTransaction, MarkerRefusal, TransactionAnswer, TransactionCall, TransactionCallError, WriteMarkers,
+};
 
 use std::{sync::Arc, time::Duration};
 
@@ -49,6 +52,14 @@ pub trait Peers: Send + Sync + 'static {
         to: BrokerId,
         request: MetadataTail,
     ) -> BoxFuture<'static, Result<Result<MetadataTailed, MetadataTailError>, PeerError>>;
+
+    /// Asks a leader or a transaction coordinator for its part of a transaction
+    /// ([`Node::serve_transaction`](crate::Node::serve_transaction)).
+    fn transaction(
+        &self,
+        to: BrokerId,
+        call: TransactionCall,
+    ) -> BoxFuture<'static, Result<Result<TransactionAnswer, TransactionCallError>, PeerError>>;
 }
 
 /// How a broker learns what the cluster decides.

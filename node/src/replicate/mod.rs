@@ -12,6 +12,7 @@ mod serve;
 mod serve_tail;
 mod session;
 mod tail;
+mod transactions;
 
 pub(crate) use confirm::AskController;
 pub(crate) use forward::ForwardingLog;

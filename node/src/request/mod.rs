@@ -19,7 +19,8 @@ pub use partitions::{
     PartitionError,
 };
 pub use produce::{
-    EndTransaction, InitProducerIdError, Produce, ProduceError, ProducePartition, Produced, RecordError,
+    EndTransaction, InitProducerIdError, MarkerAttempt, Produce, ProduceError, ProducePartition, Produced,
+    RecordError,
 };
 pub use quotas::AlterQuotasError;
 pub use topics::{

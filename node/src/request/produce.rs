@@ -3,7 +3,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use highwater_coordinator::TransactionError;
 use highwater_engine::MarkerEpoch;
-use highwater_records::{Offset, ProducerEpoch, ProducerId, TimestampMs, batch::EndTxnMarker};
+use highwater_records::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TimestampMs, batch::EndTxnMarker};
 use highwater_replication::Acks;
 
 use super::TopicRef;
@@ -37,6 +37,17 @@ pub struct EndTransaction {
     pub marker: EndTxnMarker,
     /// How it chose the epoch.
     pub rule: MarkerEpoch,
+    /// What tells it from late copies of itself, if a coordinator of this cluster asks.
+    pub attempt: Option<MarkerAttempt>,
+}
+
+/// An attempt of a coordinator to end a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarkerAttempt {
+    /// The leader epoch in which the partition's leader is asked.
+    pub leader_epoch: LeaderEpoch,
+    /// Grows with each attempt of one coordinator in one epoch.
+    pub number: u64,
 }
 
 /// The batches for one partition.

@@ -267,6 +267,7 @@ fn a_late_marker_is_refused_and_the_group_goes_on() {
                 producer_epoch: ProducerEpoch(producer_epoch),
                 marker: EndTxnMarker { committed: true, coordinator_epoch },
                 rule: MarkerEpoch::SameOrNewer,
+                attempt: None,
             };
             node.write_markers(&caller(), vec![request]).await.remove(0)
         };

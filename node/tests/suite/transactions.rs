@@ -82,6 +82,7 @@ impl Client {
             producer_epoch: ProducerEpoch(0),
             marker: EndTxnMarker { committed, coordinator_epoch: 1 },
             rule: MarkerEpoch::SameOrNewer,
+            attempt: None,
         };
         let pending = self.node.end_transactions(&caller(), Duration::from_secs(30), vec![request]).await;
         pending.wait().await.remove(0).unwrap().base_offset

@@ -11,7 +11,8 @@ use highwater_node::{
     Node,
     peers::{
         ControlError, ControlReply, ControlRequest, MetadataNews, MetadataTail, MetadataTailError,
-        MetadataTailed, PeerError, Peers, ReplicaFetch, ReplicaFetchError, ReplicaFetched,
+        MetadataTailed, PeerError, Peers, ReplicaFetch, ReplicaFetchError, ReplicaFetched, TransactionAnswer,
+        TransactionCall, TransactionCallError,
     },
 };
 use highwater_records::BrokerId;
@@ -224,6 +225,17 @@ impl Peers for Line {
                 }
                 told
             })
+        }))
+    }
+
+    fn transaction(
+        &self,
+        to: BrokerId,
+        call: TransactionCall,
+    ) -> BoxFuture<'static, Result<Result<TransactionAnswer, TransactionCallError>, PeerError>> {
+        Box::pin(self.network.clone().call((self.from, self.env.clone()), to, move |node| {
+            let call = call.clone();
+            Box::pin(async move { node.serve_transaction(call).await })
         }))
     }
 }
