@@ -22,6 +22,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// A partition as the coordinator's records name it.
 type Named = (String, i32);
 
+/// Partitions of one leader, as they are named and as it is asked.
+type Places = (Vec<Named>, Vec<(TopicIdPartition, LeaderEpoch)>);
+
 /// What an attempt has left to do.
 #[derive(Default)]
 struct Left {
@@ -137,9 +140,9 @@ impl Node {
         markers: &EndMarkers,
         partitions: Vec<Named>,
         left: &mut Vec<Named>,
-    ) -> BTreeMap<BrokerId, (Vec<Named>, Vec<(TopicIdPartition, LeaderEpoch)>)> {
+    ) -> BTreeMap<BrokerId, Places> {
         let image = self.image();
-        let mut by_leader = BTreeMap::<_, (Vec<_>, Vec<_>)>::new();
+        let mut by_leader = BTreeMap::<_, Places>::new();
         for (topic, number) in partitions {
             let found = image.topic_named(&topic).and_then(|known| {
                 let partition = PartitionIndex(u32::try_from(number).ok()?);
