@@ -8,7 +8,7 @@ use super::{Picture, ReadError};
 use crate::{
     disk::DiskFile,
     quarantine::Quarantined,
-    segment::{BatchHeader, Depth, Facts, SMALL_WINDOW, Segment, Step, Walk},
+    segment::{BatchHeader, Depth, Facts, INDEXED_WINDOW, Segment, Step, Walk},
 };
 
 /// A batch and where it lies.
@@ -31,7 +31,7 @@ impl Picture {
         offset: Offset,
     ) -> Result<Option<Located>, ReadError> {
         let file = self.open(segment)?;
-        let mut walk = Walk::new(&*file, facts.size, SMALL_WINDOW);
+        let mut walk = Walk::new(&*file, facts.size, INDEXED_WINDOW);
         let (mut position, mut expected) = self.start_of_search(segment, facts, &mut walk, offset)?;
         loop {
             if let Some(damage) = self.damage_at(segment, position) {
@@ -104,7 +104,7 @@ impl Picture {
         }
         let limit = first.position.saturating_add(max_bytes).min(facts.size);
         let file = self.open(segment)?;
-        let mut walk = Walk::new(&*file, facts.size, SMALL_WINDOW);
+        let mut walk = Walk::new(&*file, facts.size, INDEXED_WINDOW);
         let after_first = (first.position + first.header.size, first.header.next_offset);
         let (mut position, mut next) = after_first;
         // The last indexed batch that surely belongs to the range; from there on, batch by batch.

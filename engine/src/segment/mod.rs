@@ -13,7 +13,7 @@ use highwater_records::{Offset, TimestampMs};
 use parking_lot::Mutex;
 
 pub(crate) use header::BatchHeader;
-pub(crate) use walk::{Depth, LARGE_WINDOW, SMALL_WINDOW, Step, Walk};
+pub(crate) use walk::{Depth, INDEXED_WINDOW, LARGE_WINDOW, SMALL_WINDOW, Step, Walk};
 
 use crate::{
     disk::{Disk, DiskFile, FileSlot, Open, write_file},

@@ -38,6 +38,9 @@ pub(crate) struct Walk<'a> {
 
 /// Holds some headers of small batches; one read where batches are large.
 pub(crate) const SMALL_WINDOW: usize = 1024;
+/// Holds what lies between two index entries, where batches are small and the index is as dense as it is by default:
+/// one call instead of one for each header.
+pub(crate) const INDEXED_WINDOW: usize = 5 * 1024;
 /// For reading on and on.
 pub(crate) const LARGE_WINDOW: usize = 256 * 1024;
 
