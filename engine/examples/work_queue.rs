@@ -1,11 +1,12 @@
 //! A crash-safe work queue: jobs in one log, what is done in another. Whatever happens between the two, no job is lost;
-//! one that was being worked on when the power went is done again.
+//! one that was being worked on when the power went is done again, and what follows from a job is there exactly once: it is
+//! appended together with the note that the job is done.
 //!
 //! `cargo run -p highwater-engine --example work_queue`
 
 use std::{collections::BTreeSet, error::Error, path::Path};
 
-use highwater_engine::embed::{Logs, Record, SharedLog, Tail};
+use highwater_engine::embed::{Batches, Logs, Record, SharedLog, Tail};
 use highwater_records::Offset;
 
 struct Queue {
@@ -48,9 +49,14 @@ impl Queue {
         Ok(None)
     }
 
-    /// The job is not given again, whatever happens from now on.
-    fn finish(&mut self, job: &Record) -> Result<(), Box<dyn Error>> {
-        self.done.append(&job.offset.to_string())?;
+    /// The job is not given again, whatever happens from now on, and its successor, if it has one, is: both or neither.
+    fn finish(&mut self, job: &Record, next: Option<&str>) -> Result<(), Box<dyn Error>> {
+        let mut batches = Batches::new();
+        batches.append(&self.done, &job.offset.to_string())?;
+        if let Some(next) = next {
+            batches.append(&self.jobs, next)?;
+        }
+        batches.commit()?;
         Ok(())
     }
 
@@ -68,9 +74,9 @@ fn run(directory: &Path) -> Result<(), Box<dyn Error>> {
     for n in 0..10 {
         queue.submit(&format!("job {n}"))?;
     }
-    for _ in 0..4 {
+    for n in 0..4 {
         let job = queue.take()?.ok_or("there are ten")?;
-        queue.finish(&job)?;
+        queue.finish(&job, (n == 0).then_some("what follows from job 0"))?;
     }
     let interrupted = queue.take()?.ok_or("there are six more")?;
     // No close: as good as a crash.
@@ -80,11 +86,12 @@ fn run(directory: &Path) -> Result<(), Box<dyn Error>> {
     let mut queue = Queue::open(&logs)?;
     let mut left = Vec::new();
     while let Some(job) = queue.take()? {
-        queue.finish(&job)?;
+        queue.finish(&job, None)?;
         left.push(job.text().unwrap_or_default().to_owned());
     }
     println!("{:?} was interrupted; after the restart: {left:?}", interrupted.text());
-    assert_eq!(left, (4..10).map(|n| format!("job {n}")).collect::<Vec<_>>());
+    let expected = (4..10).map(|n| format!("job {n}")).chain(["what follows from job 0".to_owned()]);
+    assert_eq!(left, expected.collect::<Vec<_>>());
     queue.shrink(&logs, queue.tail.next_offset())?;
     assert!(queue.jobs.snapshot()?.is_empty());
     logs.close()?;

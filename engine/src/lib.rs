@@ -100,8 +100,9 @@ pub use gaps::{SparseSegment, write_gaps};
 pub use index::{AbortedTransaction, decode_transaction_index, find_aborted};
 pub use journal::JournalOptions;
 pub use log::{
-    AppendError, AppendIfError, Appended, ChangeError, CommitDone, CommitError, CommitJob, CreateLogError,
-    Deleted, HeadDone, HeadJob, Log, OpenLogError, OpenTransaction, SealedSegment, SegmentParts, StartReason,
+    AppendError, AppendIfError, Appended, BatchesError, BatchesJob, ChangeError, CommitDone, CommitError,
+    CommitJob, CreateLogError, Deleted, HeadDone, HeadJob, Log, OpenLogError, OpenTransaction, PrepareError,
+    PreparedBatch, SealedSegment, SegmentParts, StartReason, WrittenBatch,
 };
 pub use name::{InvalidLogName, LogName};
 pub use positions::Positions;

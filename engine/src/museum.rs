@@ -55,4 +55,8 @@ highwater_records::museum! {
     StaleGroupsReplayed,
     /// An extent is used again while the logs still need it.
     ExtentFreedTooEarly,
+    /// Settling lets go of what is in the journal and not in its segment yet.
+    FloorCoversAhead,
+    /// The parts of an append to several logs are written one after the other.
+    PartsApart,
 }

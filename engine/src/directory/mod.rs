@@ -316,9 +316,9 @@ impl LogDir {
             return Err(CheckpointError::StillOpen(open));
         }
         self.write_checkpoints()?;
-        self.journal.retire()?;
+        let retired = self.journal.retire()?;
         let settled = |state: &EntryState| !state.dirty && (self.clean_at_open || state.settled);
-        let clean = states.iter().all(|(_, state)| settled(state));
+        let clean = retired && states.iter().all(|(_, state)| settled(state));
         if clean {
             let known: Vec<(LogName, TopicId)> = self.logs();
             catalog::Catalog::write(&*self.disk, &self.path, known.into_iter())?;

@@ -94,6 +94,63 @@ pub enum WriteError {
     Closed,
 }
 
+/// Why an append to several logs failed. Unless it is `Offline` or `Unshown`, no log has any of it.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteAllError {
+    /// Look again and decide anew: somebody else wrote first to this log.
+    #[error("the log {log:?} goes on at offset {next}, not where it was expected to")]
+    Moved {
+        /// Which.
+        log: String,
+        /// What its next record gets.
+        next: Offset,
+    },
+    /// As the error of an append to this log alone says.
+    #[error("the log {log:?}: {error}")]
+    Refused {
+        /// Which.
+        log: String,
+        /// Why.
+        error: WriteError,
+    },
+    /// Fix the call: this can never be written at once, for example because it is too large.
+    #[error("cannot be written at once: {reason}")]
+    Invalid {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Free some space, or wait, and try again: the disk refused.
+    #[error("cannot write: {0}")]
+    Disk(String),
+    /// It is durable in all logs, and one of them cannot show it yet since the disk refused: do not write it again. The
+    /// next append to that log shows it, or the next opening of the directory.
+    #[error("written durably; the log {log:?} does not show it yet: {reason}")]
+    Unshown {
+        /// The first log that does not show it.
+        log: String,
+        /// The first offset in each log, in the order in which they were added.
+        offsets: Vec<Offset>,
+        /// What the disk said.
+        reason: String,
+    },
+    /// Open the directory again once the disk is sound. All of it is there then, or nothing.
+    #[error(transparent)]
+    Offline(#[from] Offline),
+    /// One of the logs has been closed.
+    #[error("one of the logs has been closed")]
+    Closed,
+}
+
+impl WriteAllError {
+    pub(super) fn of_log(log: String, error: WriteError) -> WriteAllError {
+        match error {
+            WriteError::Offline(offline) => WriteAllError::Offline(offline),
+            WriteError::Closed => WriteAllError::Closed,
+            error => WriteAllError::Refused { log, error },
+        }
+    }
+}
+
 impl WriteError {
     pub(super) fn invalid(reason: impl std::fmt::Display) -> WriteError {
         WriteError::Invalid { reason: reason.to_string() }
@@ -114,6 +171,7 @@ impl From<AppendError> for WriteError {
             AppendError::Disk(error) => WriteError::Disk(error),
             AppendError::Offline(offline) => WriteError::Offline(offline),
             AppendError::Broken(reason) => WriteError::Broken(reason),
+            AppendError::Busy => WriteError::Disk(io::Error::new(io::ErrorKind::WouldBlock, error)),
             other => WriteError::invalid(other),
         }
     }
@@ -156,6 +214,7 @@ impl From<ChangeError> for UpkeepError {
             ChangeError::OutOfRange { asked, low, high } => UpkeepError::OutOfRange { asked, low, high },
             ChangeError::Offline(offline) => UpkeepError::Offline(offline),
             ChangeError::Broken(reason) => UpkeepError::Broken(reason),
+            ChangeError::Busy => UpkeepError::Disk(io::Error::new(io::ErrorKind::WouldBlock, error)),
         }
     }
 }

@@ -155,6 +155,7 @@ impl Logs {
                 watch: Arc::new(Watch::default()),
                 refused: Mutex::default(),
                 work: self.work.clone(),
+                taken: Mutex::default(),
             }),
         };
         open.insert(name.to_owned(), log.clone());
@@ -218,7 +219,7 @@ impl Logs {
                 let mut slot = shared.shared.log.lock();
                 let Some(log) = slot.as_mut() else { continue };
                 log.release_sealed();
-                if log.roll_due().is_some_and(|due| due <= now) && log.roll(now)? {
+                if log.roll_due().is_some_and(|due| due <= now) && !log.is_busy() && log.roll(now)? {
                     done.rolled += 1;
                 }
                 let below_start = log.positions().log_start;

@@ -44,6 +44,7 @@
 //! leader epochs, replication, the clock passed in.
 
 mod backwards;
+mod batches;
 mod error;
 mod gather;
 mod logs;
@@ -60,7 +61,8 @@ mod watch;
 mod work;
 
 pub use backwards::Backwards;
-pub use error::{OpenError, UpkeepError, WriteError};
+pub use batches::{Batches, BatchesTicket};
+pub use error::{OpenError, UpkeepError, WriteAllError, WriteError};
 pub use gather::Gather;
 pub use logs::{Logs, Maintained, Options};
 pub use record::{FromRecord, NewHeader, NewRecord, Record, ToBatch, ToRecord};

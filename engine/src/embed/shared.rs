@@ -8,8 +8,12 @@ use std::{
 use highwater_records::{LeaderEpoch, Offset, TimestampMs, batch::CheckedBatch, compression::Codec};
 
 use super::{
-    Isolation, NewRecord, Snapshot, Tail, Ticket, ToBatch, ToRecord, UpkeepError, WriteError,
-    error::read_error, record::one_batch, sync::Mutex, watch::Watch, work::Work,
+    Isolation, NewRecord, Snapshot, Tail, Ticket, ToBatch, ToRecord, UpkeepError, WriteAllError, WriteError,
+    error::read_error,
+    record::one_batch,
+    sync::{Mutex, MutexGuard},
+    watch::Watch,
+    work::Work,
 };
 use crate::{AppendIfError, Log, LogDir, LogReader, Positions, ReadError, StartReason, disk::Host};
 
@@ -41,6 +45,51 @@ pub(super) struct Shared {
     /// Commits that the disk refused for now, and the last reason.
     pub(super) refused: Mutex<(u64, String)>,
     pub(super) work: Arc<Work>,
+    /// Whether an append to several logs has it: others wait. Changed under the lock of `log`.
+    pub(super) taken: Mutex<bool>,
+}
+
+/// The right to be the only one who appends to a log.
+pub(super) struct Turn {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Turn {
+    /// Waits until nobody else has it.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub(super) fn take(shared: &Arc<Shared>) -> Result<Turn, WriteAllError> {
+        loop {
+            let seen = shared.watch.changes();
+            {
+                let slot = shared.log.lock();
+                if slot.is_none() {
+                    return Err(WriteAllError::Closed);
+                }
+                if !std::mem::replace(&mut *shared.taken.lock(), true) {
+                    return Ok(Turn { shared: shared.clone() });
+                }
+            }
+            shared.watch.wait(seen);
+        }
+    }
+
+    pub(super) fn refused(&self, error: WriteError) -> WriteAllError {
+        WriteAllError::of_log(self.shared.name.clone(), error)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *self.shared.taken.lock() = false;
+        self.shared.watch.change();
+    }
+}
+
+/// The epoch that a log's only writer appends under.
+pub(super) fn epoch_of(log: &Log) -> LeaderEpoch {
+    EPOCH.max(log.latest_epoch().unwrap_or(EPOCH))
 }
 
 impl SharedLog {
@@ -99,7 +148,8 @@ impl SharedLog {
         )
     }
 
-    /// Appends without waiting for the disk. It survives the end of the process when this returns; the [`Ticket`] can
+    /// Appends without waiting for the disk, except for that of an append to several logs
+    /// ([`Batches`](super::Batches)) that has this one. It survives the end of the process when this returns; the [`Ticket`] can
     /// be waited for, in a thread or in a task, for it to survive a power cut. One sync covers everything that was
     /// written before it, so write many, then wait for the last.
     ///
@@ -112,17 +162,16 @@ impl SharedLog {
     fn write_batch(&self, batch: CheckedBatch, next: Option<Offset>) -> Result<Ticket, WriteError> {
         let now = self.shared.host.now();
         let (appended, visible) = {
-            let mut slot = self.shared.log.lock();
+            let mut slot = self.shared.free_slot();
             let log = slot.as_mut().ok_or(WriteError::Closed)?;
             let before = log.positions().high_watermark;
+            let epoch = epoch_of(log);
             let appended = match next {
-                None => log.append(batch, EPOCH.max(log.latest_epoch().unwrap_or(EPOCH)), now)?,
-                Some(next) => log
-                    .append_if(next, batch, EPOCH.max(log.latest_epoch().unwrap_or(EPOCH)), now)
-                    .map_err(|error| match error {
-                        AppendIfError::Moved { next_offset } => WriteError::Moved { next: next_offset },
-                        AppendIfError::Append(error) => error.into(),
-                    })?,
+                None => log.append(batch, epoch, now)?,
+                Some(next) => log.append_if(next, batch, epoch, now).map_err(|error| match error {
+                    AppendIfError::Moved { next_offset } => WriteError::Moved { next: next_offset },
+                    AppendIfError::Append(error) => error.into(),
+                })?,
             };
             (appended, log.positions().high_watermark > before)
         };
@@ -210,6 +259,19 @@ impl fmt::Debug for SharedLog {
 }
 
 impl Shared {
+    /// The log, once no append to several has it.
+    fn free_slot(&self) -> MutexGuard<'_, Option<Log>> {
+        loop {
+            let seen = self.watch.changes();
+            let slot = self.log.lock();
+            if slot.is_none() || !*self.taken.lock() {
+                return slot;
+            }
+            drop(slot);
+            self.watch.wait(seen);
+        }
+    }
+
     /// # Errors
     /// `Offline`; `Closed` if the directory was closed.
     pub(super) fn check(&self) -> Result<(), WriteError> {
@@ -282,7 +344,7 @@ impl Shared {
             let mut slot = self.log.lock();
             match &*slot {
                 None => return Ok(()),
-                Some(log) if log.is_committing() => {
+                Some(log) if log.is_committing() || *self.taken.lock() => {
                     drop(slot);
                     self.watch.wait(seen);
                 }

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{shared::Shared, sync::Mutex, watch::Watch};
+use super::{WriteAllError, batches::Handed, shared::Shared, sync::Mutex, watch::Watch};
 
-/// Which logs somebody waits for who cannot block.
+/// What somebody waits for who cannot block.
 #[derive(Default)]
 pub(super) struct Work {
     queue: Mutex<Queue>,
@@ -14,6 +14,7 @@ pub(super) struct Work {
 #[derive(Default)]
 struct Queue {
     logs: BTreeMap<String, Arc<Shared>>,
+    batches: Vec<Arc<Handed>>,
     closed: bool,
 }
 
@@ -24,9 +25,27 @@ impl Work {
         self.watch.change();
     }
 
+    /// Asks for an append to several logs.
+    pub(super) fn ask_all(&self, batches: &Arc<Handed>) {
+        {
+            let mut queue = self.queue.lock();
+            if !queue.closed {
+                queue.batches.push(batches.clone());
+                drop(queue);
+                return self.watch.change();
+            }
+        }
+        batches.end(Err(WriteAllError::Closed));
+    }
+
     /// Lets [`Work::run`] return.
     pub(super) fn close(&self) {
-        self.queue.lock().closed = true;
+        let never = {
+            let mut queue = self.queue.lock();
+            queue.closed = true;
+            std::mem::take(&mut queue.batches)
+        };
+        never.iter().for_each(|batches| batches.end(Err(WriteAllError::Closed)));
         self.watch.change();
     }
 
@@ -34,16 +53,17 @@ impl Work {
     pub(super) fn run(&self) {
         loop {
             let seen = self.watch.changes();
-            let (logs, closed) = {
+            let (logs, batches, closed) = {
                 let mut queue = self.queue.lock();
-                (std::mem::take(&mut queue.logs), queue.closed)
+                (std::mem::take(&mut queue.logs), std::mem::take(&mut queue.batches), queue.closed)
             };
-            if logs.is_empty() {
+            if logs.is_empty() && batches.is_empty() {
                 if closed {
                     return;
                 }
                 self.watch.wait(seen);
             }
+            batches.iter().for_each(|batches| batches.run());
             for log in logs.into_values() {
                 let end = log.log.lock().as_ref().map(|log| log.positions().log_end);
                 if let Some(end) = end {

@@ -18,6 +18,13 @@ pub(crate) struct JournaledBatch {
     pub(crate) bytes: Bytes,
 }
 
+impl JournaledBatch {
+    /// Bytes that it takes in the journal.
+    pub(crate) fn journaled_len(&self) -> u64 {
+        (HEAD + BATCH_HEAD + self.bytes.len()) as u64
+    }
+}
+
 /// A change of one log.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {

@@ -1,5 +1,6 @@
 //! What makes appends to the synced logs of a directory durable with one write: `docs/format/journal.md`.
 
+mod ahead;
 mod entry;
 mod extents;
 mod frame;
@@ -22,6 +23,7 @@ use std::{
 use highwater_records::{Offset, TopicId, TopicIdPartition};
 use parking_lot::Mutex;
 
+pub(crate) use ahead::{Ahead, AheadError};
 pub(crate) use entry::{Change, Entry, JournaledBatch};
 pub(crate) use extents::is_extent;
 pub(crate) use look::{Looked, look};
@@ -32,6 +34,7 @@ use crate::{
     disk::{Disk, DiskFile},
     segment::Segment,
 };
+use frame::{BLOCK, GROUP_HEAD, GROUP_MAX};
 use tracked::TrackedLogs;
 use writer::Writer;
 
@@ -71,6 +74,12 @@ impl Default for JournalOptions {
 const SMALLEST_EXTENT: u64 = 32 << 10;
 /// A commit with more than this of one log syncs its files instead: a second copy costs more than the sync.
 const DIRECT_BYTES: u64 = 128 << 10;
+
+/// The most bytes of entries in a group of an extent of this size: its header and a block for the group that empties
+/// the journal take the rest.
+fn group_bytes(extent_bytes: u64) -> usize {
+    GROUP_MAX.min(extent_bytes as usize - 2 * BLOCK) - GROUP_HEAD
+}
 
 /// Why something was not made durable by the journal.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +150,11 @@ impl Journal {
     /// The most bytes of batches of one log that one commit puts here.
     pub(crate) fn direct_bytes(&self) -> u64 {
         DIRECT_BYTES.min(self.options.extent_bytes() / 4)
+    }
+
+    /// The most bytes of entries that become durable together.
+    pub(crate) fn group_bytes(&self) -> u64 {
+        group_bytes(self.options.extent_bytes()) as u64
     }
 
     /// Takes a log's batches, which lie in these segments. `None` if the log was truncated since `truncations` was

@@ -80,13 +80,18 @@ impl Journal {
         }
     }
 
-    /// Ends the journal: nothing is in it that is needed, and nothing is left of it on the disk.
+    /// Ends the journal: nothing is in it that is needed, and nothing is left of it on the disk. It stays where it is if it
+    /// has batches that their segments do not have: the next opening replays them. Returns whether it is gone.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub(crate) fn retire(&self) -> Result<(), JournalError> {
+    pub(crate) fn retire(&self) -> Result<bool, JournalError> {
         self.settle_all()?;
-        self.writer.lock().retire()
+        if self.is_ahead_of_any() {
+            return Ok(false);
+        }
+        self.writer.lock().retire()?;
+        Ok(true)
     }
 }
 

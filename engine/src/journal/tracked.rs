@@ -8,7 +8,12 @@ use std::{
 use highwater_records::{Offset, TopicIdPartition};
 
 use super::entry::{Change, Entry};
-use crate::{directory::LogEntry, disk::DiskFile, segment::Segment};
+use crate::{
+    directory::LogEntry,
+    disk::DiskFile,
+    museum::{Bug, has},
+    segment::Segment,
+};
 
 /// One such log.
 #[derive(Debug)]
@@ -20,6 +25,8 @@ pub(super) struct Tracked {
     pub(super) snapshots: Vec<Arc<dyn DiskFile>>,
     /// Names in its directory that are not durable.
     pub(super) names: u64,
+    /// A batch from here on is in the journal, or about to be, and not in its segment yet.
+    pub(super) ahead: Option<Offset>,
     /// Which extents hold entries of it that no floor covers: sequence, and the end of what it holds there.
     marks: Vec<(u64, Offset)>,
 }
@@ -48,6 +55,7 @@ impl TrackedLogs {
             segments: Vec::new(),
             snapshots: Vec::new(),
             names: 0,
+            ahead: None,
             marks: Vec::new(),
         })
     }
@@ -64,7 +72,7 @@ impl TrackedLogs {
                 }
                 Change::Floor(offset) => {
                     tracked.settled(*offset);
-                    if tracked.marks.is_empty() && tracked.segments.is_empty() {
+                    if tracked.marks.is_empty() && tracked.segments.is_empty() && tracked.ahead.is_none() {
                         self.logs.remove(log);
                     }
                 }
@@ -130,7 +138,9 @@ impl Tracked {
     }
 
     fn to_settle(&self) -> Option<ToSettle> {
-        let (_, floor) = *self.marks.last()?;
+        let (_, journaled) = *self.marks.last()?;
+        let ahead = self.ahead.filter(|_| !has(Bug::FloorCoversAhead));
+        let floor = ahead.map_or(journaled, |ahead| ahead.min(journaled));
         Some(ToSettle {
             entry: self.entry.clone(),
             truncations: self.entry.truncations.load(Ordering::Acquire),

@@ -13,7 +13,8 @@ use super::{
     JournalError, JournalOptions, Place, Queue,
     entry::{Change, Entry},
     extents::{Extents, Full, Room},
-    frame::{BLOCK, ExtentHeader, GROUP_HEAD, GROUP_MAX, GroupHeader, padded},
+    frame::{BLOCK, ExtentHeader, GROUP_HEAD, GroupHeader, padded},
+    group_bytes,
     tracked::{ToSettle, TrackedLogs},
 };
 use crate::{
@@ -132,7 +133,7 @@ impl Writer {
 
     /// How many of these one group takes, and their bytes: at least one.
     fn take(&self, waiting: &[Vec<Entry>]) -> (usize, usize) {
-        let limit = GROUP_MAX.min((self.extents.bytes as usize) - 2 * BLOCK) - GROUP_HEAD;
+        let limit = group_bytes(self.extents.bytes);
         let room = self.room();
         let (mut count, mut bytes) = (0, 0);
         for entries in waiting {

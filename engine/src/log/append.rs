@@ -1,6 +1,9 @@
 //! Appending a batch: into the page cache, never further.
 
-use std::{io::IoSlice, sync::Arc};
+use std::{
+    io::{self, IoSlice},
+    sync::Arc,
+};
 
 use highwater_records::{
     LeaderEpoch, Offset, TimestampMs,
@@ -27,6 +30,32 @@ pub struct Appended {
     pub duplicate: bool,
 }
 
+/// What is to become of a batch.
+pub(super) enum Judged {
+    Duplicate(Appended),
+    New(Accepted),
+}
+
+/// A batch that the log takes, and its place.
+pub(super) struct Accepted {
+    pub(super) batch: CheckedBatch,
+    pub(super) placed: BatchHeader,
+    pub(super) marker: Option<EndTxnMarker>,
+    pub(super) epoch: LeaderEpoch,
+    pub(super) now: TimestampMs,
+}
+
+impl Accepted {
+    pub(super) fn appended(&self) -> Appended {
+        Appended {
+            base_offset: self.placed.base_offset,
+            last_offset: self.placed.last_offset,
+            append_time: self.placed.log_append_time.then_some(self.now),
+            duplicate: false,
+        }
+    }
+}
+
 impl Log {
     /// As [`Log::append`], but only if the batch would get `next_offset` as its first offset: if nobody has appended
     /// since the caller looked. A duplicate of a batch that is there already is answered as such wherever the log ends.
@@ -40,18 +69,28 @@ impl Log {
         epoch: LeaderEpoch,
         now: TimestampMs,
     ) -> Result<Appended, AppendIfError> {
-        let log_end = self.positions.log_end;
-        if log_end != next_offset {
-            let header = BatchHeader::of(&batch.view());
-            return match header
-                .producer
-                .map(|producer| self.check_sequence(producer, header.last_offset_delta))
-            {
-                Some(Ok(Some(duplicate))) => Ok(duplicate),
-                _ => Err(AppendIfError::Moved { next_offset: log_end }),
-            };
+        self.check_free().map_err(AppendError::from)?;
+        match self.duplicate_elsewhere(next_offset, &batch)? {
+            Some(duplicate) => Ok(duplicate),
+            None => Ok(self.append(batch, epoch, now)?),
         }
-        Ok(self.append(batch, epoch, now)?)
+    }
+
+    /// Of a batch that is to go where `next_offset` is: whether it is there already, if that is not the log end.
+    pub(super) fn duplicate_elsewhere(
+        &self,
+        next_offset: Offset,
+        batch: &CheckedBatch,
+    ) -> Result<Option<Appended>, AppendIfError> {
+        let log_end = self.positions.log_end;
+        if log_end == next_offset {
+            return Ok(None);
+        }
+        let header = BatchHeader::of(&batch.view());
+        match header.producer.map(|producer| self.check_sequence(producer, header.last_offset_delta)) {
+            Some(Ok(Some(duplicate))) => Ok(Some(duplicate)),
+            _ => Err(AppendIfError::Moved { next_offset: log_end }),
+        }
     }
 
     /// Appends a batch at the log end, as the leader of `epoch`. It lies in the page cache when this returns, and
@@ -79,7 +118,23 @@ impl Log {
         epoch: LeaderEpoch,
         now: TimestampMs,
     ) -> Result<Appended, AppendError> {
-        self.check()?;
+        self.check_free()?;
+        let accepted = match self.judge(batch, rule, epoch, now)? {
+            Judged::Duplicate(duplicate) => return Ok(duplicate),
+            Judged::New(accepted) => accepted,
+        };
+        self.write(&accepted)?;
+        Ok(accepted.appended())
+    }
+
+    /// Whether a leader takes a batch, and where it goes. Changes nothing.
+    pub(super) fn judge(
+        &self,
+        batch: CheckedBatch,
+        rule: MarkerEpoch,
+        epoch: LeaderEpoch,
+        now: TimestampMs,
+    ) -> Result<Judged, AppendError> {
         let header = BatchHeader::of(&batch.view());
         self.check_size(header.size, u64::from(self.config.max_message_bytes))?;
         self.check_epoch(epoch)?;
@@ -92,7 +147,7 @@ impl Log {
                 }
                 None => {
                     if let Some(duplicate) = self.check_sequence(producer, header.last_offset_delta)? {
-                        return Ok(duplicate);
+                        return Ok(Judged::Duplicate(duplicate));
                     }
                     let checked = self.producers.check_open(&header);
                     checked.map_err(|error| AppendError::of_transaction(error, producer, None))?;
@@ -114,13 +169,7 @@ impl Log {
         let next =
             base.checked_add(u64::from(header.last_offset_delta) + 1).ok_or(AppendError::OffsetsExhausted)?;
         let placed = header.placed(base, next, epoch);
-        self.write(&batch, &placed, marker, epoch, now)?;
-        Ok(Appended {
-            base_offset: base,
-            last_offset: placed.last_offset,
-            append_time: placed.log_append_time.then_some(now),
-            duplicate: false,
-        })
+        Ok(Judged::New(Accepted { batch, placed, marker, epoch, now }))
     }
 
     /// Appends a batch that a leader has placed: offsets, leader epoch and timestamps stay, sequences are noted and
@@ -133,7 +182,7 @@ impl Log {
         batch: CheckedBatch,
         now: TimestampMs,
     ) -> Result<Appended, AppendError> {
-        self.check()?;
+        self.check_free()?;
         let header = BatchHeader::of(&batch.view());
         self.check_size(header.size, u64::MAX)?;
         let epoch = header.leader_epoch.ok_or(AppendError::NoLeaderEpoch)?;
@@ -144,13 +193,11 @@ impl Log {
                 expected: self.positions.log_end,
             });
         }
-        self.write(&batch, &header, marker_of(&batch.view()), epoch, now)?;
-        Ok(Appended {
-            base_offset: header.base_offset,
-            last_offset: header.last_offset,
-            append_time: header.log_append_time.then_some(header.max_timestamp).flatten(),
-            duplicate: false,
-        })
+        let marker = marker_of(&batch.view());
+        let append_time = header.log_append_time.then_some(header.max_timestamp).flatten();
+        let accepted = Accepted { batch, placed: header, marker, epoch, now };
+        self.write(&accepted)?;
+        Ok(Appended { append_time, ..accepted.appended() })
     }
 
     fn check_size(&self, size: u64, max: u64) -> Result<(), AppendError> {
@@ -199,54 +246,66 @@ impl Log {
         Ok(())
     }
 
-    fn write(
-        &mut self,
-        batch: &CheckedBatch,
-        placed: &BatchHeader,
-        marker: Option<EndTxnMarker>,
-        epoch: LeaderEpoch,
-        now: TimestampMs,
-    ) -> Result<(), AppendError> {
-        if self.roll_before(placed, now) {
-            self.roll_active(now)?;
-        } else {
-            self.remove_rest()?;
-        }
-        let active = self.active().clone();
-        let mut facts = active.facts();
-        let entries = facts.add(active.base, placed, self.config.index_interval_bytes);
-        facts.first_append.get_or_insert(now);
-        let (segment, position) = (active.base, active.facts().size);
-        let prefix = batch.patched_prefix(placed.base_offset, epoch);
-        let slices = [IoSlice::new(&prefix), IoSlice::new(&batch.bytes()[prefix.len()..])];
-        if let Err(error) = active.append(&slices, placed, facts) {
-            // Whatever was written lies behind the end. If it cannot be removed now, the next append will.
-            self.rest_behind_end = active.cut_back().is_err();
-            return Err(error.into());
-        }
-        self.as_opened = false;
-        active.push(entries);
-        self.pending.touch(&active);
+    fn write(&mut self, accepted: &Accepted) -> Result<(), AppendError> {
+        self.make_place(accepted)?;
+        let Accepted { batch, placed, epoch, .. } = accepted;
+        let (segment, position) = self.next_place();
+        self.put(accepted)?;
         if self.journals() {
             let (base, next, bytes) = (placed.base_offset, placed.next_offset, batch.bytes().clone());
+            let prefix = batch.patched_prefix(base, *epoch);
             let journaled = JournaledBatch { segment, position, base, next, prefix, bytes };
             self.pending.batches.push(journaled, self.dir.journal.direct_bytes());
         }
-        if self.latest_epoch() != Some(epoch) {
-            Arc::make_mut(&mut self.epochs).assign(epoch, placed.base_offset);
-            self.epochs_dirty = true;
-        }
-        if let Some(aborted) = self.producers.note(placed, marker, now) {
-            active.transaction_index.push(aborted);
-        }
-        self.positions.log_end = placed.next_offset;
         self.follow_own_watermark();
         self.publish();
         Ok(())
     }
 
+    /// Where the next batch goes: the segment that begins at this offset, and the position in it.
+    pub(super) fn next_place(&self) -> (Offset, u64) {
+        (self.active().base, self.active().facts().size)
+    }
+
+    /// Makes the active segment one that takes the batch.
+    pub(super) fn make_place(&mut self, accepted: &Accepted) -> io::Result<()> {
+        if self.roll_before(&accepted.placed, accepted.now) {
+            self.roll_active(accepted.now)
+        } else {
+            self.remove_rest()
+        }
+    }
+
+    /// Writes a batch to the active segment and moves the log end. The caller publishes it.
+    pub(super) fn put(&mut self, accepted: &Accepted) -> io::Result<()> {
+        let Accepted { batch, placed, marker, epoch, now } = accepted;
+        let active = self.active().clone();
+        let mut facts = active.facts();
+        let entries = facts.add(active.base, placed, self.config.index_interval_bytes);
+        facts.first_append.get_or_insert(*now);
+        let prefix = batch.patched_prefix(placed.base_offset, *epoch);
+        let slices = [IoSlice::new(&prefix), IoSlice::new(&batch.bytes()[prefix.len()..])];
+        if let Err(error) = active.append(&slices, placed, facts) {
+            // Whatever was written lies behind the end. If it cannot be removed now, the next append will.
+            self.rest_behind_end = active.cut_back().is_err();
+            return Err(error);
+        }
+        self.as_opened = false;
+        active.push(entries);
+        self.pending.touch(&active);
+        if self.latest_epoch() != Some(*epoch) {
+            Arc::make_mut(&mut self.epochs).assign(*epoch, placed.base_offset);
+            self.epochs_dirty = true;
+        }
+        if let Some(aborted) = self.producers.note(placed, *marker, *now) {
+            active.transaction_index.push(aborted);
+        }
+        self.positions.log_end = placed.next_offset;
+        Ok(())
+    }
+
     /// Removes what a failed append left behind the end, before anything is written there or the file is sealed.
-    pub(super) fn remove_rest(&mut self) -> std::io::Result<()> {
+    pub(super) fn remove_rest(&mut self) -> io::Result<()> {
         if self.rest_behind_end {
             self.active().cut_back()?;
             self.rest_behind_end = false;

@@ -16,7 +16,7 @@ impl Log {
     /// The disk's, or when the directory is offline.
     pub fn close(mut self, now: TimestampMs) -> Result<(), ChangeError> {
         self.gate.pass();
-        self.check()?;
+        self.check_free()?;
         if self.as_opened && !self.epochs_dirty {
             self.entry.state.lock().dirty = false;
             return Ok(());

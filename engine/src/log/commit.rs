@@ -257,7 +257,7 @@ impl Log {
     }
 
     fn begin(&mut self, in_files: bool) -> Option<CommitJob> {
-        self.check().ok()?;
+        self.check_free().ok()?;
         if self.committing.strong_count() > 0 {
             return None;
         }

@@ -97,6 +97,11 @@ pub enum AppendError {
     /// As `Offline`, for this log alone.
     #[error("the log must be opened again: {0}")]
     Broken(String),
+    /// Wait, and try again: the log has its part in an append to several logs that has not ended ([`Log::prepare`]).
+    ///
+    /// [`Log::prepare`]: crate::Log::prepare
+    #[error("the log is busy with an append to several logs")]
+    Busy,
 }
 
 /// Why a batch was not appended where it was to be. The log is as it was before.
@@ -156,6 +161,9 @@ pub enum ChangeError {
     /// The log must be opened again.
     #[error("the log must be opened again: {0}")]
     Broken(String),
+    /// Wait, and try again: the log has its part in an append to several logs that has not ended.
+    #[error("the log is busy with an append to several logs")]
+    Busy,
 }
 
 impl From<ChangeError> for AppendError {
@@ -164,6 +172,7 @@ impl From<ChangeError> for AppendError {
             ChangeError::Disk(error) => AppendError::Disk(error),
             ChangeError::Offline(offline) => AppendError::Offline(offline),
             ChangeError::Broken(reason) => AppendError::Broken(reason),
+            ChangeError::Busy => AppendError::Busy,
             // Only changes of start and end name an offset.
             ChangeError::OutOfRange { asked, high, .. } => {
                 AppendError::OutOfPlace { found: asked, expected: high }

@@ -150,11 +150,16 @@ impl Log {
     /// # Errors
     /// The disk's; `Offline`, `Broken`.
     pub fn begin_retain(&mut self, now: TimestampMs) -> Result<Option<HeadJob>, ChangeError> {
-        self.check()?;
+        match self.check_free() {
+            // What is reserved keeps its segment.
+            Err(ChangeError::Busy) => {}
+            free => free?,
+        }
         self.expire_producers(now);
         let (disk, directory) = (self.dir.disk.clone(), self.path().to_owned());
         remove_old_cuts(&*disk, &directory, &mut self.cuts, now, self.config.retention_ms)?;
-        let count = self.due_segments(now)?;
+        let most = self.segments.len() - usize::from(self.is_busy());
+        let count = self.due_segments(now)?.min(most);
         if count == self.segments.len() {
             // The active segment goes too: something must come after it.
             self.roll_active(now)?;

@@ -1,6 +1,7 @@
 //! One partition's log: the writer's side.
 
 mod append;
+mod batches;
 mod close;
 mod commit;
 mod compact;
@@ -30,6 +31,7 @@ use highwater_records::{
 };
 
 pub use append::Appended;
+pub use batches::{BatchesError, BatchesJob, PrepareError, PreparedBatch, WrittenBatch};
 pub use commit::{CommitDone, CommitError, CommitJob};
 pub use error::{AppendError, AppendIfError, ChangeError, CreateLogError, OpenLogError};
 pub use head::{HeadDone, HeadJob};
@@ -81,6 +83,8 @@ pub struct Log {
     pending: pending::Pending,
     /// Starts that are being written down.
     heads: head::Heads,
+    /// What has a place at the log end that nothing else takes.
+    reserved: Option<batches::Reserved>,
     /// Held by the commit that is under way, if any.
     committing: Weak<()>,
     /// Held by the compaction that is under way, if any.
@@ -265,6 +269,7 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
+        self.give_up_place();
         self.entry.state.lock().open = false;
     }
 }

@@ -8,7 +8,9 @@ use std::{
 
 use highwater_records::{Offset, TimestampMs};
 
-use super::{ChangeError, Log, OpenLogError, epochs::load_epochs, head::Heads, pending::Pending};
+use super::{
+    ChangeError, Log, OpenLogError, batches::left_ahead, epochs::load_epochs, head::Heads, pending::Pending,
+};
 use crate::{
     config::LogConfig,
     directory::{EntryState, LogDir, LogEntry, meta},
@@ -37,6 +39,9 @@ impl Log {
             }
             if state.open {
                 return Err(OpenLogError::AlreadyOpen(entry.name.clone()));
+            }
+            if dir.journal.is_ahead(entry.id()) {
+                return Err(OpenLogError::Disk(left_ahead()));
             }
             state.open = true;
             *state
@@ -152,6 +157,7 @@ fn recover(
         cuts: leftovers.cuts,
         pending: Pending::default(),
         heads: Heads::default(),
+        reserved: None,
         committing: Weak::new(),
         compacting: Weak::new(),
         decided: Offset::ZERO,

@@ -20,7 +20,7 @@ impl Log {
     /// # Errors
     /// The disk's; the log is as it was.
     pub fn roll(&mut self, now: TimestampMs) -> Result<bool, ChangeError> {
-        self.check()?;
+        self.check_free()?;
         if self.active().facts().size == 0 {
             return Ok(false);
         }

@@ -30,7 +30,7 @@ impl Log {
     /// `OutOfRange` below the local start; the disk's, after which the log must be opened again.
     pub fn truncate_to(&mut self, offset: Offset, now: TimestampMs) -> Result<Offset, ChangeError> {
         self.gate.pass();
-        self.check()?;
+        self.check_free()?;
         if offset >= self.positions.log_end {
             return Ok(self.positions.log_end);
         }
@@ -72,7 +72,7 @@ impl Log {
     /// The disk's, after which the log must be opened again.
     pub fn truncate_fully_and_start_at(&mut self, offset: Offset) -> Result<(), ChangeError> {
         self.gate.pass();
-        self.check()?;
+        self.check_free()?;
         let start = self.positions.log_start.min(offset);
         self.heads.forget();
         // Nothing is promised until the new start is written down, not even where the log begins.

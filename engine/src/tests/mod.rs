@@ -1,6 +1,7 @@
 //! The room as a whole: against a model, through every crash, under every failing operation, with every bit flipped.
 
 mod allocations;
+mod batches;
 mod crash;
 mod crash_transactions;
 mod failing;

@@ -10,7 +10,7 @@ use std::{
 
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
-use super::{crash, crash_transactions, failing, flips, journal, random, table};
+use super::{batches, crash, crash_transactions, failing, flips, journal, random, table};
 use crate::museum::{Bug, build_in};
 
 /// A test, as it is run here: smaller than when it stands alone.
@@ -31,6 +31,11 @@ const TRANSACTIONS: Check = Check {
 };
 const JOURNAL: Check =
     Check { name: "every crash of a journal", unit: "states", run: |states| journal::every_crash(6, states) };
+const BATCHES: Check = Check {
+    name: "every crash of appends to several logs",
+    unit: "states",
+    run: |states| batches::every_crash(6, states),
+};
 const FAILURES: Check = Check { name: "every operation fails", unit: "runs", run: failing::every_failure };
 const TABLE: Check = Check { name: "the table of recovery", unit: "cells", run: table::every_cell };
 const FLIPS: Check =
@@ -99,6 +104,8 @@ const PIECES: &[Piece] = &[
     piece("a replay brings back what was truncated", Bug::ReplayForgetsTruncation, &JOURNAL),
     piece("a replay takes groups of an earlier lap", Bug::StaleGroupsReplayed, &JOURNAL),
     piece("an extent is used again too early", Bug::ExtentFreedTooEarly, &JOURNAL),
+    piece("a floor covers what no segment has yet", Bug::FloorCoversAhead, &BATCHES),
+    piece("an append to several logs is written in parts", Bug::PartsApart, &BATCHES),
 ];
 
 /// Runs a check. How much it had looked at when it failed, and the first line of what it said; `Ok` if it passed.

@@ -178,6 +178,7 @@ fn append_error(error: AppendError) -> ProduceError {
         | AppendError::OffsetsExhausted
         | AppendError::Disk(_)
         | AppendError::Offline(_)
-        | AppendError::Broken(_) => ProduceError::Storage(error.to_string()),
+        | AppendError::Broken(_)
+        | AppendError::Busy => ProduceError::Storage(error.to_string()),
     }
 }

@@ -1,5 +1,6 @@
 //! The simple interface on a disk in memory, with a clock that is told the time.
 
+mod batches;
 mod damage;
 mod reading;
 mod waiting;

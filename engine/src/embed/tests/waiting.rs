@@ -20,7 +20,7 @@ impl Wake for Unpark {
 }
 
 /// The smallest runtime there is.
-fn block_on<F: Future>(future: F) -> F::Output {
+pub(super) fn block_on<F: Future>(future: F) -> F::Output {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut future = pin!(future);
     loop {
