@@ -26,7 +26,7 @@ mod shard;
 mod subscription;
 mod transaction;
 
-pub use consumer::Assignment;
+pub use consumer::{Assignment, Pattern};
 pub use group_config::GroupConfig;
 pub use group_error::GroupError;
 pub use group_request::{

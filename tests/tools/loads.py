@@ -1,6 +1,7 @@
 """The tools that measure and verify: performance, latency, verifiable clients, groups, transactions."""
 
 import json
+import re
 import time
 
 from .tool import expect
@@ -106,3 +107,34 @@ def transactions(tools):
         "--max-messages", 2000, "--timeout-ms", 60000, "--isolation-level", "read_committed",
     )  # fmt: skip
     expect(read, "Processed a total of 2000 messages")
+
+
+def hanging(tools):
+    """A transaction whose producer is dead is seen, and aborted by hand long before it times out."""
+    command, topic = "TransactionsCommand", "hung"
+    tools.run("TopicCommand", "--create", "--topic", topic)
+    of = ["--topic", topic, "--partition", 0]
+    producer = tools.start(
+        "ProducerPerformance", "--topic", topic, "--num-records", 1000000, "--record-size", 100, "--throughput", 50,
+        "--transactional-id", "dead", "--transaction-duration-ms", 3600000,
+        "--producer-props", f"bootstrap.servers={tools.address}", "transaction.timeout.ms=900000",
+    )  # fmt: skip
+    try:
+        opened = wait_for(lambda: re.search(r"^\d+\s.*\s(\d+)\s*$", tools.run(command, "describe-producers", *of), re.M))
+    finally:
+        producer.kill()
+        producer.wait()
+    read = ["ConsoleConsumer", *of, "--offset", "earliest", "--timeout-ms", 5000, "--isolation-level"]
+    expect(tools.run(*read, "read_committed"), "Processed a total of 0 messages")
+    tools.run(command, "abort", *of, "--start-offset", opened.group(1))
+    wait_for(lambda: re.search(r"^\d+\s.*\sNone\s*$", tools.run(command, "describe-producers", *of), re.M))
+    tools.run("ConsoleProducer", "--topic", topic, stdin="after\n")
+    expect(tools.run(*read, "read_committed"), "^after$", "Processed a total of 1 messages")
+
+
+def wait_for(look, seconds=60):
+    """What `look` finds, once it finds something."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it did not come"
+    return found

@@ -1,6 +1,8 @@
 """Configurations, quotas, directories, features: ConfigCommand, LogDirsCommand, ClusterTool and their like."""
 
 import json
+import pathlib
+import tempfile
 
 from .tool import expect, expect_none
 
@@ -84,3 +86,33 @@ def cluster(tools):
     """Who is there and what it speaks."""
     said = tools.run("BrokerApiVersionsCommand")
     expect(said, r"\(id: 1 rack: \S+", r"Produce\(0\): 0 to 13", r"Fetch\(1\): 4 to 18")
+
+
+def elections(tools):
+    """Preferred leaders lead already; of nobody's partition nobody is elected."""
+    tools.run("TopicCommand", "--create", "--topic", "elected", "--partitions", 2)
+    of = ["--election-type", "preferred"]
+    said = tools.run("LeaderElectionCommand", *of, "--topic", "elected", "--partition", 1)
+    expect(said, "Valid replica already elected for partitions.*elected-1")
+    tools.run("LeaderElectionCommand", *of, "--all-topic-partitions")
+    said = tools.run("LeaderElectionCommand", *of, "--topic", "elected", "--partition", 7, fails=True)
+    expect(said, "elected-7")
+
+
+def reassignments(tools):
+    """Partitions that stay where they are, and one that is to go to a broker that does not exist."""
+    tools.run("TopicCommand", "--create", "--topic", "moved")
+    command = "ReassignPartitionsCommand"
+    expect(tools.run(command, "--list"), "No partition reassignments found")
+    with tempfile.TemporaryDirectory() as folder:
+        plan = pathlib.Path(folder) / "plan.json"
+
+        def to(broker):
+            partitions = [{"topic": "moved", "partition": 0, "replicas": [broker]}]
+            plan.write_text(json.dumps({"version": 1, "partitions": partitions}))
+            return ["--reassignment-json-file", plan]
+
+        expect(tools.run(command, *to(1), "--execute"), "Successfully started partition reassignment for moved-0")
+        expect(tools.run(command, *to(1), "--verify"), "Reassignment of partition moved-0 is complete")
+        tools.run(command, *to(1), "--cancel")
+        expect(tools.run(command, *to(9), "--execute", fails=True), "9")

@@ -22,6 +22,8 @@ TRIED = [
     ("brokers' configurations", "ConfigCommand", settings.broker_configs),
     ("quotas", "ConfigCommand", settings.quotas),
     ("directories", "LogDirsCommand", settings.directories),
+    ("preferred leaders", "LeaderElectionCommand", settings.elections),
+    ("list, execute, verify, cancel", "ReassignPartitionsCommand", settings.reassignments),
     ("20,000 records", "ProducerPerformance", loads.producer_performance),
     ("500 acknowledged records", "VerifiableProducer", loads.verifiable_producer),
     ("there and back", "EndToEndLatency", loads.latency),
@@ -29,6 +31,7 @@ TRIED = [
     ("500 committed records", "VerifiableConsumer", loads.verifiable_consumer),
     ("list, describe, reset, delete", "ConsumerGroupCommand", loads.groups),
     ("list, describe, find hanging", "TransactionsCommand", loads.transactions),
+    ("abort what hangs", "TransactionsCommand", loads.hanging),
 ]
 
 

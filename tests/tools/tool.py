@@ -12,6 +12,7 @@ PACKAGES = (
     "org/apache/kafka/tools/",
     "org/apache/kafka/tools/consumer/",
     "org/apache/kafka/tools/consumer/group/",
+    "org/apache/kafka/tools/reassign/",
     "kafka/admin/",
     "kafka/tools/",
 )
@@ -47,6 +48,11 @@ class Tools:
         failed = done.returncode != 0 or re.search(r"^(Error|Exception)\b|Exception:", said, re.MULTILINE) is not None
         assert failed == fails, f"{name} {' '.join(map(str, arguments))} ended with {done.returncode}:\n{said}"
         return said
+
+    def start(self, name, *arguments):
+        """A tool that goes on by itself, to be killed."""
+        command = [*self._java(), self.classes[name], *map(str, arguments)]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def _java(self):
         if not self.old:

@@ -115,7 +115,13 @@ apis! {
         "all there are";
     delete_groups::DeleteGroupsRequest 0-2,
         "all there are";
+    elect_leaders::ElectLeadersRequest 0-2,
+        "all there are";
     incremental_alter_configs::IncrementalAlterConfigsRequest 0-1,
+        "all there are";
+    alter_partition_reassignments::AlterPartitionReassignmentsRequest 0-1,
+        "all there are";
+    list_partition_reassignments::ListPartitionReassignmentsRequest 0-0,
         "all there are";
     offset_delete::OffsetDeleteRequest 0-0,
         "all there are";
@@ -129,8 +135,8 @@ apis! {
         "all there are";
     describe_transactions::DescribeTransactionsRequest 0-0,
         "all there are";
-    list_transactions::ListTransactionsRequest 0-1,
-        "2 looks for ids by a pattern, which is not built";
+    list_transactions::ListTransactionsRequest 0-2,
+        "all there are";
     consumer_group_heartbeat::ConsumerGroupHeartbeatRequest 0-1,
         "all there are";
     consumer_group_describe::ConsumerGroupDescribeRequest 0-1,

@@ -2,9 +2,10 @@
 
 use super::{Decoded, reply, transaction_codes::code};
 use crate::server::Reply;
-use highwater_coordinator::ListedTransaction;
-use highwater_wire::messages::list_transactions::{
-    ListTransactionsRequest, ListTransactionsResponse, TransactionState,
+use highwater_coordinator::{ListedTransaction, Pattern};
+use highwater_wire::{
+    ErrorCode,
+    messages::list_transactions::{ListTransactionsRequest, ListTransactionsResponse, TransactionState},
 };
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,6 +19,14 @@ pub(super) async fn answer(call: Decoded<ListTransactionsRequest>) -> Reply {
         request.state_filters.iter().cloned().partition(|state| STATES.contains(&state.as_str()));
     let mut response =
         ListTransactionsResponse { unknown_state_filters: unknown, ..ListTransactionsResponse::default() };
+    let pattern = request.transactional_id_pattern.filter(|pattern| !pattern.is_empty());
+    let pattern = match pattern.as_deref().map(Pattern::new).transpose() {
+        Ok(pattern) => pattern,
+        Err(_) => {
+            response.error_code = ErrorCode::InvalidRegularExpression.code();
+            return reply(start, &response);
+        }
+    };
     if known.is_empty() && !request.state_filters.is_empty() {
         return reply(start, &response);
     }
@@ -36,6 +45,7 @@ pub(super) async fn answer(call: Decoded<ListTransactionsRequest>) -> Reply {
                     request.duration_filter < 0
                         || now.saturating_sub(one.started_ms) > request.duration_filter
                 })
+                .filter(|one| pattern.as_ref().is_none_or(|pattern| pattern.matches(&one.id)))
                 .map(state)
                 .collect();
         }

@@ -23,6 +23,7 @@ mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
 mod describe_transactions;
+mod elect_leaders;
 mod end_txn;
 mod fetch;
 mod find_coordinator;
@@ -42,6 +43,7 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod reassignments;
 mod sync_group;
 mod throttle;
 mod transaction_codes;
@@ -59,7 +61,8 @@ use highwater_wire::{
     messages::{
         add_offsets_to_txn::AddOffsetsToTxnRequest, add_partitions_to_txn::AddPartitionsToTxnRequest,
         alter_client_quotas::AlterClientQuotasRequest, alter_configs::AlterConfigsRequest,
-        api_versions::ApiVersionsRequest, consumer_group_describe::ConsumerGroupDescribeRequest,
+        alter_partition_reassignments::AlterPartitionReassignmentsRequest, api_versions::ApiVersionsRequest,
+        consumer_group_describe::ConsumerGroupDescribeRequest,
         consumer_group_heartbeat::ConsumerGroupHeartbeatRequest, create_partitions::CreatePartitionsRequest,
         create_topics::CreateTopicsRequest, delete_groups::DeleteGroupsRequest,
         delete_records::DeleteRecordsRequest, delete_topics::DeleteTopicsRequest,
@@ -67,13 +70,15 @@ use highwater_wire::{
         describe_configs::DescribeConfigsRequest, describe_groups::DescribeGroupsRequest,
         describe_log_dirs::DescribeLogDirsRequest, describe_producers::DescribeProducersRequest,
         describe_topic_partitions::DescribeTopicPartitionsRequest,
-        describe_transactions::DescribeTransactionsRequest, end_txn::EndTxnRequest, fetch::FetchRequest,
-        find_coordinator::FindCoordinatorRequest, heartbeat::HeartbeatRequest,
-        incremental_alter_configs::IncrementalAlterConfigsRequest, init_producer_id::InitProducerIdRequest,
-        join_group::JoinGroupRequest, leave_group::LeaveGroupRequest,
-        list_config_resources::ListConfigResourcesRequest, list_groups::ListGroupsRequest,
-        list_offsets::ListOffsetsRequest, list_transactions::ListTransactionsRequest,
-        metadata::MetadataRequest, offset_commit::OffsetCommitRequest, offset_delete::OffsetDeleteRequest,
+        describe_transactions::DescribeTransactionsRequest, elect_leaders::ElectLeadersRequest,
+        end_txn::EndTxnRequest, fetch::FetchRequest, find_coordinator::FindCoordinatorRequest,
+        heartbeat::HeartbeatRequest, incremental_alter_configs::IncrementalAlterConfigsRequest,
+        init_producer_id::InitProducerIdRequest, join_group::JoinGroupRequest,
+        leave_group::LeaveGroupRequest, list_config_resources::ListConfigResourcesRequest,
+        list_groups::ListGroupsRequest, list_offsets::ListOffsetsRequest,
+        list_partition_reassignments::ListPartitionReassignmentsRequest,
+        list_transactions::ListTransactionsRequest, metadata::MetadataRequest,
+        offset_commit::OffsetCommitRequest, offset_delete::OffsetDeleteRequest,
         offset_fetch::OffsetFetchRequest, offset_for_leader_epoch::OffsetForLeaderEpochRequest,
         produce::ProduceRequest, sync_group::SyncGroupRequest, txn_offset_commit::TxnOffsetCommitRequest,
         write_txn_markers::WriteTxnMarkersRequest,
@@ -167,6 +172,9 @@ impl Api {
             DescribeClientQuotasRequest::KEY => Step::Now(describe_client_quotas::answer(call.decode()?)),
             AlterClientQuotasRequest::KEY => Step::Now(alter_client_quotas::answer(call.decode()?).await),
             DescribeLogDirsRequest::KEY => Step::Now(describe_log_dirs::answer(call.decode()?).await),
+            ElectLeadersRequest::KEY => Step::Now(elect_leaders::answer(call.decode()?).await),
+            AlterPartitionReassignmentsRequest::KEY => Step::Now(reassignments::alter(call.decode()?).await),
+            ListPartitionReassignmentsRequest::KEY => Step::Now(reassignments::list(call.decode()?)),
             CreatePartitionsRequest::KEY => Step::Now(create_partitions::answer(call.decode()?).await),
             DescribeProducersRequest::KEY => Step::Now(describe_producers::answer(call.decode()?).await),
             ListConfigResourcesRequest::KEY => Step::Now(list_config_resources::answer(call.decode()?)),

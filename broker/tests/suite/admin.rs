@@ -5,10 +5,13 @@ use crate::running::{Raw, Running, ask, one_record, served};
 use highwater_wire::{
     ErrorCode,
     messages::{
+        alter_partition_reassignments::*,
         create_partitions::*,
         delete_records::*,
         describe_log_dirs::*,
+        elect_leaders,
         list_config_resources::*,
+        list_partition_reassignments::*,
         offset_for_leader_epoch::*,
         {describe_producers as producers, describe_topic_partitions as pages},
     },
@@ -196,4 +199,95 @@ async fn what_has_a_configuration_is_listed() {
     assert_eq!(all, [(2, "t".to_owned()), (4, "1".to_owned()), (8, "1".to_owned())]);
     let wrong = ListConfigResourcesRequest { resource_types: vec![3] };
     assert_eq!(ask(&mut raw, 1, &wrong).await.error_code, ErrorCode::UnsupportedVersion.code());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leaders_are_elected_where_that_changes_something() {
+    use elect_leaders::{ElectLeadersRequest, TopicPartitions};
+    let running = Running::start().await;
+    running.client().await.create_topic("t", 2, &[]).await.unwrap();
+    let mut raw = Raw::connect(&running).await;
+    let of = |topic: &str, partitions: &[i32]| TopicPartitions {
+        topic: topic.into(),
+        partitions: partitions.to_vec(),
+    };
+    for version in served::<ElectLeadersRequest>() {
+        let types: &[i8] = if version == 0 { &[0] } else { &[0, 1] };
+        for election_type in types.iter().copied() {
+            let wish = |topic_partitions| ElectLeadersRequest {
+                election_type,
+                topic_partitions,
+                ..ElectLeadersRequest::default()
+            };
+            let named = vec![of("t", &[0, 2, -1]), of("u", &[0])];
+            let answer = ask(&mut raw, version, &wish(Some(named))).await;
+            let codes: Vec<Vec<i16>> = answer
+                .replica_election_results
+                .iter()
+                .map(|topic| topic.partition_result.iter().map(|one| one.error_code).collect())
+                .collect();
+            let unknown = ErrorCode::UnknownTopicOrPartition.code();
+            let first = vec![ErrorCode::ElectionNotNeeded.code(), unknown, unknown];
+            assert_eq!((answer.error_code, codes), (0, vec![first, vec![unknown]]), "version {version}");
+            // Of all partitions those that have their leader are not told.
+            let answer = ask(&mut raw, version, &wish(None)).await;
+            let results = &answer.replica_election_results;
+            assert!(results.iter().any(|topic| topic.topic == "t"), "version {version}: {results:?}");
+            assert!(results.iter().all(|topic| topic.partition_result.is_empty()), "{results:?}");
+        }
+    }
+    let wish = ElectLeadersRequest {
+        election_type: 9,
+        topic_partitions: Some(vec![of("t", &[0])]),
+        ..ElectLeadersRequest::default()
+    };
+    let answer = ask(&mut raw, 2, &wish).await;
+    let invalid = ErrorCode::InvalidRequest.code();
+    assert_eq!(answer.error_code, invalid);
+    assert_eq!(answer.replica_election_results[0].partition_result[0].error_code, invalid);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_stay_where_they_are_unless_a_broker_is_named_that_exists() {
+    let running = Running::start().await;
+    running.client().await.create_topic("t", 1, &[]).await.unwrap();
+    let mut raw = Raw::connect(&running).await;
+    let wish = |partition_index, replicas| AlterPartitionReassignmentsRequest {
+        topics: vec![ReassignableTopic {
+            name: "t".into(),
+            partitions: vec![ReassignablePartition { partition_index, replicas }],
+        }],
+        ..AlterPartitionReassignmentsRequest::default()
+    };
+    for version in served::<AlterPartitionReassignmentsRequest>() {
+        for (partition, replicas, code) in [
+            (0, Some(vec![1]), ErrorCode::None),
+            (0, None, ErrorCode::NoReassignmentInProgress),
+            (0, Some(vec![]), ErrorCode::InvalidReplicaAssignment),
+            (0, Some(vec![1, 1]), ErrorCode::InvalidReplicaAssignment),
+            (0, Some(vec![7]), ErrorCode::InvalidReplicaAssignment),
+            (0, Some(vec![-1]), ErrorCode::InvalidReplicaAssignment),
+            (1, Some(vec![1]), ErrorCode::UnknownTopicOrPartition),
+            (-1, None, ErrorCode::UnknownTopicOrPartition),
+        ] {
+            let answer = ask(&mut raw, version, &wish(partition, replicas.clone())).await;
+            let result = &answer.responses[0].partitions[0];
+            assert_eq!(result.error_code, code.code(), "version {version}: {partition} to {replicas:?}");
+            assert_eq!(result.error_message.is_none(), code == ErrorCode::None);
+        }
+    }
+    let same_size = AlterPartitionReassignmentsRequest {
+        allow_replication_factor_change: false,
+        ..wish(0, Some(vec![1, 2]))
+    };
+    let answer = ask(&mut raw, 1, &same_size).await;
+    let result = &answer.responses[0].partitions[0];
+    assert_eq!(result.error_code, ErrorCode::InvalidReplicationFactor.code());
+    let some = ListPartitionReassignmentsTopics { name: "t".into(), partition_indexes: vec![0, 5, -1] };
+    for topics in [None, Some(vec![some])] {
+        let request =
+            ListPartitionReassignmentsRequest { topics, ..ListPartitionReassignmentsRequest::default() };
+        let answer = ask(&mut raw, 0, &request).await;
+        assert_eq!((answer.error_code, answer.topics), (0, vec![]));
+    }
 }

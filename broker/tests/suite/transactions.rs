@@ -325,6 +325,16 @@ async fn transactions_are_told_and_those_that_take_too_long_are_aborted() {
         assert_eq!((listed.error_code, listed.transaction_states.len()), (0, expected), "{states:?}");
         assert_eq!(listed.unknown_state_filters.len(), usize::from(states.contains(&"Nonsense")));
     }
+    for (pattern, expected) in [("x|y", 1), (".*", 1), ("", 1), ("y", 0)] {
+        let transactional_id_pattern = Some(pattern.to_owned());
+        let request =
+            ListTransactionsRequest { transactional_id_pattern, ..ListTransactionsRequest::default() };
+        let listed = ask(&mut raw, 2, &request).await;
+        assert_eq!((listed.error_code, listed.transaction_states.len()), (0, expected), "{pattern:?}");
+    }
+    let transactional_id_pattern = Some("(".to_owned());
+    let request = ListTransactionsRequest { transactional_id_pattern, ..ListTransactionsRequest::default() };
+    assert_eq!(ask(&mut raw, 2, &request).await.error_code, ErrorCode::InvalidRegularExpression.code());
     let mut hasty = TransactionalProducer::begin(&running, Kind::Older, "hasty").await;
     hasty.init("hasty", 1).await;
     assert_eq!(hasty.add("hasty", 0).await, ErrorCode::None);

@@ -25,7 +25,7 @@ use highwater_records::TopicId;
 
 pub use assignment::Assignment;
 pub(crate) use assignor::ASSIGNORS;
-pub(crate) use patterns::Pattern;
+pub use patterns::Pattern;
 
 use crate::{
     GroupError,

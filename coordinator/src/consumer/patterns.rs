@@ -8,13 +8,17 @@ use crate::{GroupError, shard::Topics};
 /// expression.
 const SIZE_MAX: usize = 1 << 20;
 
-/// A regular expression over topic names. It must match all of a name.
-pub(crate) struct Pattern(regex::bytes::Regex);
+/// A regular expression over names of topics or transactional ids. It must match all of a name.
+pub struct Pattern(regex::bytes::Regex);
 
 impl Pattern {
-    pub(crate) fn new(text: &str) -> Result<Pattern, GroupError> {
+    /// Compiles an expression.
+    ///
+    /// # Errors
+    /// `InvalidRegularExpression` for what is none, or would take too much memory.
+    pub fn new(text: &str) -> Result<Pattern, GroupError> {
         regex::bytes::RegexBuilder::new(&format!("^(?:{text})$"))
-            // Names are ASCII.
+            // Names of topics are ASCII.
             .unicode(false)
             .size_limit(SIZE_MAX)
             .build()
@@ -22,11 +26,16 @@ impl Pattern {
             .map_err(|_| GroupError::InvalidRegularExpression)
     }
 
+    /// Whether it matches all of `name`.
+    pub fn matches(&self, name: &str) -> bool {
+        self.0.is_match(name.as_bytes())
+    }
+
     /// The topics it matches.
     pub(crate) fn topics(&self, topics: &dyn Topics) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         topics.for_each_name(&mut |name| {
-            if self.0.is_match(name.as_bytes()) {
+            if self.matches(name) {
                 found.insert(name.into());
             }
         });
@@ -41,7 +50,7 @@ mod tests {
     #[test]
     fn all_of_a_name_must_match_and_monsters_are_refused() {
         let pattern = Pattern::new("a|b\\w").ok().unwrap();
-        let matches = |name: &str| pattern.0.is_match(name.as_bytes());
+        let matches = |name: &str| pattern.matches(name);
         assert!(matches("a") && matches("bc") && !matches("ab") && !matches("b") && !matches("xbc"));
         for text in ["(", "a{1000}{1000}{1000}", "[z-a]"] {
             assert!(Pattern::new(text).is_err(), "{text}");

@@ -10,6 +10,7 @@ pub mod add_offsets_to_txn;
 pub mod add_partitions_to_txn;
 pub mod alter_client_quotas;
 pub mod alter_configs;
+pub mod alter_partition_reassignments;
 pub mod api_versions;
 pub mod consumer_group_describe;
 pub mod consumer_group_heartbeat;
@@ -26,6 +27,7 @@ pub mod describe_log_dirs;
 pub mod describe_producers;
 pub mod describe_topic_partitions;
 pub mod describe_transactions;
+pub mod elect_leaders;
 pub mod end_txn;
 pub mod fetch;
 pub mod find_coordinator;
@@ -37,6 +39,7 @@ pub mod leave_group;
 pub mod list_config_resources;
 pub mod list_groups;
 pub mod list_offsets;
+pub mod list_partition_reassignments;
 pub mod list_transactions;
 pub mod metadata;
 pub mod offset_commit;
@@ -57,6 +60,8 @@ macro_rules! for_each_message {
             produce::ProduceRequest, produce::ProduceResponse,
             fetch::FetchRequest, fetch::FetchResponse,
             list_offsets::ListOffsetsRequest, list_offsets::ListOffsetsResponse,
+            list_partition_reassignments::ListPartitionReassignmentsRequest,
+            list_partition_reassignments::ListPartitionReassignmentsResponse,
             metadata::MetadataRequest, metadata::MetadataResponse,
             find_coordinator::FindCoordinatorRequest, find_coordinator::FindCoordinatorResponse,
             join_group::JoinGroupRequest, join_group::JoinGroupResponse,
@@ -79,6 +84,8 @@ macro_rules! for_each_message {
             offset_for_leader_epoch::OffsetForLeaderEpochRequest, offset_for_leader_epoch::OffsetForLeaderEpochResponse,
             alter_configs::AlterConfigsRequest, alter_configs::AlterConfigsResponse,
             incremental_alter_configs::IncrementalAlterConfigsRequest, incremental_alter_configs::IncrementalAlterConfigsResponse,
+            alter_partition_reassignments::AlterPartitionReassignmentsRequest,
+            alter_partition_reassignments::AlterPartitionReassignmentsResponse,
             describe_log_dirs::DescribeLogDirsRequest, describe_log_dirs::DescribeLogDirsResponse,
             create_partitions::CreatePartitionsRequest, create_partitions::CreatePartitionsResponse,
             delete_records::DeleteRecordsRequest, delete_records::DeleteRecordsResponse,
@@ -93,6 +100,8 @@ macro_rules! for_each_message {
             write_txn_markers::WriteTxnMarkersRequest, write_txn_markers::WriteTxnMarkersResponse,
             txn_offset_commit::TxnOffsetCommitRequest, txn_offset_commit::TxnOffsetCommitResponse,
             describe_transactions::DescribeTransactionsRequest, describe_transactions::DescribeTransactionsResponse,
+            elect_leaders::ElectLeadersRequest,
+            elect_leaders::ElectLeadersResponse,
             list_transactions::ListTransactionsRequest, list_transactions::ListTransactionsResponse,
             describe_cluster::DescribeClusterRequest, describe_cluster::DescribeClusterResponse,
         }
