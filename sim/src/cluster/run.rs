@@ -96,16 +96,8 @@ impl Run {
             deleted: Default::default(),
         };
         world.connect(Some((world.clients.clone(), Arc::new(router))));
-        Run {
-            plan,
-            around,
-            machines,
-            store,
-            faults,
-            watch: Watch::default(),
-            tiered: Tiered::default(),
-            next_look: 0,
-        }
+        let watch = Watch::new(plan.beyond);
+        Run { plan, around, machines, store, faults, watch, tiered: Tiered::default(), next_look: 0 }
     }
 
     /// Nothing breaks any more: all must come right, in bounded time.

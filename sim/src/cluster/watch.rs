@@ -33,13 +33,14 @@ pub struct Watch {
     violation: Option<Violation>,
 }
 
-impl Default for Watch {
-    fn default() -> Watch {
+impl Watch {
+    /// Knows nothing yet; `operator` says whether somebody may have partitions led uncleanly.
+    pub fn new(operator: bool) -> Watch {
         Watch {
             truth: Arc::default(),
             entries: 0,
             watermarks: BTreeMap::new(),
-            invariants: invariant::all(),
+            invariants: invariant::all(operator),
             replicas: BTreeMap::new(),
             seen: BTreeMap::new(),
             stops: BTreeMap::new(),

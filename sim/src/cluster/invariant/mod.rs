@@ -3,6 +3,7 @@
 //!
 //! | File | Promise |
 //! |---|---|
+//! | [`d2_reported_loss`] | losses are asked for and reported |
 //! | [`d3_ack_rule`] | the watermark moves over what every replica in sync has, and only while enough are |
 //! | [`d4_joining`] | who joins has everything |
 //! | [`d5_unclean`] | who may have lost something is no candidate |
@@ -15,18 +16,21 @@
 //! | [`d12_truncation`] | nobody cuts what it took for committed |
 //! | [`d13_one_leader`] | one leader per epoch |
 //! | [`d14_watermark`] | a watermark is not beyond the end, and a leader's never goes back |
+//! | [`l1_dense`] | no gaps between batches |
 //! | [`m4_same_image`] | the same entries give the same image |
 //! | [`m5_replay`] | the log as bytes gives the same image |
 //! | [`m6_prefix`] | a broker knows a prefix of the log, and more and more of it |
 //! | [`p1_one_copy`] | what a producer sends is committed once and in order |
 //! | [`r1_coverage`] | disk and bucket leave no hole |
 //! | [`r3_committed_only`] | only what is committed is in the bucket |
+//! | [`r5_manifest`] | what is in the bucket stays known |
 
 pub mod d10_matching;
 pub mod d11_lineage;
 pub mod d12_truncation;
 pub mod d13_one_leader;
 pub mod d14_watermark;
+pub mod d2_reported_loss;
 pub mod d3_ack_rule;
 pub mod d4_joining;
 pub mod d5_unclean;
@@ -34,12 +38,14 @@ pub mod d6_leader_completeness;
 pub mod d7_candidates;
 pub mod d8_quorum;
 pub mod d9_strong_isr;
+pub mod l1_dense;
 pub mod m4_same_image;
 pub mod m5_replay;
 pub mod m6_prefix;
 pub mod p1_one_copy;
 pub mod r1_coverage;
 pub mod r3_committed_only;
+pub mod r5_manifest;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -129,9 +135,10 @@ pub struct Stopped {
     pub emptied: bool,
 }
 
-/// All of them.
-pub fn all() -> Vec<Box<dyn ClusterInvariant>> {
+/// All of them, for a cluster in which an operator may have partitions led uncleanly, or may not.
+pub fn all(operator: bool) -> Vec<Box<dyn ClusterInvariant>> {
     vec![
+        Box::new(d2_reported_loss::ReportedLoss { operator }),
         Box::new(d3_ack_rule::AckRule::default()),
         Box::new(d4_joining::Joining::default()),
         Box::new(d5_unclean::Unclean),
@@ -144,11 +151,13 @@ pub fn all() -> Vec<Box<dyn ClusterInvariant>> {
         Box::new(d12_truncation::Truncation::default()),
         Box::new(d13_one_leader::OneLeader::default()),
         Box::new(d14_watermark::Watermark::default()),
+        Box::new(l1_dense::Dense::default()),
         Box::new(m4_same_image::SameImage::default()),
         Box::new(m5_replay::Replay::default()),
         Box::new(m6_prefix::Prefix::default()),
         Box::new(p1_one_copy::OneCopy::default()),
         Box::new(r1_coverage::Coverage),
         Box::new(r3_committed_only::CommittedOnly),
+        Box::new(r5_manifest::Manifest::default()),
     ]
 }

@@ -122,3 +122,45 @@ pub(crate) fn registered_again(
     let decision = Decision { entry: &entry, effective: true, before: &before, after: &after, stops: &stops };
     invariant.decided(&decision)
 }
+
+/// What `invariant` says when `leader` is elected in `epoch`, with a report or without, in a partition of brokers 1 and 2
+/// that nobody leads, in which 2 alone is in sync.
+pub(crate) fn elected(
+    mut invariant: impl ClusterInvariant,
+    leader: u32,
+    epoch: u32,
+    report: bool,
+) -> Result<(), String> {
+    let (topic, partition) = (TOPIC, PartitionIndex(0));
+    let mut before = Image::new();
+    let created = MetadataRecord::PartitionCreated {
+        topic,
+        partition,
+        replicas: vec![BrokerId(1), BrokerId(2)],
+        isr: vec![BrokerId(2)],
+        leader: None,
+        leader_epoch: LeaderEpoch(0),
+    };
+    apply(&mut before, vec![MetadataRecord::TopicCreated { id: TOPIC, name: "t".into() }, created]);
+    let mut after = before.clone();
+    let changed = MetadataRecord::PartitionChanged {
+        topic,
+        partition,
+        isr: vec![BrokerId(leader)],
+        leader: Some(BrokerId(leader)),
+        leader_epoch: LeaderEpoch(epoch),
+        partition_epoch: 1,
+    };
+    let unclean = ReplicationRecord::LeaderElectedUncleanly {
+        topic,
+        partition,
+        leader: BrokerId(leader),
+        leader_epoch: LeaderEpoch(epoch),
+    };
+    let mut records = vec![changed];
+    records.extend(report.then_some(MetadataRecord::Replication(unclean)));
+    let entry = apply(&mut after, records);
+    let stops = BTreeMap::new();
+    let decision = Decision { entry: &entry, effective: true, before: &before, after: &after, stops: &stops };
+    invariant.decided(&decision)
+}
