@@ -88,7 +88,13 @@ impl Node {
         topic: CreateTopic,
         validate_only: bool,
     ) -> Result<CreatedTopic, CreateTopicError> {
-        let wished = wished(topic)?;
+        let name = topic.name.clone();
+        // What is wrong with the name comes before whatever else is.
+        let wished = wished(topic).map_err(|error| match decide::check_topic_name(&name) {
+            Err(invalid) => CreateTopicError::InvalidName(invalid.to_string()),
+            Ok(()) if self.image().topic_named(&name).is_some() => CreateTopicError::AlreadyExists(name),
+            Ok(()) => error,
+        })?;
         let config = self.live.get();
         let id = TopicId::from_random(self.env.random(), self.env.random());
         if validate_only {
@@ -206,25 +212,18 @@ fn wished(topic: CreateTopic) -> Result<decide::CreateTopic, CreateTopicError> {
         };
         configs.insert(key, value);
     }
+    // What is negative becomes what cannot be either: it is refused in its turn, behind a name that is taken.
+    let some = |number: i32| u32::try_from(number).unwrap_or(0);
+    let known = |number: i32| u32::try_from(number).unwrap_or(u32::MAX);
     let mut assignments = BTreeMap::new();
     for (partition, replicas) in topic.assignments {
-        let replicas: Result<Vec<_>, _> =
-            replicas.into_iter().map(|id| u32::try_from(id).map(BrokerId)).collect();
-        let (Ok(partition), Ok(replicas)) = (u32::try_from(partition), replicas) else {
-            return Err(CreateTopicError::InvalidAssignment("a partition or broker is negative".into()));
-        };
-        assignments.insert(PartitionIndex(partition), replicas);
+        let replicas = replicas.into_iter().map(|id| BrokerId(known(id))).collect();
+        assignments.insert(PartitionIndex(known(partition)), replicas);
     }
-    let partitions = topic.partitions.map(u32::try_from).transpose();
-    let replication_factor = topic.replication_factor.map(u32::try_from).transpose();
     Ok(decide::CreateTopic {
         name: topic.name,
-        partitions: partitions.map_err(|_| {
-            CreateTopicError::InvalidPartitions("the number of partitions is negative".into())
-        })?,
-        replication_factor: replication_factor.map_err(|_| {
-            CreateTopicError::InvalidReplicationFactor("the replication factor is negative".into())
-        })?,
+        partitions: topic.partitions.map(some),
+        replication_factor: topic.replication_factor.map(|factor| some(factor.into())),
         assignments,
         configs,
     })

@@ -39,9 +39,49 @@ ALLOWED = [
 ]
 
 
+# Versions that Kafka does not advertise, and why we do.
+NEWER = {
+    ("InitProducerId", 6): "Kafka 4.3 has it behind a switch for what is unstable (KIP-939); its own client speaks it",
+}
+
+
 def reason(api, what, path):
     """Why this may differ; None when it may not."""
     for line in ALLOWED:
         if all(re.fullmatch(pattern, text) for pattern, text in zip(line, (api, what, path))):
             return line[3]
     return None
+
+
+# The same for questions with a field changed: API, the question, the field, Kafka's codes, ours.
+CODES = [
+    (".*", ".*", ".*", r".*\[-1[,\]].*", "(?!.*ErrorCode': \\[0\\]}).*", "Kafka fails with an unknown error, we refuse"),
+    (".*", ".*", ".*", "silent", ".*", "Kafka never answers"),
+    ("Fetch", ".*", ".*MaxBytes", ".*-1.*", ".*", "Kafka fails with an unknown error, we send no byte where none are wanted"),
+    ("Fetch", ".*", "Topics.*|SessionId", ".*-1.*", ".*", "Kafka fails with an unknown error, we send no byte where none are wanted"),
+    ("Fetch|ListOffsets", ".*", "IsolationLevel", ".*", "closed", "an isolation level that nobody has is no request to us"),
+    ("Fetch", ".*", "Replica.*", ".*", ".*31.*", "only brokers of the cluster may say that they are some"),
+    ("Fetch", ".*", ".*LastFetchedEpoch", ".*", ".*", "only replicas know what they have fetched last; we look at theirs alone"),
+    ("Produce", ".*", "TimeoutMs", ".*0.*", ".*7.*", "Kafka has no sync of its log to wait for"),
+    ("Produce", "transactional without id", "TransactionalId", ".*0.*", ".*87.*", "Kafka appends a transactional batch of no producer, whose transaction nobody can end"),
+    ("Produce", "zero records", ".*", ".*87.*", ".*2.*", "a header that contradicts itself is damage to us, a mistake to Kafka"),
+    ("TxnOffsetCommit", ".*", ".*", ".*", ".*49.*", "Kafka asks the coordinator once per partition and transaction, by producer id; we ask it each time, and first"),
+    ("TxnOffsetCommit", ".*", "ProducerEpoch|TransactionalId", ".*", ".*(42|47).*", "Kafka asks the coordinator once per partition and transaction, by producer id; we ask it each time, and first"),
+    ("WriteTxnMarkers", ".*", ".*", ".*", ".*42.*", "an epoch below zero is nobody's"),
+    ("EndTxn", ".*", ".*", ".*51.*", ".*", "Kafka is still ending the transaction that the question before has ended"),
+    ("FindCoordinator", ".*", ".*", ".*15.*", ".*0.*", "Kafka has not made the coordinators' topic yet"),
+    ("InitProducerId", ".*", ".*", ".*1[456].*", ".*1[456].*", "the coordinators' topic is being made, and clients ask again"),
+    ("CreateTopics|CreatePartitions", ".*", ".*(NumPartitions|Count|Topics)", ".*44.*", ".*(36|37).*", "Kafka adds up the partitions of all topics before it looks at any"),
+    ("IncrementalAlterConfigs", "append.*", ".*", ".*0.*", ".*40.*", "our topics are tiered, and what is tiered is not compacted"),
+    ("(Incremental)?AlterConfigs", ".*", ".*", ".*40.*", ".*(3|42).*", "Kafka looks at values before it looks for the topic, we afterwards"),
+    ("AlterClientQuotas", ".*", ".*", ".*42.*", "closed", "a number without end is no message to us"),
+]
+
+
+def code_reason(api, what, changed, theirs, ours):
+    """Why the codes of a changed question may differ; None when they may not."""
+    asked = (api, what, changed.split(" = ")[0], str(theirs), str(ours))
+    for line in CODES:
+        if all(re.fullmatch(pattern, text) for pattern, text in zip(line, asked)):
+            return line[5]
+    return reason(api, what, "ErrorCode") if not changed else None

@@ -16,6 +16,7 @@ class Conversation:
     def __init__(self, address, messages):
         self.address, self.messages = address, messages
         self.connection, self.correlation = None, 0
+        self.seconds = 30
 
     def ask(self, api, version, fields):
         """The decoded answer. `fields` may name what the version does not have."""
@@ -37,7 +38,7 @@ class Conversation:
     def _exchange(self, frame):
         if self.connection is None:
             host, port = self.address.rsplit(":", 1)
-            self.connection = socket.create_connection((host, int(port)), timeout=30)
+            self.connection = socket.create_connection((host, int(port)), timeout=self.seconds)
         self.connection.sendall(struct.pack(">i", len(frame)) + frame)
         (size,) = struct.unpack(">i", self._exactly(4))
         return self._exactly(size)

@@ -4,7 +4,7 @@
 that is not compared. Names carry the version, so that versions do not meet.
 """
 
-from . import transactions
+from . import leaders, transactions
 from .conversation import batch
 from .names import BASIC, LONG, NOWHERE, SMALL
 
@@ -486,5 +486,6 @@ QUESTIONS = {
     "OffsetDelete": offset_delete, "ListGroups": list_groups, "InitProducerId": init_producer_id,
     "DescribeClientQuotas": describe_client_quotas, "AlterClientQuotas": alter_client_quotas,
     "ListConfigResources": list_config_resources,
+    **leaders.QUESTIONS,
     **transactions.QUESTIONS,
 }

@@ -30,7 +30,7 @@ def main():
             sides = [Side(broker.address, messages) for broker in (kafka, ours)]
             for side in sides:
                 script.prepare(side)
-            for api, first, last in advertised(sides, messages):
+            for api, first, last in report.check("there are questions for all that we advertise", "fields", lambda: advertised(sides)) or []:
                 if asked.only and api not in asked.only.split(","):
                     continue
                 for version in range(first, last + 1):
@@ -39,19 +39,24 @@ def main():
     report.finish(asked.json)
 
 
-def advertised(sides, messages):
-    """(API, first, last version) of everything that both have; what only one of them has is not compared."""
-    keys = [{each["ApiKey"]: each for each in side.set_up("ApiVersions", 3, {"ClientSoftwareName": "a", "ClientSoftwareVersion": "1"})["ApiKeys"]} for side in sides]
-    names = {request.key: name for name, (request, _) in messages.items()}
-    for key in sorted(keys[1]):
+def advertised(sides):
+    """(API, first, last version) of everything that the second advertises. It has nothing that the first has not, and
+    there are questions for all of it."""
+    asked = {"ClientSoftwareName": "a", "ClientSoftwareVersion": "1"}
+    theirs, ours = ({each["ApiKey"]: each for each in side.set_up("ApiVersions", 3, asked)["ApiKeys"]} for side in sides)
+    names = {request.key: name for name, (request, _) in sides[0].conversation.messages.items()}
+    found = []
+    for key, mine in sorted(ours.items()):
         name = names[key]
-        if key not in keys[0]:
-            print(f"  {name} is ours alone", flush=True)
-        elif name not in script.QUESTIONS:
-            print(f"  {name}: nothing is asked yet", flush=True)
-        else:
-            first = max(keys[0][key]["MinVersion"], keys[1][key]["MinVersion"], 3 if name == "Produce" else 0)
-            yield name, first, min(keys[0][key]["MaxVersion"], keys[1][key]["MaxVersion"])
+        assert key in theirs, f"{name} is ours alone"
+        first, last = mine["MinVersion"], mine["MaxVersion"]
+        for version in (first, last):
+            known = theirs[key]["MinVersion"] <= version <= theirs[key]["MaxVersion"] or (name, version) in allowed.NEWER
+            assert known, f"version {version} of {name} is ours alone"
+        assert name in script.QUESTIONS, f"nothing is asked of {name}"
+        # Both say that they take older versions, for an old librdkafka's sake, and take none.
+        found.append((name, max(first, 3) if name == "Produce" else first, min(last, theirs[key]["MaxVersion"])))
+    return found
 
 
 def compare(report, sides, api, version, since):

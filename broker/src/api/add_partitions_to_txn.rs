@@ -1,8 +1,9 @@
 //! AddPartitionsToTxn: partitions join a transaction. From version 4 on brokers ask for many transactions at once.
 
-use super::{Decoded, reply, transaction_codes::code};
+use super::{Decoded, exists, reply, transaction_codes::code};
 use crate::server::Step;
 use highwater_coordinator::{AddPartitions, TransactionError};
+use highwater_metadata::Image;
 use highwater_wire::{
     ErrorCode,
     messages::add_partitions_to_txn::{
@@ -12,6 +13,7 @@ use highwater_wire::{
     },
 };
 
+const INTERNAL: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
 const BATCHED_SINCE: i16 = 4;
 const FENCED_SINCE: i16 = 2;
 
@@ -32,6 +34,11 @@ pub(super) fn answer(call: Decoded<AddPartitionsToTxnRequest>) -> Step {
     Step::Later(Box::pin(async move {
         let mut results = Vec::with_capacity(transactions.len());
         for transaction in transactions {
+            if let Some(topic_results) = refused(&node.image(), version, &transaction.topics) {
+                let transactional_id = transaction.transactional_id;
+                results.push(AddPartitionsToTxnResult { transactional_id, topic_results });
+                continue;
+            }
             let partitions = transaction
                 .topics
                 .iter()
@@ -63,6 +70,32 @@ pub(super) fn answer(call: Decoded<AddPartitionsToTxnRequest>) -> Step {
         };
         reply(start, &response)
     }))
+}
+
+/// What is said of partitions of which one cannot be written to, before any coordinator is asked: of that one why, of
+/// the others that nothing was tried. `None` when there is nothing to say.
+fn refused(
+    image: &Image,
+    version: i16,
+    topics: &[AddPartitionsToTxnTopic],
+) -> Option<Vec<AddPartitionsToTxnTopicResult>> {
+    let mut any = false;
+    let mut result = |topic: &str, partition_index: i32| {
+        let error = match exists(image, topic, partition_index) {
+            // Nobody but brokers write to these, and those ask in the later versions.
+            _ if version < BATCHED_SINCE && INTERNAL.contains(&topic) => ErrorCode::TopicAuthorizationFailed,
+            false => ErrorCode::UnknownTopicOrPartition,
+            true => ErrorCode::OperationNotAttempted,
+        };
+        any |= error != ErrorCode::OperationNotAttempted;
+        AddPartitionsToTxnPartitionResult { partition_index, partition_error_code: error.code() }
+    };
+    let results = topics.iter().map(|topic| AddPartitionsToTxnTopicResult {
+        name: topic.name.clone(),
+        results_by_partition: topic.partitions.iter().map(|index| result(&topic.name, *index)).collect(),
+    });
+    let results = results.collect();
+    any.then_some(results)
 }
 
 fn topics(

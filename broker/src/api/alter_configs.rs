@@ -2,7 +2,7 @@
 
 use super::{Decoded, reply};
 use crate::server::Reply;
-use highwater_metadata::decide::{self, ConfigChange, ConfigTarget};
+use highwater_metadata::decide::{self, ConfigChange, ConfigTarget, check_topic_name};
 use highwater_node::{
     Node,
     request::{AlterConfigsError, Caller},
@@ -114,7 +114,10 @@ pub(super) async fn alter(
 
 fn target(kind: i8, name: &str) -> Result<ConfigTarget, Failure> {
     match kind {
-        TOPIC => Ok(ConfigTarget::Topic(name.to_owned())),
+        TOPIC => match check_topic_name(name) {
+            Ok(()) => Ok(ConfigTarget::Topic(name.to_owned())),
+            Err(error) => Err((ErrorCode::InvalidTopicException, error.to_string())),
+        },
         BROKER if name.is_empty() => Ok(ConfigTarget::Brokers),
         BROKER => match name.parse() {
             Ok(id) => Ok(ConfigTarget::Broker(BrokerId(id))),

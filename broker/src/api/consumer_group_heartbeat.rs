@@ -16,7 +16,11 @@ const NAMES_ITSELF_SINCE: i16 = 1;
 
 pub(super) fn answer(call: Decoded<ConsumerGroupHeartbeatRequest>) -> Step {
     let Decoded { node, caller, start, request } = call;
-    if start.api_version >= NAMES_ITSELF_SINCE && request.member_id.is_empty() {
+    let member_id = trimmed(request.member_id);
+    let nameless = start.api_version >= NAMES_ITSELF_SINCE && member_id.is_empty();
+    // Whoever joins has nothing yet, not even a topic of which it has no partition.
+    let has_some = request.topic_partitions.as_ref().is_some_and(|topics| !topics.is_empty());
+    if nameless || request.member_epoch == 0 && has_some {
         return Step::Now(reply(start, &respond(Err(GroupError::InvalidRequest))));
     }
     let owned = request.topic_partitions.map(|topics| {
@@ -26,11 +30,11 @@ pub(super) fn answer(call: Decoded<ConsumerGroupHeartbeatRequest>) -> Step {
         Partitions::of(partitions)
     });
     let beat = ConsumerHeartbeat {
-        group: request.group_id,
-        member: request.member_id,
+        group: trimmed(request.group_id),
+        member: member_id,
         epoch: request.member_epoch,
-        instance: request.instance_id,
-        rack: request.rack_id,
+        instance: request.instance_id.map(trimmed),
+        rack: request.rack_id.map(trimmed),
         rebalance_timeout_ms: (request.rebalance_timeout_ms != -1).then_some(request.rebalance_timeout_ms),
         topics: request.subscribed_topic_names,
         regex: request.subscribed_topic_regex,
@@ -41,6 +45,11 @@ pub(super) fn answer(call: Decoded<ConsumerGroupHeartbeatRequest>) -> Step {
     let group = beat.group.clone();
     let pending = node.ask_group(&caller, &group, beat);
     Step::Later(Box::pin(async move { reply(start, &respond(pending.wait().await.flatten())) }))
+}
+
+/// The text, or an empty one for one that has nothing but spaces and control characters: Kafka refuses both alike.
+fn trimmed(text: String) -> String {
+    if text.chars().all(|each| each <= ' ') { String::new() } else { text }
 }
 
 fn respond(answer: Result<ConsumerBeat, GroupError>) -> ConsumerGroupHeartbeatResponse {

@@ -1,6 +1,6 @@
 //! CreatePartitions: topics grow, and never shrink.
 
-use super::{Decoded, reply};
+use super::{Decoded, late, reply};
 use crate::server::Reply;
 use highwater_metadata::decide::{self, CreatePartitionsError as Refused};
 use highwater_node::request::CreatePartitionsError;
@@ -8,7 +8,8 @@ use highwater_records::BrokerId;
 use highwater_wire::{
     ErrorCode,
     messages::create_partitions::{
-        CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic, CreatePartitionsTopicResult,
+        CreatePartitionsAssignment, CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic,
+        CreatePartitionsTopicResult,
     },
 };
 use std::collections::BTreeMap;
@@ -29,36 +30,30 @@ pub(super) async fn answer(call: Decoded<CreatePartitionsRequest>) -> Reply {
         .filter(|topic| times.get(&topic.name) == Some(&1))
         .map(|topic| (topic.name.clone(), wish(topic)))
         .collect();
-    let accepted = wishes.iter().filter_map(|(_, wish)| wish.clone()).collect();
+    let accepted = match late(request.timeout_ms) {
+        true => Vec::new(),
+        false => wishes.iter().map(|(_, wish)| wish.clone()).collect(),
+    };
     let mut answers = node.create_partitions(&caller, accepted, request.validate_only).await.into_iter();
-    for (name, wish) in wishes {
-        let Some(_) = wish else {
-            let message = "a broker id is negative".to_owned();
-            results.push(failed(name, ErrorCode::InvalidReplicaAssignment, message));
-            continue;
-        };
+    for (name, _) in wishes {
         results.push(match answers.next() {
             Some(Ok(())) => CreatePartitionsTopicResult { name, ..CreatePartitionsTopicResult::default() },
             Some(Err(error)) => failed(name, code(&error), error.to_string()),
-            None => failed(name, ErrorCode::RequestTimedOut, "the broker gave no answer".to_owned()),
+            None => failed(name, ErrorCode::RequestTimedOut, "the broker gave no answer in time".to_owned()),
         });
     }
     reply(start, &CreatePartitionsResponse { results, ..CreatePartitionsResponse::default() })
 }
 
-/// What to ask of the node; `None` where an assignment names what can be no broker.
-fn wish(topic: CreatePartitionsTopic) -> Option<decide::CreatePartitions> {
-    let brokers = |ids: Vec<i32>| -> Option<Vec<BrokerId>> {
-        ids.into_iter().map(|id| u32::try_from(id).ok().map(BrokerId)).collect()
+/// What to ask of the node. A negative id becomes that of a broker that nobody is: it is refused in its turn.
+fn wish(topic: CreatePartitionsTopic) -> decide::CreatePartitions {
+    let broker = |id: i32| BrokerId(u32::try_from(id).unwrap_or(u32::MAX));
+    let brokers = |ids: Vec<i32>| ids.into_iter().map(broker).collect();
+    let assigned = |each: Vec<CreatePartitionsAssignment>| {
+        each.into_iter().map(|assignment| brokers(assignment.broker_ids)).collect()
     };
-    let assignments = match topic.assignments {
-        None => None,
-        Some(assignments) => {
-            let assigned = assignments.into_iter().map(|assignment| brokers(assignment.broker_ids));
-            Some(assigned.collect::<Option<Vec<_>>>()?)
-        }
-    };
-    Some(decide::CreatePartitions { topic: topic.name, count: topic.count, assignments })
+    let assignments = topic.assignments.map(assigned);
+    decide::CreatePartitions { topic: topic.name, count: topic.count, assignments }
 }
 
 fn failed(name: String, code: ErrorCode, message: String) -> CreatePartitionsTopicResult {

@@ -1,6 +1,6 @@
 //! CreateTopics.
 
-use super::{Decoded, reply};
+use super::{Decoded, late, reply};
 use crate::server::Reply;
 use highwater_node::request::{ConfigEntry, CreateTopic, CreateTopicError, CreatedTopic};
 use highwater_wire::{
@@ -16,7 +16,10 @@ pub(super) async fn answer(call: Decoded<CreateTopicsRequest>) -> Reply {
     let Decoded { node, caller, start, request } = call;
     let (names, wanted): (Vec<_>, Vec<_>) = plan(request.topics).into_iter().unzip();
     // What is refused already does not trouble the node; the answers keep the order of the request.
-    let accepted = wanted.iter().filter_map(|topic| topic.as_ref().ok()).cloned().collect();
+    let accepted = match late(request.timeout_ms) {
+        true => Vec::new(),
+        false => wanted.iter().filter_map(|topic| topic.as_ref().ok()).cloned().collect(),
+    };
     let mut answers = node.create_topics(&caller, accepted, request.validate_only).await.into_iter();
     let topics = names.into_iter().zip(wanted).map(|(name, topic)| {
         let answer = match topic {
@@ -29,7 +32,7 @@ pub(super) async fn answer(call: Decoded<CreateTopicsRequest>) -> Reply {
 }
 
 fn no_answer() -> Result<CreatedTopic, CreateTopicError> {
-    Err(CreateTopicError::Unavailable("the broker gave no answer".to_owned()))
+    Err(CreateTopicError::Unavailable("the broker gave no answer in time".to_owned()))
 }
 
 /// What to ask of the node, or why not to ask; each name once.
@@ -41,7 +44,7 @@ fn plan(topics: Vec<CreatableTopic>) -> Vec<(String, Result<CreateTopic, CreateT
     let mut plan = Vec::with_capacity(topics.len());
     for topic in topics {
         match times.remove(&topic.name) {
-            Some(1) => plan.push((topic.name.clone(), wanted(topic))),
+            Some(1) => plan.push((topic.name.clone(), Ok(wanted(topic)))),
             Some(_) => {
                 let error = CreateTopicError::InvalidRequest("the request names this topic twice".to_owned());
                 plan.push((topic.name, Err(error)));
@@ -52,25 +55,21 @@ fn plan(topics: Vec<CreatableTopic>) -> Vec<(String, Result<CreateTopic, CreateT
     plan
 }
 
-fn wanted(topic: CreatableTopic) -> Result<CreateTopic, CreateTopicError> {
+fn wanted(topic: CreatableTopic) -> CreateTopic {
     let mut assignments = BTreeMap::new();
     for assignment in topic.assignments {
         if assignments.insert(assignment.partition_index, assignment.broker_ids).is_some() {
-            let message = format!("partition {} is assigned twice", assignment.partition_index);
-            return Err(CreateTopicError::InvalidAssignment(message));
+            // No partition has this number: an assignment with it is refused, in its turn behind the topic's name.
+            assignments.insert(-1, Vec::new());
         }
     }
-    if !assignments.is_empty() && (topic.num_partitions != -1 || topic.replication_factor != -1) {
-        let message = "with an assignment, neither partitions nor replicas can be counted";
-        return Err(CreateTopicError::InvalidRequest(message.to_owned()));
-    }
-    Ok(CreateTopic {
+    CreateTopic {
         name: topic.name,
         partitions: (topic.num_partitions != -1).then_some(topic.num_partitions),
         replication_factor: (topic.replication_factor != -1).then_some(topic.replication_factor),
         assignments,
         configs: topic.configs.into_iter().map(|config| (config.name, config.value)).collect(),
-    })
+    }
 }
 
 fn result(name: String, answer: Result<CreatedTopic, CreateTopicError>) -> CreatableTopicResult {
@@ -139,14 +138,12 @@ mod tests {
     }
 
     #[test]
-    fn an_assignment_excludes_counts_and_repetition() {
+    fn an_assignment_that_repeats_a_partition_has_one_that_cannot_be() {
         let one = CreatableReplicaAssignment { partition_index: 0, broker_ids: vec![1] };
         let assigned = CreatableTopic { assignments: vec![one.clone()], ..topic("a") };
-        let planned = wanted(assigned.clone()).unwrap();
+        let planned = wanted(assigned);
         assert_eq!((planned.partitions, planned.assignments[&0].as_slice()), (None, &[1][..]));
-        let counted = CreatableTopic { num_partitions: 1, ..assigned.clone() };
-        assert_eq!(code(&wanted(counted).unwrap_err()), ErrorCode::InvalidRequest);
         let twice = CreatableTopic { assignments: vec![one.clone(), one], ..topic("a") };
-        assert_eq!(code(&wanted(twice).unwrap_err()), ErrorCode::InvalidReplicaAssignment);
+        assert!(wanted(twice).assignments.contains_key(&-1));
     }
 }

@@ -1,6 +1,6 @@
 //! DeleteTopics: by name, or from version 6 on by id too.
 
-use super::{Decoded, reply};
+use super::{Decoded, late, reply};
 use crate::server::Reply;
 use highwater_node::request::{DeleteTopicError, TopicRef};
 use highwater_wire::{
@@ -20,7 +20,8 @@ pub(super) async fn answer(call: Decoded<DeleteTopicsRequest>) -> Reply {
         request.topic_names.into_iter().map(by_name).collect()
     };
     let (states, twice) = once(states);
-    let wanted = states.iter().filter_map(reference).collect();
+    let late = late(request.timeout_ms);
+    let wanted = if late { Vec::new() } else { states.iter().filter_map(reference).collect() };
     let mut answers = node.delete_topics(&caller, wanted).await.into_iter();
     let mut responses = Vec::with_capacity(states.len());
     for state in states {
@@ -28,6 +29,10 @@ pub(super) async fn answer(call: Decoded<DeleteTopicsRequest>) -> Reply {
             Some(Ok(deleted)) => (Some(deleted.name), deleted.id, None),
             Some(Err(error)) => {
                 (state.name, state.topic_id, Some((code(&error, start.api_version), error.to_string())))
+            }
+            None if late && reference(&state).is_some() => {
+                let message = "no time is left for it".to_owned();
+                (state.name, state.topic_id, Some((ErrorCode::RequestTimedOut, message)))
             }
             None => {
                 let message = "a topic is named either by name or by id".to_owned();

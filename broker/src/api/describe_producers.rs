@@ -2,9 +2,13 @@
 
 use super::{Decoded, partition_error, reply};
 use crate::server::Reply;
+use highwater_metadata::decide::check_topic_name;
 use highwater_node::request::{ActiveProducer, OfPartition, PartitionError, TopicRef};
-use highwater_wire::messages::describe_producers::{
-    DescribeProducersRequest, DescribeProducersResponse, PartitionResponse, ProducerState, TopicResponse,
+use highwater_wire::{
+    ErrorCode,
+    messages::describe_producers::{
+        DescribeProducersRequest, DescribeProducersResponse, PartitionResponse, ProducerState, TopicResponse,
+    },
 };
 
 pub(super) async fn answer(call: Decoded<DescribeProducersRequest>) -> Reply {
@@ -17,14 +21,18 @@ pub(super) async fn answer(call: Decoded<DescribeProducersRequest>) -> Reply {
         })
     });
     let mut answers = node.describe_producers(&caller, wanted.collect()).await.into_iter();
-    let topics = request.topics.into_iter().map(|topic| TopicResponse {
-        name: topic.name,
-        partitions: topic
-            .partition_indexes
-            .into_iter()
-            .zip(&mut answers)
-            .map(|(index, answer)| partition(index, answer))
-            .collect(),
+    let topics = request.topics.into_iter().map(|topic| {
+        let possible = check_topic_name(&topic.name).is_ok();
+        let each = topic.partition_indexes.into_iter().zip(&mut answers);
+        let partitions = each.map(|(index, answer)| match possible {
+            true => partition(index, answer),
+            false => PartitionResponse {
+                partition_index: index,
+                error_code: ErrorCode::InvalidTopicException.code(),
+                ..PartitionResponse::default()
+            },
+        });
+        TopicResponse { partitions: partitions.collect(), name: topic.name }
     });
     let topics = topics.collect();
     reply(start, &DescribeProducersResponse { topics, ..DescribeProducersResponse::default() })

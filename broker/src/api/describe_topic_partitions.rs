@@ -20,7 +20,11 @@ pub(super) fn answer(call: Decoded<DescribeTopicPartitionsRequest>) -> Reply {
     let Decoded { node, start, request, .. } = call;
     let image = node.image();
     let room = usize::try_from(request.response_partition_limit).unwrap_or(0).clamp(1, PARTITIONS_MAX);
-    if request.cursor.as_ref().is_some_and(|cursor| cursor.partition_index < 0) {
+    // A cursor points at a partition of one of the topics that are asked for.
+    let names =
+        |name: &str| request.topics.is_empty() || request.topics.iter().any(|topic| topic.name == name);
+    let stray = |cursor: &Cursor| cursor.partition_index < 0 || !names(&cursor.topic_name);
+    if request.cursor.as_ref().is_some_and(stray) {
         let error_code = ErrorCode::InvalidRequest.code();
         let refused = |topic: TopicRequest| DescribeTopicPartitionsResponseTopic {
             error_code,

@@ -108,8 +108,8 @@ fn split(version: i16, topics: Vec<FetchTopic>) -> Vec<FetchPartition> {
     wanted
 }
 
-/// A leader epoch as it travels: negative means unknown.
-pub(super) fn epoch(epoch: i32) -> Option<i32> {
+/// A leader epoch as it travels to be fetched with: negative means unknown.
+fn epoch(epoch: i32) -> Option<i32> {
     (epoch >= 0).then_some(epoch)
 }
 

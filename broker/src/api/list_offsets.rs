@@ -8,21 +8,26 @@ use highwater_wire::{
     ErrorCode,
     messages::list_offsets::{
         ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
-        ListOffsetsTopicResponse,
+        ListOffsetsTopic, ListOffsetsTopicResponse,
     },
 };
+use std::collections::BTreeSet;
 
 pub(super) async fn answer(call: Decoded<ListOffsetsRequest>) -> Result<Reply, Refused> {
     let Decoded { node, caller, start, request } = call;
     let isolation = fetch::isolation(request.isolation_level)?;
+    let twice = twice(&request.topics);
     let mut wanted = Vec::new();
     for topic in &request.topics {
         for partition in &topic.partitions {
+            if twice.contains(&(topic.name.as_str(), partition.partition_index)) {
+                continue;
+            }
             if let Some(spec) = spec(start.api_version, partition.timestamp) {
                 wanted.push(ListOffset {
                     topic: TopicRef::Name(topic.name.clone()),
                     partition: partition.partition_index,
-                    current_leader_epoch: fetch::epoch(partition.current_leader_epoch),
+                    current_leader_epoch: epoch(partition.current_leader_epoch),
                     isolation,
                     spec,
                 });
@@ -31,9 +36,12 @@ pub(super) async fn answer(call: Decoded<ListOffsetsRequest>) -> Result<Reply, R
     }
     let mut answers = node.list_offsets(&caller, wanted).await.into_iter();
     let mut topics = Vec::with_capacity(request.topics.len());
-    for topic in request.topics {
-        let mut next = |partition: ListOffsetsPartition| {
+    for topic in &request.topics {
+        let mut next = |partition: &ListOffsetsPartition| {
             let answer = match spec(start.api_version, partition.timestamp) {
+                _ if twice.contains(&(topic.name.as_str(), partition.partition_index)) => {
+                    Some(Err(ErrorCode::InvalidRequest))
+                }
                 Some(_) => answers.next().map(|answer| answer.map_err(|error| code(&error))),
                 None => Some(Err(ErrorCode::UnsupportedVersion)),
             };
@@ -43,10 +51,24 @@ pub(super) async fn answer(call: Decoded<ListOffsetsRequest>) -> Result<Reply, R
                 answer.unwrap_or(Err(ErrorCode::UnknownServerError)),
             )
         };
-        let partitions = topic.partitions.into_iter().map(&mut next).collect();
-        topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
+        let partitions = topic.partitions.iter().map(&mut next).collect();
+        topics.push(ListOffsetsTopicResponse { name: topic.name.clone(), partitions });
     }
     Ok(reply(start, &ListOffsetsResponse { topics, ..ListOffsetsResponse::default() }))
+}
+
+/// A leader epoch as it travels with everything but Fetch: -1 means unknown, and one below is older than any.
+pub(super) fn epoch(epoch: i32) -> Option<i32> {
+    (epoch != -1).then_some(epoch)
+}
+
+/// The partitions that are asked for more than once, which none of their answers could be told apart by.
+fn twice(topics: &[ListOffsetsTopic]) -> BTreeSet<(&str, i32)> {
+    let named = topics.iter().flat_map(|topic| {
+        topic.partitions.iter().map(|partition| (topic.name.as_str(), partition.partition_index))
+    });
+    let mut seen = BTreeSet::new();
+    named.filter(|partition| !seen.insert(*partition)).collect()
 }
 
 /// What a timestamp or a sentinel asks for, or `None` for one that the version does not have.

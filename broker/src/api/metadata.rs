@@ -14,13 +14,28 @@ use highwater_wire::{
 };
 use std::collections::BTreeSet;
 
+/// From here on topics may be asked for by id; two versions before have the field already.
+const IDS_SINCE: i16 = 12;
+
 pub(super) async fn answer(call: Decoded<MetadataRequest>) -> Reply {
     let Decoded { node, caller, start, request } = call;
     let wanted = match request.topics {
         None => None,
         // The first version had no null yet.
         Some(topics) if topics.is_empty() && start.api_version == 0 => None,
-        topics => topics,
+        Some(topics)
+            if start.api_version < IDS_SINCE && topics.iter().any(|topic| wanted_name(topic).is_none()) =>
+        {
+            let topics = topics.into_iter().map(|topic| refused(topic, ErrorCode::InvalidRequest)).collect();
+            return reply(start, &MetadataResponse { topics, ..MetadataResponse::default() });
+        }
+        // As in Kafka: where there are ids, names are not looked at.
+        Some(mut topics) => {
+            if topics.iter().any(|topic| !topic.topic_id.is_zero()) {
+                topics.retain(|topic| !topic.topic_id.is_zero());
+            }
+            Some(topics)
+        }
     };
     let found = match wanted {
         None => None,
@@ -84,15 +99,20 @@ fn answers(
         };
         answers.push(match found {
             Ok(found) => describe(image, found),
-            Err(error) => MetadataResponseTopic {
-                error_code: error.code(),
-                name: topic.name,
-                topic_id: topic.topic_id,
-                ..MetadataResponseTopic::default()
-            },
+            Err(error) => MetadataResponseTopic { name: topic.name.clone(), ..refused(topic, error) },
         });
     }
     answers
+}
+
+/// What is said of a topic that there is nothing to say of. Its name is not null: only the newest versions may say so.
+fn refused(topic: MetadataRequestTopic, error: ErrorCode) -> MetadataResponseTopic {
+    MetadataResponseTopic {
+        error_code: error.code(),
+        name: Some(topic.name.unwrap_or_default()),
+        topic_id: topic.topic_id,
+        ..MetadataResponseTopic::default()
+    }
 }
 
 fn code(error: &EnsureTopicError) -> ErrorCode {

@@ -52,6 +52,7 @@ mod write_txn_markers;
 
 use crate::server::{Handler, Peer, Reply, Step};
 use bytes::Bytes;
+use highwater_metadata::Image;
 use highwater_node::{
     Measured, Node,
     request::{Caller, PartitionError},
@@ -252,6 +253,17 @@ impl Call {
         let request = R::from_start(&self.frame, self.body_position, self.start.api_version)?;
         Ok(Decoded { node: self.node, caller: self.caller, start: self.start, request })
     }
+}
+
+/// Whether there is such a partition. Kafka looks before it asks a coordinator about any.
+fn exists(image: &Image, topic: &str, partition: i32) -> bool {
+    let topic = image.topic_named(topic);
+    topic.is_some_and(|topic| usize::try_from(partition).is_ok_and(|index| index < topic.partitions.len()))
+}
+
+/// Whether a change of the cluster comes too late before it begins: Kafka's controller does nothing then.
+fn late(timeout_ms: i32) -> bool {
+    timeout_ms <= 0
 }
 
 /// The bytes of a response to the request that started so.

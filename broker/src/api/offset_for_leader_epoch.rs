@@ -1,6 +1,6 @@
 //! OffsetForLeaderEpoch: how a consumer finds out that its log was cut.
 
-use super::{Decoded, fetch::epoch, partition_error, reply};
+use super::{Decoded, list_offsets::epoch, partition_error, reply};
 use crate::server::Reply;
 use highwater_node::request::{EpochEnd, EpochQuestion, OfPartition, PartitionError, TopicRef};
 use highwater_wire::messages::offset_for_leader_epoch::{

@@ -1,13 +1,13 @@
 //! Produce: append batches, answer when they count.
 
 use super::{
-    Decoded, reply,
+    Decoded, exists, reply,
     transaction_codes::{JOINS_SINCE, produce_code},
 };
 use crate::server::{Reply, Step};
 use bytes::Bytes;
+use highwater_metadata::Image;
 use highwater_node::request::{Produce, ProduceError, ProducePartition, Produced, TopicRef};
-use highwater_records::{batch::BatchView, compression::Codec};
 use highwater_replication::Acks;
 use highwater_wire::{
     ErrorCode, RequestStart,
@@ -32,26 +32,26 @@ pub(super) async fn answer(call: Decoded<ProduceRequest>) -> Step {
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let silent = request.acks == 0;
     let acks = match request.acks {
-        0 => Ok(Acks::None),
-        1 => Ok(Acks::Leader),
-        -1 => Ok(Acks::All),
-        other => {
-            Err(Failure::of(ErrorCode::InvalidRequiredAcks, format!("acks {other} is none of -1, 0 and 1")))
-        }
+        0 => Some(Acks::None),
+        1 => Some(Acks::Leader),
+        -1 => Some(Acks::All),
+        _ => None,
     };
     let id = request.transactional_id;
-    let (asked, partitions) = split(start.api_version, request.topic_data);
-    let acks = acks.and_then(|acks| match spoiled(start.api_version, id.is_some(), &partitions) {
-        Some(failure) => Err(failure),
-        None => Ok(acks),
-    });
-    let acks = match acks {
-        Ok(acks) => acks,
-        Err(failure) => {
-            let answers = vec![Err(failure); partitions.len()];
-            return Step::Now(respond(start, silent, asked, answers));
-        }
+    let (asked, mut partitions) = split(start.api_version, request.topic_data);
+    if let Some(failure) = spoiled(id.is_some(), &partitions) {
+        let answers = vec![Err(failure); partitions.len()];
+        return Step::Now(respond(start, silent, asked, answers));
+    }
+    let image = node.image();
+    let refused: Vec<_> =
+        partitions.iter().map(|each| refused(&image, start.api_version, acks, each)).collect();
+    let Some(acks) = acks.filter(|_| refused.iter().any(Option::is_none)) else {
+        let answers = refused.into_iter().flatten().map(Err).collect();
+        return Step::Now(respond(start, silent, asked, answers));
     };
+    let mut left = refused.iter().map(Option::is_none);
+    partitions.retain(|_| left.next().unwrap_or(true));
     let produce = Produce { acks, timeout, transactional: id.is_some(), partitions };
     let pending = match id {
         None => node.produce(&caller, produce).await,
@@ -59,37 +59,118 @@ pub(super) async fn answer(call: Decoded<ProduceRequest>) -> Step {
     };
     Step::Later(Box::pin(async move {
         let failure = |error| Failure::from(error, start.api_version);
-        let answers = pending.wait().await.into_iter().map(|answer| answer.map_err(failure)).collect();
-        respond(start, silent, asked, answers)
+        let mut appended = pending.wait().await.into_iter().map(|answer| answer.map_err(failure));
+        let answers = refused.into_iter().filter_map(|refused| match refused {
+            Some(failure) => Some(Err(failure)),
+            None => appended.next(),
+        });
+        respond(start, silent, asked, answers.collect())
     }))
 }
 
-/// What is wrong with the request as a whole. As in Kafka one such partition is enough: its client is broken, and
-/// retries would not mend it.
-fn spoiled(version: i16, has_id: bool, partitions: &[ProducePartition]) -> Option<Failure> {
-    if !has_id && partitions.iter().any(|partition| is_transactional(&partition.records)) {
-        let message = "a transactional batch needs a transactional id".to_owned();
-        return Some(Failure::of(ErrorCode::TransactionalIdAuthorizationFailed, message));
-    }
-    if partitions.iter().any(|partition| partition.records.is_empty()) {
-        return Some(Failure::of(ErrorCode::InvalidRecord, "a partition without a batch".to_owned()));
-    }
-    // A client that speaks no later version cannot read zstd either.
-    let is_zstd = |partition: &ProducePartition| {
-        BatchView::parse(&partition.records).is_ok_and(|batch| batch.codec() == Codec::Zstd)
-    };
-    if version < ZSTD_SINCE && partitions.iter().any(is_zstd) {
-        let message = format!("zstd needs version {ZSTD_SINCE} of this request");
-        return Some(Failure::of(ErrorCode::UnsupportedCompressionType, message));
+/// What is wrong with the request as a whole. As in Kafka one such partition is enough, as Kafka looks for transactional
+/// batches before it looks at anything else.
+fn spoiled(has_id: bool, partitions: &[ProducePartition]) -> Option<Failure> {
+    for partition in partitions {
+        match Shape::of(&partition.records) {
+            Shape::Corrupt => {
+                return Some(Failure::of(ErrorCode::CorruptMessage, "no batch begins so".to_owned()));
+            }
+            Shape::Batch { transactional: true, .. } if !has_id => {
+                let message = "a transactional batch needs a transactional id".to_owned();
+                return Some(Failure::of(ErrorCode::TransactionalIdAuthorizationFailed, message));
+            }
+            Shape::Batch { transactional: true, .. } => return None,
+            Shape::None | Shape::Batch { .. } => {}
+        }
     }
     None
 }
 
-/// Whether a batch says that it is part of a transaction. Whether it is a batch at all is looked at later.
-fn is_transactional(records: &[u8]) -> bool {
-    const MAGIC_AT: usize = 16;
-    const ATTRIBUTES_AT: usize = 22;
-    records.get(MAGIC_AT) == Some(&2) && records.get(ATTRIBUTES_AT).is_some_and(|low| low & 0x10 != 0)
+/// What is wrong with a partition's share by itself. Whether there is such a partition comes before its records, and
+/// those before how many replicas are to have them.
+fn refused(image: &Image, version: i16, acks: Option<Acks>, asked: &ProducePartition) -> Option<Failure> {
+    let failure = |code, message: &str| Some(Failure::of(code, message.to_owned()));
+    let of_records = match Shape::of(&asked.records) {
+        Shape::None => failure(ErrorCode::InvalidRecord, "a partition without a batch"),
+        Shape::Batch { magic, .. } if magic != 2 => {
+            failure(ErrorCode::InvalidRecord, "this version takes batches of magic 2 alone")
+        }
+        // A client that speaks no later version cannot read zstd either.
+        Shape::Batch { zstd: true, .. } if version < ZSTD_SINCE => {
+            failure(ErrorCode::UnsupportedCompressionType, "zstd needs a later version of this request")
+        }
+        Shape::Batch { size, .. } => match Shape::of(asked.records.get(size..).unwrap_or_default()) {
+            Shape::None => None,
+            Shape::Corrupt => failure(ErrorCode::CorruptMessage, "no batch begins so"),
+            Shape::Batch { .. } => failure(ErrorCode::InvalidRecord, "a partition with more than one batch"),
+        },
+        Shape::Corrupt => failure(ErrorCode::CorruptMessage, "no batch begins so"),
+    };
+    let of_acks = || match acks {
+        None => failure(ErrorCode::InvalidRequiredAcks, "acks is none of -1, 0 and 1"),
+        Some(_) => None,
+    };
+    let refused = of_records.or_else(of_acks)?;
+    let found = match &asked.topic {
+        TopicRef::Name(name) => image.topic_named(name).ok_or(ProduceError::UnknownTopicOrPartition),
+        TopicRef::Id(id) => image.topic(*id).ok_or(ProduceError::UnknownTopicId),
+    };
+    Some(match found {
+        Err(error) => Failure::from(error, version),
+        Ok(topic) if !exists(image, &topic.name, asked.partition) => {
+            Failure::from(ProduceError::UnknownTopicOrPartition, version)
+        }
+        Ok(_) => refused,
+    })
+}
+
+/// What records begin with, by as much as Kafka looks at before it reads a batch. What is in it is looked at later.
+enum Shape {
+    /// Not a whole batch.
+    None,
+    /// A size or a magic that no batch has.
+    Corrupt,
+    Batch {
+        /// In bytes, with the header.
+        size: usize,
+        magic: u8,
+        transactional: bool,
+        zstd: bool,
+    },
+}
+
+impl Shape {
+    fn of(records: &[u8]) -> Shape {
+        const SIZE_AT: usize = 8;
+        const BEHIND_SIZE: usize = 12;
+        const MAGIC_AT: usize = 16;
+        const ATTRIBUTES_LOW_AT: usize = 22;
+        /// Of the oldest format, whose batches are the shortest.
+        const SIZE_MIN: i32 = 14;
+        const MAGIC_MAX: u8 = 2;
+        let Some((_, sized)) = records.split_at_checked(SIZE_AT) else { return Shape::None };
+        let Some(&size) = sized.first_chunk() else { return Shape::None };
+        let size = i32::from_be_bytes(size);
+        if size < SIZE_MIN {
+            return Shape::Corrupt;
+        }
+        let Some(&magic) = records.get(MAGIC_AT) else { return Shape::None };
+        if magic > MAGIC_MAX {
+            return Shape::Corrupt;
+        }
+        let size = usize::try_from(size).unwrap_or(usize::MAX).saturating_add(BEHIND_SIZE);
+        if records.len() < size {
+            return Shape::None;
+        }
+        let low = records.get(ATTRIBUTES_LOW_AT).copied().unwrap_or_default();
+        Shape::Batch {
+            size,
+            magic,
+            transactional: magic == 2 && low & 0x10 != 0,
+            zstd: magic == 2 && low & 7 == 4,
+        }
+    }
 }
 
 fn split(version: i16, topics: Vec<TopicProduceData>) -> (Vec<Asked>, Vec<ProducePartition>) {
@@ -245,17 +326,20 @@ mod tests {
     #[test]
     fn a_transaction_needs_an_id() {
         let mut records = vec![0; 61];
-        (records[16], records[22]) = (2, 0x10);
+        (records[11], records[16], records[22]) = (49, 2, 0x10);
         let of = |records: &[u8]| {
             let (topic, records) = (TopicRef::Name("a".into()), Bytes::copy_from_slice(records));
             [ProducePartition { topic, partition: 0, records }]
         };
-        let refused = spoiled(9, false, &of(&records)).map(|failure| failure.code);
+        let refused = spoiled(false, &of(&records)).map(|failure| failure.code);
         assert_eq!(refused, Some(ErrorCode::TransactionalIdAuthorizationFailed));
-        assert!(spoiled(9, true, &of(&records)).is_none());
-        assert!(spoiled(9, false, &of(&records[..20])).is_none());
+        assert!(spoiled(true, &of(&records)).is_none());
+        assert!(spoiled(false, &of(&records[..20])).is_none());
         records[22] = 0;
-        assert!(spoiled(9, false, &of(&records)).is_none());
+        assert!(spoiled(false, &of(&records)).is_none());
+        records[11] = 13;
+        let refused = spoiled(true, &of(&records)).map(|failure| failure.code);
+        assert_eq!(refused, Some(ErrorCode::CorruptMessage));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! TxnOffsetCommit: offsets that count once a transaction is committed. From version 5 on the group joins the transaction
 //! by it (KIP-890); below, AddOffsetsToTxn has come before.
 
-use super::{Decoded, group_codes, reply, transaction_codes};
+use super::{Decoded, exists, group_codes, reply, transaction_codes};
 use crate::server::Step;
 use highwater_coordinator::{
     AddPartitions, CommitOffsets, CommitPartition, CommitTopic, Transaction, TransactionError,
@@ -19,14 +19,24 @@ const JOINS_SINCE: i16 = 5;
 
 pub(super) fn answer(call: Decoded<TxnOffsetCommitRequest>) -> Step {
     let Decoded { node, caller, start, request } = call;
-    let asked: Vec<(String, Vec<i32>)> = request
-        .topics
+    let image = node.image();
+    let mut topics = request.topics;
+    let asked: Vec<Asked> = topics
         .iter()
         .map(|topic| {
             let indexes = topic.partitions.iter().map(|partition| partition.partition_index);
-            (topic.name.clone(), indexes.collect())
+            let known = indexes.map(|index| (index, exists(&image, &topic.name, index)));
+            (topic.name.clone(), known.collect())
         })
         .collect();
+    // As in Kafka, what is about nothing that there is does not trouble the coordinators.
+    for topic in &mut topics {
+        topic.partitions.retain(|partition| exists(&image, &topic.name, partition.partition_index));
+    }
+    topics.retain(|topic| !topic.partitions.is_empty());
+    if topics.is_empty() {
+        return Step::Now(reply(start, &respond(asked, |_| ErrorCode::UnknownServerError)));
+    }
     let refused = match request.group_id.is_empty() {
         true => Some(ErrorCode::InvalidGroupId),
         // No producer has a negative id.
@@ -61,7 +71,7 @@ pub(super) fn answer(call: Decoded<TxnOffsetCommitRequest>) -> Step {
             retention_ms: None,
             knows_group_not_found: false,
             transaction: Some(transaction),
-            topics: request.topics.into_iter().map(topic).collect(),
+            topics: topics.into_iter().map(topic).collect(),
         };
         let response = match node.commit_transactional_offsets(&caller, join, commit).await {
             Ok(Ok(each)) => {
@@ -98,15 +108,16 @@ fn topic(topic: TxnOffsetCommitRequestTopic) -> CommitTopic {
     CommitTopic { name: topic.name, id: TopicId::ZERO, partitions: partitions.collect() }
 }
 
-fn respond(
-    asked: Vec<(String, Vec<i32>)>,
-    mut code: impl FnMut(i32) -> ErrorCode,
-) -> TxnOffsetCommitResponse {
+/// A topic, and its partitions with whether there are such.
+type Asked = (String, Vec<(i32, bool)>);
+
+/// `code` says how it went with each partition that there is.
+fn respond(asked: Vec<Asked>, mut code: impl FnMut(i32) -> ErrorCode) -> TxnOffsetCommitResponse {
     let mut topics = Vec::with_capacity(asked.len());
     for (name, indexes) in asked {
-        let partitions = indexes.into_iter().map(|partition_index| TxnOffsetCommitResponsePartition {
-            partition_index,
-            error_code: code(partition_index).code(),
+        let partitions = indexes.into_iter().map(|(partition_index, known)| {
+            let error = if known { code(partition_index) } else { ErrorCode::UnknownTopicOrPartition };
+            TxnOffsetCommitResponsePartition { partition_index, error_code: error.code() }
         });
         topics.push(TxnOffsetCommitResponseTopic { name, partitions: partitions.collect() });
     }

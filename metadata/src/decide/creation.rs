@@ -125,9 +125,11 @@ pub fn create_topic(
         return Err(CreateTopicError::IdInUse(id));
     }
     let replicas =
-        if wish.assignments.is_empty() { place(image, wish, broker, id)? } else { assigned(image, wish)? };
-    let replicas_max = replicas.iter().map(Vec::len).max().unwrap_or(1);
+        if wish.assignments.is_empty() { place(image, wish, broker, id) } else { assigned(image, wish) };
+    let replicas_max = replicas.iter().flatten().map(Vec::len).max().unwrap_or(1);
+    // As in Kafka, a configuration that is wrong is told before a place that is.
     let configs = TopicConfig::complete(wish.configs.clone(), broker, replicas_max)?;
+    let replicas = replicas?;
 
     let mut records = Vec::with_capacity(1 + replicas.len() + configs.len());
     records.push(MetadataRecord::TopicCreated { id, name: name.clone() });
@@ -160,12 +162,15 @@ fn place(
     broker: &BrokerConfig,
     id: TopicId,
 ) -> Result<Vec<Vec<BrokerId>>, CreateTopicError> {
+    let brokers = placement::usable(image);
+    let wanted = wish.replication_factor.unwrap_or(broker.default_replication_factor);
+    if wanted == 0 {
+        return Err(CreateTopicError::InvalidReplicationFactor { wanted, brokers: brokers.len() });
+    }
     let partitions = wish.partitions.unwrap_or(broker.num_partitions);
     if partitions == 0 || partitions > PARTITIONS_MAX {
         return Err(CreateTopicError::InvalidPartitions(partitions));
     }
-    let brokers = placement::usable(image);
-    let wanted = wish.replication_factor.unwrap_or(broker.default_replication_factor);
     let fitting = usize::try_from(wanted).ok().filter(|wanted| (1..=brokers.len()).contains(wanted));
     let Some(factor) = fitting else {
         return Err(CreateTopicError::InvalidReplicationFactor { wanted, brokers: brokers.len() });

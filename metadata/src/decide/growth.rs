@@ -76,11 +76,15 @@ pub fn create_partitions(
         let topic = wish.topic.clone();
         return Err(CreatePartitionsError::NotAnIncrease { topic, has, wanted: wish.count });
     }
-    if wanted > PARTITIONS_MAX as usize {
-        return Err(CreatePartitionsError::TooMany(wish.count));
-    }
     let added = match &wish.assignments {
-        Some(assignments) => assigned(image, topic, wanted, assignments)?,
+        Some(assignments) if assignments.len() != wanted - has => {
+            return Err(CreatePartitionsError::AssignmentCount {
+                added: wanted - has,
+                assigned: assignments.len(),
+            });
+        }
+        _ if wanted > PARTITIONS_MAX as usize => return Err(CreatePartitionsError::TooMany(wish.count)),
+        Some(assignments) => assigned(image, topic, assignments)?,
         None => placed(image, topic, wanted)?,
     };
     let first = u32::try_from(has).unwrap_or(u32::MAX);
@@ -106,13 +110,8 @@ fn placed(image: &Image, topic: &Topic, wanted: usize) -> Result<Vec<Vec<BrokerI
 fn assigned(
     image: &Image,
     topic: &Topic,
-    wanted: usize,
     assignments: &[Vec<BrokerId>],
 ) -> Result<Vec<Vec<BrokerId>>, CreatePartitionsError> {
-    let added = wanted - topic.partitions.len();
-    if assignments.len() != added {
-        return Err(CreatePartitionsError::AssignmentCount { added, assigned: assignments.len() });
-    }
     let factor = factor_of(topic);
     for (index, replicas) in (topic.partitions.len()..).zip(assignments) {
         let known = replicas.iter().all(|broker| image.brokers().contains_key(broker));
