@@ -35,10 +35,6 @@ pub enum Bug {
     OffsetsOfMembersExpire,
     /// A late copy of a marker ends the producer's next transaction.
     LateMarkersCount,
-    /// A leader takes markers of whoever coordinated before.
-    FormerCoordinatorsCount,
-    /// A coordinator acts on what it has replayed before that counts.
-    ReplayedCountsAtOnce,
 }
 
 #[cfg(feature = "museum")]

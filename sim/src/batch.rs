@@ -140,6 +140,28 @@ impl SeenBatch {
 }
 
 impl SeenBatch {
+    fn skim(bytes: &[u8]) -> Option<SeenBatch> {
+        if bytes.len() < HEADER_LEN {
+            return None;
+        }
+        let size = usize::try_from(i32_at(bytes, 8)).ok()?.checked_add(12)?;
+        let bytes = bytes.get(..size).filter(|_| size >= HEADER_LEN)?;
+        if i32_at(bytes, 17) as u32 != crc32c::crc32c(&bytes[COVERED_FROM..]) {
+            return None;
+        }
+        let (base, delta) = (i64_at(bytes, 0), i32_at(bytes, 23));
+        let producer = (i64_at(bytes, 43), i16::from_be_bytes([bytes[51], bytes[52]]), i32_at(bytes, 53));
+        Some(SeenBatch {
+            base: base.cast_unsigned(),
+            last: base.cast_unsigned() + u64::from(delta.cast_unsigned()),
+            epoch: i32_at(bytes, 12),
+            content: hash_bytes(&bytes[COVERED_FROM..]),
+            first_timestamp: i64_at(bytes, 27),
+            size,
+            producer: (producer.0 >= 0 && producer.2 >= 0).then_some(producer),
+        })
+    }
+
     /// The offset of its first record with this timestamp or a later one.
     pub fn first_at_or_after(&self, timestamp_ms: i64) -> Option<u64> {
         let steps = u64::try_from(timestamp_ms - self.first_timestamp).unwrap_or(0);
@@ -172,6 +194,19 @@ impl Batches {
                     break;
                 }
             }
+        }
+        batches
+    }
+}
+
+impl Batches {
+    /// Batches of anybody, markers and those of coordinators too, up to the first one whose checksum does not hold: of
+    /// their records nothing is looked at. Sequences of batches that have none are left out.
+    pub fn skim(bytes: &[u8]) -> Vec<SeenBatch> {
+        let (mut batches, mut position) = (Vec::new(), 0);
+        while let Some(batch) = SeenBatch::skim(&bytes[position..]) {
+            position += batch.size;
+            batches.push(batch);
         }
         batches
     }

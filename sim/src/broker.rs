@@ -11,6 +11,22 @@ use std::sync::Arc;
 
 use crate::{executor::SimEnv, history::Stop, world::World};
 
+/// Whom a request is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// Any broker.
+    Anybody,
+    /// Whoever coordinates this group.
+    Group(String),
+    /// Whoever coordinates this transactional id.
+    Transaction(String),
+    /// Whoever leads this partition.
+    Leader(&'static str, u32),
+}
+
+/// Something to be done with a node.
+pub type Errand = Box<dyn FnOnce(Arc<Node>) -> BoxFuture<'static, ()> + Send>;
+
 /// What simulated clients ask of a broker: the seam between the two, where a test can put a broken one.
 ///
 /// The futures own what they need, so that they can run as tasks of the broker's process and die with it.
@@ -44,9 +60,11 @@ pub trait Broker: Send + Sync {
     /// The identity of the topic with this name, if there is one now.
     fn topic_named(&self, name: &str) -> Option<TopicId>;
 
-    /// The node itself, for what no other broker has; `None` if there is none, or several.
-    fn node(&self) -> Option<Arc<Node>> {
-        None
+    /// Runs something on the node that this is for, for what no other broker has; `false` if there is none, or nothing
+    /// came back.
+    fn on_node(self: Arc<Self>, whom: Whom, errand: Errand) -> BoxFuture<'static, bool> {
+        drop((whom, errand));
+        Box::pin(async { false })
     }
 
     /// Stops cleanly.

@@ -32,7 +32,9 @@ fn seeds_that_failed_once_pass() {
         assert_eq!(outcome.violation, None, "seed {seed} failed once: {found}");
     }
     for (seed, found) in CLUSTERS {
-        let outcome = run_plan(seed, ClusterPlan::draw(seed), Options::default());
+        // There were no groups when they failed: with them the run would be another one.
+        let plan = ClusterPlan { work: None, ..ClusterPlan::draw(seed) };
+        let outcome = run_plan(seed, plan, Options::default());
         assert_eq!(outcome.violation, None, "cluster seed {seed} failed once: {found}");
     }
     for (seed, found) in BEYOND {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use highwater_coordinator::museum::{self, Bug};
 use highwater_engine::MarkerEpoch;
 use highwater_env::{BoxFuture, EnvExt};
 use highwater_records::{BrokerEpoch, BrokerId, TopicIdPartition, batch::EndTxnMarker};
@@ -61,7 +60,7 @@ impl Node {
         let image = self.image();
         let shard = image.topic_named(TRANSACTIONS).and_then(|topic| topic.partition(markers.coordinator));
         let is_former = shard.is_some_and(|shard| image.leader_epoch(shard).0 > markers.coordinator_epoch);
-        if is_former && !museum::has(Bug::FormerCoordinatorsCount) {
+        if is_former {
             return vec![Err(MarkerRefusal::Fenced); markers.partitions.len()];
         }
         let (committed, coordinator_epoch) = (markers.committed, markers.coordinator_epoch);

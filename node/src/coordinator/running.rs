@@ -3,10 +3,7 @@ use std::{
     sync::Arc,
 };
 
-use highwater_coordinator::{
-    Marker, Moment, ReplyTo, Shard, Step, Transaction,
-    museum::{self, Bug},
-};
+use highwater_coordinator::{Marker, Moment, ReplyTo, Shard, Step, Transaction};
 use highwater_env::{EnvExt, Instant, Lane};
 use highwater_records::{LeaderEpoch, TimestampMs, TopicIdPartition};
 use highwater_replication::Acks;
@@ -171,9 +168,7 @@ impl<S: Shard> Running<S> {
         // marker be written for it.
         let (here, end) = (partition.clone(), view.positions.log_end);
         let counted = async { until_counted(&here, self.epoch, end).await };
-        if !museum::has(Bug::ReplayedCountsAtOnce)
-            && !matches!(first_of(counted, self.is_lost()).await, First::Left(true))
-        {
+        if !matches!(first_of(counted, self.is_lost()).await, First::Left(true)) {
             return Err(End::Lost);
         }
         let took = ground.env.now().since(started);

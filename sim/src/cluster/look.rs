@@ -114,7 +114,7 @@ impl ReplicaLook {
             && let Ok(range) = view.reader.read(offset, 1 << 20, bound, true)
             && let Ok(bytes) = range.bytes()
         {
-            fresh = Batches::parse(&bytes).good;
+            fresh = Batches::skim(&bytes);
             *from = fresh.last().map_or(start, |batch| batch.last + 1);
         }
         ReplicaLook {

@@ -18,7 +18,9 @@ use super::{
     quorum::Quorum,
 };
 use crate::{
+    coordinator::{SETTINGS, hall::CONSUMER_SESSION_MS},
     executor::{BlockingCost, SimEnv},
+    history::Promise,
     world::World,
 };
 
@@ -49,6 +51,8 @@ pub(super) struct Surroundings {
     /// The brokers that have a part in the metadata log; the others follow them.
     pub(super) voters: Vec<BrokerId>,
     pub(super) bucket: Option<SharedBucket>,
+    /// What the coordinators' topics promise.
+    pub(super) promise: Promise,
 }
 
 /// Everything soon, so that much happens in little simulated time.
@@ -67,9 +71,15 @@ const TIMES: ClusterTimes = ClusterTimes {
 
 pub(super) const LOG_DIR: &str = "/data";
 
-fn config(id: BrokerId) -> Arc<BrokerConfig> {
+fn config(id: BrokerId, promise: Promise) -> Arc<BrokerConfig> {
     let mut settings = Settings::new();
-    for (key, value) in [
+    let session = CONSUMER_SESSION_MS.to_string();
+    let durability = match promise {
+        Promise::Synced => "synced",
+        Promise::Replicated => "replicated",
+    };
+    let clients = SETTINGS.iter().map(|(key, value)| (*key, (*value).to_owned()));
+    let own = [
         ("node.id", id.0.to_string()),
         ("broker.rack", format!("rack-{}", id.0 % 3)),
         ("replica.selector.class", "org.apache.kafka.common.replica.RackAwareReplicaSelector".to_owned()),
@@ -80,7 +90,15 @@ fn config(id: BrokerId) -> Arc<BrokerConfig> {
         ("log.flush.offset.checkpoint.interval.ms", "2000".to_owned()),
         // Small enough to go round.
         ("highwater.journal.bytes", "131072".to_owned()),
-    ] {
+        // What the coordinators' topics promise, and how many must be in sync. Replicas compact by themselves, so that
+        // their batches could not be compared.
+        ("highwater.durability", durability.to_owned()),
+        ("min.insync.replicas", "2".to_owned()),
+        ("log.cleaner.enable", "false".to_owned()),
+        ("transaction.state.log.min.isr", "2".to_owned()),
+        ("group.consumer.session.timeout.ms", session),
+    ];
+    for (key, value) in own.into_iter().chain(clients) {
         let given = settings.give(key, &value);
         assert!(given.is_ok(), "{key}={value}: {given:?}");
     }
@@ -126,7 +144,7 @@ impl Machine {
             env: env.clone(),
             disk: Arc::new(self.disk.clone()),
             bucket: around.bucket.clone(),
-            config: config(id),
+            config: config(id, around.promise),
             endpoint: Endpoint { host: format!("broker-{id}"), port: 9092 },
         };
         let metadata = match around.voters.contains(&id) {

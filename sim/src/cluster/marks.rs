@@ -6,16 +6,20 @@ use highwater_records::TopicIdPartition;
 use crate::stats::Stats;
 
 /// Every mark.
-pub const MARKS: [&str; 22] = [
+pub const MARKS: [&str; 26] = [
     "mark: a broker ends whose directory is offline",
     "mark: a broker hands over",
     "mark: a broker is fenced",
     "mark: a broker is told an image",
     "mark: a broker takes part",
+    "mark: a commit outlives its coordinator",
     "mark: a follower cut its log",
     "mark: a follower is read from",
     "mark: a leader is elected",
+    "mark: a marker is tried again",
     "mark: a reassignment ends",
+    "mark: a replica begins at the end of the tier",
+    "mark: a transaction outlives its coordinator",
     "mark: an eligible leader is elected",
     "mark: decision on a stale image dropped",
     "mark: in-sync set grows",

@@ -22,7 +22,9 @@ pub mod shrink;
 mod tests;
 mod tiered;
 pub mod watch;
+mod work;
 
 pub use plan::{ClusterFault, ClusterPlan};
 pub use quorum::Quorum;
 pub use run::{run_cluster, run_plan};
+pub use work::WorkPlan;

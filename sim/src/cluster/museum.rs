@@ -159,6 +159,7 @@ pub const PIECES: &[Piece] = &[
 pub const COVERED: &[(&str, Bug)] = &[
     ("fetches of other leader epochs count (KIP-320)", Bug::Replica(R::FetchIgnoresLeaderEpoch)),
     ("a refused proposal is taken for dead", Bug::Replica(R::RefusedMeansNever)),
+    ("a proposal to join is sent again for another life (KIP-903)", Bug::Replica(R::JoinsInAnyLife)),
     ("an answer of a former leader is applied (KAFKA-13207)", Bug::Replica(R::AnswerOfFormerLeader)),
     ("a reassignment ends in the old epoch (6.5.4)", Bug::Controller(C::ReassignmentWithoutEpoch)),
 ];

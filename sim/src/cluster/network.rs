@@ -10,12 +10,12 @@ use highwater_env::{BoxFuture, Env, EnvExt, Lane};
 use highwater_node::{
     Node,
     peers::{
-        ControlError, ControlReply, ControlRequest, MetadataNews, MetadataTail, MetadataTailError,
-        MetadataTailed, PeerError, Peers, ReplicaFetch, ReplicaFetchError, ReplicaFetched, TransactionAnswer,
-        TransactionCall, TransactionCallError,
+        ControlError, ControlReply, ControlRequest, MarkerRefusal, MetadataNews, MetadataTail,
+        MetadataTailError, MetadataTailed, PeerError, Peers, ReplicaAnswer, ReplicaFetch, ReplicaFetchError,
+        ReplicaFetched, TransactionAnswer, TransactionCall, TransactionCallError,
     },
 };
-use highwater_records::BrokerId;
+use highwater_records::{BrokerId, ProducerEpoch, ProducerId, TopicIdPartition};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -40,9 +40,14 @@ struct State {
     lost: u64,
     doubled: u64,
     slow: bool,
-    /// How many brokers were told an image in place of entries, since somebody asked.
-    images_told: u64,
+    /// What was said that is rare, since somebody asked.
+    marks: BTreeMap<&'static str, u64>,
+    /// Markers that were asked for and not known to be there.
+    unsettled: BTreeSet<Marker>,
 }
+
+/// A marker, as far as it can be told from others: whose, and where.
+type Marker = (ProducerId, ProducerEpoch, TopicIdPartition);
 
 /// A node that runs, and its process.
 #[derive(Clone)]
@@ -58,7 +63,16 @@ impl Network {
     pub(super) fn new(random: Random) -> Arc<Network> {
         let (up, cut) = (BTreeMap::new(), BTreeSet::new());
         Arc::new(Network {
-            state: Mutex::new(State { random, up, cut, lost: 0, doubled: 0, slow: false, images_told: 0 }),
+            state: Mutex::new(State {
+                random,
+                up,
+                cut,
+                lost: 0,
+                doubled: 0,
+                slow: false,
+                marks: BTreeMap::new(),
+                unsettled: BTreeSet::new(),
+            }),
         })
     }
 
@@ -116,9 +130,31 @@ impl Network {
         (state.lost, state.doubled, state.slow) = (lost, doubled, slow);
     }
 
-    /// How many brokers were told an image in place of entries since this was last asked.
-    pub(super) fn take_images_told(&self) -> u64 {
-        std::mem::take(&mut self.state.lock().images_told)
+    /// What was said that is rare since this was last asked, and how often.
+    pub(super) fn take_marks(&self) -> BTreeMap<&'static str, u64> {
+        std::mem::take(&mut self.state.lock().marks)
+    }
+
+    fn mark(&self, what: &'static str) {
+        *self.state.lock().marks.entry(what).or_default() += 1;
+    }
+
+    fn ask_for_markers(&self, asked: &[Marker]) {
+        let mut state = self.state.lock();
+        for marker in asked {
+            if !state.unsettled.insert(*marker) {
+                *state.marks.entry("mark: a marker is tried again").or_default() += 1;
+            }
+        }
+    }
+
+    fn settle_markers(&self, asked: &[Marker], answers: &[Result<(), MarkerRefusal>]) {
+        let mut state = self.state.lock();
+        for (marker, answer) in asked.iter().zip(answers) {
+            if matches!(answer, Ok(()) | Err(MarkerRefusal::Ended)) {
+                state.unsettled.remove(marker);
+            }
+        }
     }
 
     pub(super) fn draw<T>(&self, draw: impl FnOnce(&mut Random) -> T) -> T {
@@ -193,9 +229,17 @@ impl Peers for Line {
         to: BrokerId,
         request: ReplicaFetch,
     ) -> BoxFuture<'static, Result<Result<ReplicaFetched, ReplicaFetchError>, PeerError>> {
+        let network = self.network.clone();
         Box::pin(self.network.clone().call((self.from, self.env.clone()), to, move |node| {
-            let request = request.clone();
-            Box::pin(async move { node.serve_replica_fetch(request).await })
+            let (request, network) = (request.clone(), network.clone());
+            Box::pin(async move {
+                let fetched = node.serve_replica_fetch(request).await;
+                let moved = |answer: &ReplicaAnswer| matches!(answer, ReplicaAnswer::MovedToTier { .. });
+                if fetched.as_ref().is_ok_and(|it| it.partitions.iter().any(|(_, answer)| moved(answer))) {
+                    network.mark("mark: a replica begins at the end of the tier");
+                }
+                fetched
+            })
         }))
     }
 
@@ -221,7 +265,7 @@ impl Peers for Line {
             Box::pin(async move {
                 let told = node.serve_metadata_tail(request).await;
                 if told.as_ref().is_ok_and(|told| matches!(told.news, MetadataNews::Snapshot(_))) {
-                    network.state.lock().images_told += 1;
+                    network.mark("mark: a broker is told an image");
                 }
                 told
             })
@@ -233,9 +277,25 @@ impl Peers for Line {
         to: BrokerId,
         call: TransactionCall,
     ) -> BoxFuture<'static, Result<Result<TransactionAnswer, TransactionCallError>, PeerError>> {
-        Box::pin(self.network.clone().call((self.from, self.env.clone()), to, move |node| {
+        let asked: Vec<Marker> = match &call {
+            TransactionCall::Markers(markers) => {
+                let of = |at| (markers.producer_id, markers.producer_epoch, at);
+                markers.partitions.iter().map(|(at, _)| of(*at)).collect()
+            }
+            TransactionCall::Join(_) => Vec::new(),
+        };
+        let network = self.network.clone();
+        network.ask_for_markers(&asked);
+        let answer = network.clone().call((self.from, self.env.clone()), to, move |node| {
             let call = call.clone();
             Box::pin(async move { node.serve_transaction(call).await })
-        }))
+        });
+        Box::pin(async move {
+            let answer = answer.await;
+            if let Ok(Ok(TransactionAnswer::Markers(answers))) = &answer {
+                network.settle_markers(&asked, answers);
+            }
+            answer
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use super::work::WorkPlan;
 use crate::{history::Promise, plan::Plan, random::Random, topic::TopicPlan};
 
 /// A kind of fault.
@@ -133,6 +134,8 @@ pub struct ClusterPlan {
     pub replicas: u32,
     /// `min.insync.replicas`.
     pub min_isr: u32,
+    /// Groups and transactions, in some of the runs.
+    pub work: Option<WorkPlan>,
     /// Faults, topics and clients. All topics promise the same: what faults may do depends on it.
     pub run: Plan<ClusterFault>,
 }
@@ -176,6 +179,7 @@ impl ClusterPlan {
                 readers: random.between(1, 3),
             },
             tails: random.below(2) as u32,
+            work: random.chance(1, 3).then(|| WorkPlan::draw(&mut random)),
         }
     }
 
@@ -184,6 +188,8 @@ impl ClusterPlan {
         let mut random = Random::new(seed).fork("beyond");
         let mut plan = ClusterPlan::draw(seed);
         plan.beyond = true;
+        // Of a coordinator that may have lost records nothing could be demanded.
+        plan.work = None;
         let worst = [ClusterFault::PowerCut, ClusterFault::Blackout, ClusterFault::ReplaceDisk];
         plan.run.faults.extend(worst.into_iter().filter(|_| random.chance(2, 3)));
         plan

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use highwater_coordinator::partition_of;
 use highwater_env::{BoxFuture, Env, EnvExt, Lane};
 use highwater_metadata::Image;
 use highwater_node::{
@@ -23,7 +24,10 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::network::{CLIENTS, Network, Up};
-use crate::{broker::Broker, executor::SimEnv};
+use crate::{
+    broker::{Broker, Errand, Whom},
+    executor::SimEnv,
+};
 
 /// All brokers as one, as a client library makes them look.
 pub(super) struct Router {
@@ -42,6 +46,7 @@ pub(super) struct Router {
 struct Target {
     broker: BrokerId,
     leader_epoch: i32,
+    at: TopicIdPartition,
 }
 
 impl Router {
@@ -67,7 +72,14 @@ impl Router {
             return None;
         }
         *newest = told;
-        Some(Target { broker: state.leader?, leader_epoch: *newest })
+        Some(Target { broker: state.leader?, leader_epoch: *newest, at })
+    }
+
+    /// Which partition of a coordinators' topic keeps what is known of a key.
+    fn shard(&self, topic: &str, key: &str) -> Option<u32> {
+        let image = self.some_node()?.node.image();
+        let count = image.topic_named(topic)?.partitions.len();
+        Some(partition_of(key, u32::try_from(count).ok()?))
     }
 
     /// Runs a request in the broker's process; `None` if no answer comes back.
@@ -249,6 +261,26 @@ impl Broker for Router {
                 Err(DeleteTopicError::UnknownTopic | DeleteTopicError::UnknownTopicId) => Err(lost()),
                 Err(error) => Err(error),
             }
+        })
+    }
+
+    fn on_node(self: Arc<Self>, whom: Whom, errand: Errand) -> BoxFuture<'static, bool> {
+        Box::pin(async move {
+            let (topic, partition) = match &whom {
+                Whom::Anybody => {
+                    let Some(up) = self.some_node() else { return false };
+                    return self.ask(up.node.broker_id(), errand).await.is_some();
+                }
+                Whom::Leader(topic, partition) => (*topic, Some(*partition)),
+                Whom::Group(key) => ("__consumer_offsets", self.shard("__consumer_offsets", key)),
+                Whom::Transaction(key) => ("__transaction_state", self.shard("__transaction_state", key)),
+            };
+            let (name, Some(partition)) = (TopicRef::Name(topic.to_owned()), partition) else { return false };
+            let Some(target) = self.target(&name, partition.cast_signed()) else { return false };
+            let done = self.ask(target.broker, errand).await.is_some();
+            // Nobody listens to a coordinator of the past once anybody has heard of the next one: what a client was
+            // told by the one and what by the other could not be compared.
+            done && self.epochs.lock().get(&target.at) == Some(&target.leader_epoch)
         })
     }
 

@@ -17,9 +17,11 @@ use super::{
     router::Router,
     tiered::Tiered,
     watch::{Watch, Watched},
+    work::Work,
 };
 use crate::{
     client::{self, Audit},
+    coordinator::audit::{Task, everything, groups_settle},
     executor::Executor,
     observer::Violation,
     random::Random,
@@ -47,6 +49,7 @@ pub fn run_plan(seed: u64, plan: ClusterPlan, options: Options) -> Outcome {
     let world = run.around.world.clone();
     let sound = guarded(&world, || {
         run.plan.run.start_clients(&run.around.world);
+        run.work = Work::start(&run.around.world, &run.plan);
         run.run_for(run.plan.run.safety, |_| false);
         if run.around.world.violation().is_none() {
             run.liveness();
@@ -63,6 +66,7 @@ struct Run {
     faults: Faults,
     watch: Watch,
     tiered: Tiered,
+    work: Option<Work>,
     next_look: u64,
 }
 
@@ -82,7 +86,14 @@ impl Run {
         let told = world.clone();
         quorum.on_unclean(move |at| told.give_up(at));
         let voters = brokers[..brokers.len() - plan.tails as usize].to_vec();
-        let around = Surroundings { world: world.clone(), network: network.clone(), quorum, voters, bucket };
+        let around = Surroundings {
+            world: world.clone(),
+            network: network.clone(),
+            quorum,
+            voters,
+            bucket,
+            promise: plan.promise(),
+        };
         let mut machines: BTreeMap<BrokerId, Machine> =
             brokers.iter().map(|id| (*id, Machine::new(*id))).collect();
         let at_first = |machine: &&mut Machine| machine.id.0 <= plan.at_first;
@@ -97,7 +108,8 @@ impl Run {
         };
         world.connect(Some((world.clients.clone(), Arc::new(router))));
         let watch = Watch::new(plan.beyond);
-        Run { plan, around, machines, store, faults, watch, tiered: Tiered::default(), next_look: 0 }
+        let tiered = Tiered::default();
+        Run { plan, around, machines, store, faults, watch, tiered, work: None, next_look: 0 }
     }
 
     /// Nothing breaks any more: all must come right, in bounded time.
@@ -107,8 +119,17 @@ impl Run {
         self.converge("every topic to exist", |run| run.around.world.topics().len() >= topics);
         self.converge("every replica to be in sync", Run::is_whole);
         self.fail_a_disk();
+        if let Some(work) = &self.work {
+            work.hall.behave();
+            let settled = groups_settle(&work.hall);
+            self.finished("every group to use up its input", &settled);
+        }
         self.around.world.be_quiet();
         self.audited();
+        if let Some(work) = &self.work {
+            let all = everything(&work.hall);
+            self.finished("every transaction and offset to be told", &all);
+        }
         self.converge("every replica to have the same log", Run::is_equal);
     }
 
@@ -139,6 +160,17 @@ impl Run {
                 ends.iter().all(|end| end.is_some() && *end == ends[0])
             })
         })
+    }
+
+    fn finished(&mut self, what: &str, task: &Arc<Task>) {
+        if self.around.world.has_violated() {
+            return;
+        }
+        let inside = task.clone();
+        self.run_for(CONVERGES_WITHIN, move |_| inside.state().is_some());
+        if task.state().is_none() && !self.around.world.has_violated() {
+            self.stuck(format!("{what}: waits for {}", task.waits_for()));
+        }
     }
 
     fn audited(&mut self) {
@@ -234,8 +266,11 @@ impl Run {
         let world = &self.around.world;
         let entries = self.around.quorum.entries_from(self.watch.entries());
         self.watch.take_in(&entries, &world.stats);
-        for _ in 0..self.around.network.take_images_told() {
-            world.stats.count("mark: a broker is told an image");
+        if let Some(work) = &self.work {
+            work.look(self.watch.truth());
+        }
+        for (mark, times) in self.around.network.take_marks() {
+            (0..times).for_each(|_| world.stats.count(mark));
         }
         let nodes = self.around.network.nodes();
         let watched: Vec<Watched<'_>> = nodes

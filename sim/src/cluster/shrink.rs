@@ -26,9 +26,13 @@ pub enum Without {
     Readers,
     /// Brokers that have no part in the metadata log.
     Tails,
+    /// Groups and transactions.
+    Work,
+    /// Groups, but not producers without one.
+    Groups,
 }
 
-const OTHERS: [(Without, &str); 8] = [
+const OTHERS: [(Without, &str); 10] = [
     (Without::Passing, "passing"),
     (Without::Topics, "topics"),
     (Without::Partitions, "partitions"),
@@ -37,6 +41,8 @@ const OTHERS: [(Without, &str); 8] = [
     (Without::Idempotent, "idempotent"),
     (Without::Readers, "readers"),
     (Without::Tails, "tails"),
+    (Without::Work, "work"),
+    (Without::Groups, "groups"),
 ];
 
 impl fmt::Display for Without {
@@ -93,6 +99,12 @@ impl Without {
             Without::Idempotent => std::mem::replace(&mut run.idempotent_producers, 1) > 1,
             Without::Readers => std::mem::take(&mut run.readers) > 0,
             Without::Tails => std::mem::take(&mut plan.tails) > 0,
+            Without::Work => plan.work.take().is_some(),
+            Without::Groups => plan.work.as_mut().is_some_and(|work| {
+                let many = work.groups.len() > 1;
+                work.groups.truncate(1);
+                many
+            }),
         }
     }
 }

@@ -8,12 +8,12 @@ use highwater_node::request::{Isolation, ListOffset, OffsetSpec, TopicRef};
 use parking_lot::Mutex;
 
 use super::{
-    hall::{Hall, INPUT, caller},
+    hall::{Hall, INPUT, TXN_SHARDS, caller},
     happening::{Happening, Part, Told},
     reader,
     worker::committed,
 };
-use crate::observer::Violation;
+use crate::{broker::Whom, observer::Violation};
 
 /// What is to be the same after a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Task {
 }
 
 /// Waits until every group has used up its input.
-pub(super) fn groups_settle(hall: &Arc<Hall>) -> Arc<Task> {
+pub(crate) fn groups_settle(hall: &Arc<Hall>) -> Arc<Task> {
     let (task, hall) = (Arc::<Task>::default(), hall.clone());
     let told = task.clone();
     hall.clone().start(async move {
@@ -84,7 +84,7 @@ async fn end_of_input(hall: &Hall, part: Part) -> Option<u64> {
         spec: OffsetSpec::Latest,
     }];
     let answer = hall
-        .call(move |node| -> BoxFuture<'static, _> {
+        .call(Whom::Leader(INPUT, part), move |node| -> BoxFuture<'static, _> {
             Box::pin(async move { node.list_offsets(&caller(), request).await })
         })
         .await?;
@@ -92,7 +92,7 @@ async fn end_of_input(hall: &Hall, part: Part) -> Option<u64> {
 }
 
 /// Reads everything: committed records, whole logs, transactions and offsets.
-pub(super) fn everything(hall: &Arc<Hall>) -> Arc<Task> {
+pub(crate) fn everything(hall: &Arc<Hall>) -> Arc<Task> {
     let (task, hall) = (Arc::<Task>::default(), hall.clone());
     let told = task.clone();
     hall.clone().start(async move {
@@ -156,12 +156,17 @@ async fn read_through(
 
 /// Every transaction, or which is still open. `None` without an answer.
 async fn transactions(hall: &Hall) -> Option<Result<BTreeMap<String, String>, String>> {
-    let listed = hall
-        .call(|node| -> BoxFuture<'static, _> {
-            Box::pin(async move { node.list_transactions(&caller()).await })
-        })
-        .await?
-        .ok()?;
+    let mut listed = BTreeMap::new();
+    for shard in 0..TXN_SHARDS {
+        let some = hall
+            .call(Whom::Leader("__transaction_state", shard), |node| -> BoxFuture<'static, _> {
+                Box::pin(async move { node.list_transactions(&caller()).await })
+            })
+            .await?
+            .ok()?;
+        listed.extend(some.into_iter().map(|one| (one.id.clone(), one)));
+    }
+    let listed: Vec<_> = listed.into_values().collect();
     let open = listed.iter().find(|one| matches!(one.state, "Ongoing" | "PrepareCommit" | "PrepareAbort"));
     if let Some(open) = open {
         return Some(Err(format!("{open:?}")));
@@ -170,7 +175,7 @@ async fn transactions(hall: &Hall) -> Option<Result<BTreeMap<String, String>, St
     for one in listed {
         let id = one.id.clone();
         let described = hall
-            .call(move |node| -> BoxFuture<'static, _> {
+            .call(Whom::Transaction(id.clone()), move |node| -> BoxFuture<'static, _> {
                 Box::pin(async move { node.describe_transaction(&caller(), &id).await })
             })
             .await?

@@ -11,13 +11,20 @@ use highwater_coordinator::{Ask, Caller as MemberCaller, GroupError};
 use highwater_env::BoxFuture;
 use highwater_node::{CoordinatorKey, Node, request::Caller};
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 use super::{
     happening::{GroupNumber, Happening},
     invariant::{self, Invariant},
     plan::GroupPlan,
 };
-use crate::{observer::Violation, random::Random, trace::hash_bytes, world::World};
+use crate::{
+    broker::{Errand, Whom},
+    observer::Violation,
+    random::Random,
+    trace::hash_bytes,
+    world::World,
+};
 
 /// The topic that groups read.
 pub(super) const INPUT: &str = "input";
@@ -25,8 +32,8 @@ pub(super) const INPUT: &str = "input";
 pub(super) const OUTPUT: &str = "output";
 
 /// What the clients of a run share: the world, the invariants that look on, and how badly they may behave.
-pub(super) struct Hall {
-    pub(super) world: Arc<World>,
+pub(crate) struct Hall {
+    pub(crate) world: Arc<World>,
     pub(super) groups: Vec<GroupPlan>,
     pub(super) input: u32,
     pub(super) output: u32,
@@ -46,12 +53,14 @@ pub(super) const SESSION_MS: u64 = 4_000;
 /// How long they may take to come back in a rebalance: longer than a session, so that silence is what ends a member.
 pub(super) const REBALANCE_MS: u64 = 9_000;
 /// Sessions of members of the newer protocol, in milliseconds; set for the broker too.
-pub(super) const CONSUMER_SESSION_MS: u64 = 5_000;
+pub(crate) const CONSUMER_SESSION_MS: u64 = 5_000;
+/// Partitions of `__transaction_state`, and of `__consumer_offsets`.
+pub(crate) const TXN_SHARDS: u32 = 2;
 /// How long a transaction may take, in milliseconds.
 pub(super) const TXN_TIMEOUT_MS: u64 = 8_000;
 
 impl Hall {
-    pub(super) fn new(
+    pub(crate) fn new(
         world: Arc<World>,
         groups: Vec<GroupPlan>,
         parts: (u32, u32),
@@ -93,7 +102,7 @@ impl Hall {
     }
 
     /// From now on everybody behaves.
-    pub(super) fn behave(&self) {
+    pub(crate) fn behave(&self) {
         self.good.store(true, Ordering::Relaxed);
     }
 
@@ -107,27 +116,42 @@ impl Hall {
         self.mischief > 0 && !self.is_good() && random.chance(1, self.mischief)
     }
 
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.world.is_quiet() || self.world.violation().is_some()
     }
 
     /// Starts a client.
-    pub(super) fn start(self: &Arc<Self>, client: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn start(self: &Arc<Self>, client: impl Future<Output = ()> + Send + 'static) {
         self.world.start(client);
     }
 
-    pub(super) async fn pause(&self, min_ms: u64, max_ms: u64) {
+    pub(crate) async fn pause(&self, min_ms: u64, max_ms: u64) {
         self.world.pause(Duration::from_millis(min_ms), Duration::from_millis(max_ms)).await;
     }
 
-    /// Puts a question before the node; see [`World::call`].
-    pub(super) async fn call<T: Send + 'static>(
+    /// Shows every event to one more.
+    pub(crate) fn watch(&self, invariant: Box<dyn Invariant>) {
+        self.invariants.lock().push(invariant);
+    }
+
+    /// Puts a question before a node; see [`World::call`].
+    pub(crate) async fn call<T: Send + 'static>(
         &self,
+        whom: Whom,
         ask: impl FnOnce(Arc<Node>) -> BoxFuture<'static, T> + Send + 'static,
     ) -> Option<T> {
         self.world
             .call(move |broker| -> BoxFuture<'static, Option<T>> {
-                Box::pin(async move { Some(ask(broker.node()?).await) })
+                Box::pin(async move {
+                    let (reply, mut answer) = oneshot::channel();
+                    let errand: Errand = Box::new(move |node| {
+                        Box::pin(async move {
+                            let _ = reply.send(ask(node).await);
+                        })
+                    });
+                    let arrived = broker.on_node(whom, errand).await;
+                    answer.try_recv().ok().filter(|_| arrived)
+                })
             })
             .await
             .flatten()
@@ -142,7 +166,7 @@ impl Hall {
     {
         let name = group_name(group);
         let answer = self
-            .call(move |node| -> BoxFuture<'static, _> {
+            .call(Whom::Group(name.clone()), move |node| -> BoxFuture<'static, _> {
                 Box::pin(async move { node.ask_group(&caller(), &name, request).wait().await })
             })
             .await;
@@ -155,7 +179,7 @@ impl Hall {
     /// Looks for a coordinator: the first question creates its topic.
     pub(super) async fn find(&self, key: CoordinatorKey) {
         let _ = self
-            .call(move |node| -> BoxFuture<'static, _> {
+            .call(Whom::Anybody, move |node| -> BoxFuture<'static, _> {
                 Box::pin(async move { node.find_coordinators(&caller(), &[key]).await.len() })
             })
             .await;
@@ -172,11 +196,16 @@ pub(super) const fn at_least(timeout_ms: u64) -> u64 {
     (timeout_ms - 2) * 1_000_000
 }
 
-pub(super) fn group_name(group: GroupNumber) -> String {
+pub(crate) fn group_name(group: GroupNumber) -> String {
     format!("group-{group}")
 }
 
-pub(super) fn caller() -> Caller {
+/// The transactional id of this number.
+pub(crate) fn producer_name(id: u64) -> String {
+    format!("producer-{id}")
+}
+
+pub(crate) fn caller() -> Caller {
     Caller { client_id: "simulated".into(), address: "simulated".into() }
 }
 

@@ -10,7 +10,7 @@ mod batch;
 mod chain;
 mod classic;
 mod consumer;
-mod hall;
+pub(crate) mod hall;
 pub mod happening;
 pub mod invariant;
 #[cfg(feature = "museum")]
@@ -24,4 +24,5 @@ mod tests;
 mod worker;
 
 pub use plan::{CoordinatorPlan, GroupPlan, Work};
+pub(crate) use run::{SETTINGS, start};
 pub use run::{run_coordinator, run_plan};

@@ -103,7 +103,7 @@ impl CoordinatorPlan {
 }
 
 impl GroupPlan {
-    fn draw(random: &mut Random) -> GroupPlan {
+    pub(crate) fn draw(random: &mut Random) -> GroupPlan {
         let (classic, consumers) = match random.below(3) {
             0 => (random.between(1, 4), 0),
             1 => (0, random.between(1, 4)),

@@ -15,10 +15,10 @@ use highwater_replication::Acks;
 
 use super::{
     batch,
-    hall::{Hall, OUTPUT, TXN_TIMEOUT_MS, caller, is_elsewhere},
+    hall::{Hall, OUTPUT, TXN_TIMEOUT_MS, caller, is_elsewhere, producer_name as name},
     happening::{Happening, Incarnation, Part, Txn, Used, Write},
 };
-use crate::random::Random;
+use crate::{broker::Whom, random::Random};
 
 /// What became of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Producer {
                 fresh: None,
             };
             let answer = hall
-                .call(move |node| -> BoxFuture<'static, _> {
+                .call(coordinator(id), move |node| -> BoxFuture<'static, _> {
                     Box::pin(async move { node.begin_transactional(&caller(), begin).await })
                 })
                 .await;
@@ -124,7 +124,7 @@ impl Producer {
                 Produce { acks: Acks::All, timeout, transactional: true, partitions: vec![partition] };
             let (id, joins) = (name(self.id), self.bumps);
             let answer = hall
-                .call(move |node| -> BoxFuture<'static, _> {
+                .call(Whom::Leader(OUTPUT, part), move |node| -> BoxFuture<'static, _> {
                     Box::pin(async move {
                         node.produce_transactional(&caller(), &id, joins, produce).await.wait().await
                     })
@@ -149,7 +149,7 @@ impl Producer {
     /// A partition joins the transaction, as the older protocol wants it.
     async fn add(&self, hall: &Hall, topic: &'static str, part: Part) -> Done {
         let add = self.join(vec![(topic.to_owned(), part.cast_signed())]);
-        self.until_answered(hall, move |node| {
+        self.until_answered(hall, coordinator(self.id), move |node| {
             let add = add.clone();
             Box::pin(async move {
                 let answers = node.add_to_transaction(&caller(), add).await?;
@@ -166,7 +166,7 @@ impl Producer {
         if !self.bumps {
             let add = self.join(Vec::new());
             let (joined, _) = self
-                .until_answered(hall, move |node| {
+                .until_answered(hall, coordinator(self.id), move |node| {
                     let (group, add) = (group.clone(), add.clone());
                     Box::pin(async move { node.add_offsets_to_transaction(&caller(), &group, add).await })
                 })
@@ -175,11 +175,12 @@ impl Producer {
                 return joined;
             }
         }
+        let coordinates_group = Whom::Group(request.group.clone());
         let join = AddPartitions { verify_only: !self.bumps, ..self.join(Vec::new()) };
         let transaction = Some(Transaction { producer: self.producer, epoch: self.epoch });
         let request = CommitOffsets { transaction, ..request };
         let (done, answer) = self
-            .until_answered(hall, move |node| {
+            .until_answered(hall, coordinates_group, move |node| {
                 let (join, request) = (join.clone(), request.clone());
                 Box::pin(async move {
                     let answer = node.commit_transactional_offsets(&caller(), join, request).await?;
@@ -219,7 +220,7 @@ impl Producer {
             fresh: None,
         };
         let (done, next) = self
-            .until_answered(hall, move |node| {
+            .until_answered(hall, coordinator(self.id), move |node| {
                 let end = end.clone();
                 Box::pin(async move { node.end_transaction(&caller(), end).await })
             })
@@ -243,13 +244,14 @@ impl Producer {
     async fn until_answered<T: Send + 'static>(
         &self,
         hall: &Hall,
+        whom: Whom,
         ask: impl Fn(Arc<Node>) -> BoxFuture<'static, Result<T, TransactionError>> + Clone + Send + 'static,
     ) -> (Done, Option<T>) {
         for _ in 0..TRIES {
             if hall.is_over() {
                 return (Done::Unknown, None);
             }
-            match hall.call(ask.clone()).await {
+            match hall.call(whom.clone(), ask.clone()).await {
                 Some(Ok(answer)) => return (Done::Yes, Some(answer)),
                 Some(Err(TransactionError::NotAvailable)) => {
                     hall.find(CoordinatorKey::Transaction(name(self.id))).await;
@@ -264,8 +266,8 @@ impl Producer {
     }
 }
 
-fn name(id: u64) -> String {
-    format!("producer-{id}")
+fn coordinator(id: u64) -> Whom {
+    Whom::Transaction(name(id))
 }
 
 fn is_retriable(error: TransactionError) -> bool {

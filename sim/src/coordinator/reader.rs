@@ -13,7 +13,7 @@ use super::{
     happening::{Happening, LogBatch, Part},
     worker::committed,
 };
-use crate::{batch::NewBatch, observer::Violation, random::Random};
+use crate::{batch::NewBatch, broker::Whom, observer::Violation, random::Random};
 
 /// Writes what groups read.
 pub(super) async fn feeder(hall: Arc<Hall>, mut random: Random) {
@@ -35,7 +35,7 @@ pub(super) async fn feeder(hall: Arc<Hall>, mut random: Random) {
         let timeout = Duration::from_secs(5);
         let request = Produce { acks: Acks::All, timeout, transactional: false, partitions: vec![partition] };
         let answer = hall
-            .call(move |node| -> BoxFuture<'static, _> {
+            .call(Whom::Leader(INPUT, part as u32), move |node| -> BoxFuture<'static, _> {
                 Box::pin(async move { node.produce(&caller(), request).await.wait().await })
             })
             .await;
@@ -96,7 +96,7 @@ pub(super) async fn fetch(hall: &Hall, part: Part, from: u64, isolation: Isolati
         }],
     };
     let answer = hall
-        .call(move |node| -> BoxFuture<'static, _> {
+        .call(Whom::Leader(OUTPUT, part), move |node| -> BoxFuture<'static, _> {
             Box::pin(async move { node.fetch(&caller(), request).await })
         })
         .await?;

@@ -43,7 +43,7 @@ pub fn run_plan(seed: u64, plan: CoordinatorPlan, options: Options) -> Outcome {
     let mut run = Run::new(seed, plan, trace);
     let world = run.world.clone();
     let sound = guarded(&world, || {
-        run.start_clients();
+        start(&run.hall, run.plan.producers, Promise::Synced);
         run.run_for(run.plan.safety, |_| false);
         run.liveness();
     });
@@ -58,16 +58,20 @@ struct Run {
     nemesis: Nemesis,
 }
 
-/// Everything soon, and small topics.
-const SETTINGS: &[(&str, &str)] = &[
+/// Groups and clocks of coordinators, everything soon; and small topics.
+pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("offsets.topic.num.partitions", "2"),
-    ("offsets.topic.replication.factor", "1"),
     ("transaction.state.log.num.partitions", "2"),
-    ("transaction.state.log.replication.factor", "1"),
-    ("transaction.state.log.min.isr", "1"),
     ("group.min.session.timeout.ms", "1000"),
     ("group.initial.rebalance.delay.ms", "200"),
     ("group.consumer.heartbeat.interval.ms", "500"),
+];
+
+/// One broker, which compacts.
+const ALONE: &[(&str, &str)] = &[
+    ("offsets.topic.replication.factor", "1"),
+    ("transaction.state.log.replication.factor", "1"),
+    ("transaction.state.log.min.isr", "1"),
     // Longer than a run, and shorter than clocks jump.
     ("offsets.retention.minutes", "12"),
     ("offsets.retention.check.interval.ms", "2000"),
@@ -75,13 +79,34 @@ const SETTINGS: &[(&str, &str)] = &[
     ("log.cleaner.backoff.ms", "3000"),
 ];
 
+/// Starts every client of a hall, and so many producers without a group; their topics promise this.
+pub(crate) fn start(hall: &Arc<Hall>, producers: u64, promise: Promise) {
+    let world = &hall.world;
+    hall.start(create_topics(hall.clone(), promise));
+    for (group, plan) in (0..).zip(&hall.groups) {
+        for number in 0..plan.classic + plan.consumers {
+            let seat = Seat { group, number, speaks_classic: number < plan.classic };
+            hall.start(worker(hall.clone(), seat, world.fork_random()));
+        }
+    }
+    for id in 0..producers {
+        for _ in 0..2 {
+            hall.start(lone_producer(hall.clone(), id, world.fork_random()));
+        }
+    }
+    hall.start(feeder(hall.clone(), world.fork_random()));
+    hall.start(asker(hall.clone(), world.fork_random()));
+    hall.start(reader(hall.clone(), world.fork_random()));
+}
+
 impl Run {
     fn new(seed: u64, plan: CoordinatorPlan, trace: Trace) -> Run {
         let random = Random::new(seed).fork("coordinator");
         let executor = Executor::new(seed, trace);
         let disk = MemoryDisk::new();
         let session = CONSUMER_SESSION_MS.to_string();
-        let settings = SETTINGS.iter().copied().chain([("group.consumer.session.timeout.ms", &*session)]);
+        let settings =
+            SETTINGS.iter().chain(ALONE).copied().chain([("group.consumer.session.timeout.ms", &*session)]);
         let system = real::system_with(&disk, settings);
         let world = World::new(executor, random.fork("world"));
         world.executor.note(&[seed], || format!("coordinator seed {seed}: {plan:#?}"));
@@ -92,25 +117,6 @@ impl Run {
         let mut host = Host::new(world.clone(), system, disk);
         host.boot();
         Run { plan, world, hall, host, nemesis }
-    }
-
-    fn start_clients(&self) {
-        let (hall, world) = (&self.hall, &self.world);
-        hall.start(create_topics(hall.clone()));
-        for (group, plan) in (0..).zip(&self.plan.groups) {
-            for number in 0..plan.classic + plan.consumers {
-                let seat = Seat { group, number, speaks_classic: number < plan.classic };
-                hall.start(worker(hall.clone(), seat, world.fork_random()));
-            }
-        }
-        for id in 0..self.plan.producers {
-            for _ in 0..2 {
-                hall.start(lone_producer(hall.clone(), id, world.fork_random()));
-            }
-        }
-        hall.start(feeder(hall.clone(), world.fork_random()));
-        hall.start(asker(hall.clone(), world.fork_random()));
-        hall.start(reader(hall.clone(), world.fork_random()));
     }
 
     /// Nothing breaks any more and everybody behaves: all must come right, in bounded time.
@@ -189,12 +195,12 @@ impl Run {
 
 /// Makes the two topics, however often it takes. The world does not know them: what is promised of their records other
 /// runs check.
-async fn create_topics(hall: Arc<Hall>) {
+async fn create_topics(hall: Arc<Hall>, promise: Promise) {
     for (name, partitions) in [(INPUT, hall.input), (OUTPUT, hall.output)] {
         let plan = TopicPlan {
             name: name.to_owned(),
             partitions,
-            promise: Promise::Synced,
+            promise,
             tiered: false,
             lasting: true,
             segment_bytes: 4_000,

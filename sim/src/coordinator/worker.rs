@@ -19,7 +19,7 @@ use super::{
     happening::{Commit, GroupNumber, Happening, Owner, Part, Question, Told, Txn},
     plan::Work,
 };
-use crate::{batch::Batches, random::Random};
+use crate::{batch::Batches, broker::Whom, random::Random};
 
 /// A member as it stands towards its group.
 #[derive(Clone, Debug)]
@@ -225,7 +225,7 @@ async fn poll(hall: &Hall, group: GroupNumber, part: Part, from: u64) -> Option<
         }],
     };
     let answer = hall
-        .call(move |node| -> BoxFuture<'static, _> {
+        .call(Whom::Leader(INPUT, part), move |node| -> BoxFuture<'static, _> {
             Box::pin(async move { node.fetch(&caller(), request).await })
         })
         .await?;

@@ -11,7 +11,7 @@ use highwater_node::{
 };
 use highwater_records::{ProducerEpoch, ProducerId, TopicId};
 
-use crate::broker::Broker;
+use crate::broker::{Broker, Errand, Whom};
 
 /// The real node as clients call it.
 pub(super) struct Service {
@@ -74,8 +74,11 @@ impl Broker for Service {
         self.node.image().topic_named(name).map(|topic| topic.id)
     }
 
-    fn node(&self) -> Option<Arc<Node>> {
-        Some(self.node.clone())
+    fn on_node(self: Arc<Self>, _: Whom, errand: Errand) -> BoxFuture<'static, bool> {
+        Box::pin(async move {
+            errand(self.node.clone()).await;
+            true
+        })
     }
 
     fn stop(self: Arc<Self>) -> BoxFuture<'static, Result<(), String>> {
