@@ -19,6 +19,9 @@ pub struct GroupConfig {
     pub consumer_session_timeout_ms: u64,
     /// `group.consumer.heartbeat.interval.ms`: what members are told to keep.
     pub consumer_heartbeat_interval_ms: u64,
+    /// `group.consumer.assignment.interval.ms`: how long targets of a large consumer group stay at least. Those of a group
+    /// with fewer members than this stay a millisecond for each.
+    pub consumer_assignment_interval_ms: u64,
     /// `group.consumer.max.size`: most members of a consumer group, inclusive.
     pub consumer_size_max: usize,
     /// `group.consumer.migration.policy`: whether classic groups become groups of consumers while they have members.
@@ -39,6 +42,7 @@ impl Default for GroupConfig {
             offsets_retention_check_ms: 600_000,
             consumer_session_timeout_ms: 45_000,
             consumer_heartbeat_interval_ms: 5_000,
+            consumer_assignment_interval_ms: 1_000,
             consumer_size_max: i32::MAX as usize,
             upgrades: true,
             downgrades: true,

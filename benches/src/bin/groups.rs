@@ -1,20 +1,25 @@
-//! What groups cost: memory, and the time of a replay, for one large group, many groups, and many offsets.
+//! What groups cost: memory, the time of a replay, and rebalances, for one large group of either protocol, many groups,
+//! and many offsets.
 //!
 //! `cargo run --release -p highwater-benches --bin groups`
 
 use bytes::Bytes;
 use highwater_coordinator::{
-    Caller, CommitOffsets, CommitPartition, CommitTopic, GroupConfig, GroupReply, GroupRequest, GroupShard,
-    JoinGroup, Logged, Moment, NewRecord, Protocol, ReplyTo, Shard, Step, SyncGroup, TopicFacts, Topics,
+    Assignment, Caller, CommitOffsets, CommitPartition, CommitTopic, ConsumerHeartbeat, GroupConfig,
+    GroupReply, GroupRequest, GroupShard, JoinGroup, Logged, Moment, NewRecord, Protocol, ReplyTo, Shard,
+    Step, SyncGroup, TopicFacts, Topics,
 };
 use highwater_records::{Offset, TimestampMs, TopicId};
-use std::{fs, time::Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 struct World;
 
 impl Topics for World {
     fn named(&self, _: &str) -> Option<TopicFacts> {
-        Some(TopicFacts { id: TopicId::from_bytes([7; 16]), partitions: u32::MAX })
+        Some(TopicFacts { id: TopicId::from_bytes([7; 16]), partitions: 10_000 })
     }
 
     fn name_of(&self, _: TopicId) -> Option<String> {
@@ -30,12 +35,14 @@ struct Run {
     log: Vec<NewRecord>,
     tickets: u64,
     now: u64,
+    /// The slowest step.
+    slowest: Duration,
 }
 
 impl Run {
     fn new() -> Run {
         let config = GroupConfig { initial_rebalance_delay_ms: 0, ..GroupConfig::default() };
-        Run { shard: GroupShard::new(config), log: Vec::new(), tickets: 0, now: 0 }
+        Run { shard: GroupShard::new(config), log: Vec::new(), tickets: 0, now: 0, slowest: Duration::ZERO }
     }
 
     fn step(
@@ -45,7 +52,9 @@ impl Run {
         let mut step = Step::default();
         let random = u128::from(self.tickets) << 80 | u128::from(self.tickets);
         let at = Moment { elapsed_ms: self.now, wall: TimestampMs(1), random, topics: &World };
+        let began = Instant::now();
         act(&mut self.shard, &at, &mut step);
+        self.slowest = self.slowest.max(began.elapsed());
         self.log.extend(step.records);
         step.replies.into_iter().map(|(_, reply)| reply).collect()
     }
@@ -74,6 +83,7 @@ impl Run {
 
     /// One stable group of `count` members with a subscription and an assignment of `bytes` each.
     fn large_group(&mut self, count: usize, bytes: usize) {
+        let began = Instant::now();
         let mut members = Vec::with_capacity(count);
         for _ in 0..count {
             let joins = JoinGroup {
@@ -120,6 +130,72 @@ impl Run {
             protocol: None,
             assignments,
         });
+        eprintln!(
+            "{count} members joined and had their assignment in {:.1?}; slowest step {:.1?}",
+            began.elapsed(),
+            self.slowest
+        );
+    }
+}
+
+impl Run {
+    /// One beat of a member of a consumer group; its epoch and what it has afterwards.
+    fn beat(&mut self, number: usize, (epoch, has): (i32, Assignment)) -> (i32, Assignment) {
+        let joins = epoch == 0;
+        let beat = ConsumerHeartbeat {
+            group: "large".into(),
+            member: format!("00000000-0000-0000-0000-{number:012}"),
+            epoch,
+            rebalance_timeout_ms: joins.then_some(300_000),
+            topics: joins.then(|| vec!["topic".into()]),
+            owned: Some(has.clone()),
+            caller: Caller { client_id: "consumer".into(), host: "/127.0.0.1".into() },
+            ..ConsumerHeartbeat::default()
+        };
+        match self.ask(beat).pop() {
+            Some(GroupReply::ConsumerBeat(Ok(told))) => (told.epoch, told.assignment.unwrap_or(has)),
+            other => panic!("a member is refused: {other:?}"),
+        }
+    }
+
+    /// Beats of everybody, five seconds' worth of time between two of the same member, until nobody's epoch changes.
+    fn settle(&mut self, members: &mut [(i32, Assignment)]) -> usize {
+        let each = members.len().div_ceil(5_000).max(1);
+        for round in 1.. {
+            let before: Vec<i32> = members.iter().map(|(epoch, _)| *epoch).collect();
+            for (number, member) in members.iter_mut().enumerate() {
+                self.now += u64::from(number.is_multiple_of(each));
+                *member = self.beat(number, std::mem::take(member));
+            }
+            if members.iter().map(|(epoch, _)| *epoch).eq(before) && round > 1 {
+                return round;
+            }
+        }
+        unreachable!("there is always another round")
+    }
+
+    /// A group of so many members that the coordinator gives one partition each, and one member more.
+    fn large_consumer_group(&mut self, count: usize) {
+        let began = Instant::now();
+        let mut members = Vec::with_capacity(count + 1);
+        for number in 0..count {
+            self.now += u64::from(number.is_multiple_of(4));
+            members.push(self.beat(number, (0, Assignment::default())));
+        }
+        let joined = began.elapsed();
+        let rounds = self.settle(&mut members);
+        let settled = began.elapsed();
+        assert!(members.iter().all(|(_, has)| has.len() == 10_000 / count));
+        eprintln!(
+            "{count} members joined in {joined:.1?}, settled after {rounds} rounds in {settled:.1?}; slowest step {:.1?}",
+            self.slowest
+        );
+        self.slowest = Duration::ZERO;
+        let began = Instant::now();
+        members.push(self.beat(count, (0, Assignment::default())));
+        self.now += 1_000;
+        let rounds = self.settle(&mut members);
+        eprintln!("one more: {rounds} rounds in {:.1?}; slowest step {:.1?}", began.elapsed(), self.slowest);
     }
 }
 
@@ -168,6 +244,11 @@ fn main() {
         Some("members") => {
             measure("a group of 10,000 members, 200 bytes each", |run| run.large_group(10_000, 200))
         }
+        Some("consumers") => {
+            measure("a KIP-848 group of 10,000 members, one partition each", |run| {
+                run.large_consumer_group(10_000);
+            });
+        }
         Some("groups") => measure("10,000 groups with ten offsets each", |run| {
             for group in 0..10_000 {
                 run.commit(&format!("group-{group}"), "topic", 0..10);
@@ -182,12 +263,15 @@ fn main() {
             println!("| | records | MiB of them | replay, ms | resident after it, MiB more |");
             println!("|---|---|---|---|---|");
             let program = std::env::current_exe().expect("the program that runs");
-            for what in ["members", "groups", "offsets"] {
+            let mut notes = String::new();
+            for what in ["members", "consumers", "groups", "offsets"] {
                 // A process each, so that none is measured in the memory of another.
                 let output = std::process::Command::new(&program).arg(what).output().expect("it runs again");
                 let text = String::from_utf8_lossy(&output.stdout);
                 println!("{}", text.lines().last().unwrap_or("nothing"));
+                notes.push_str(&String::from_utf8_lossy(&output.stderr));
             }
+            print!("\n{notes}");
         }
     }
 }

@@ -77,11 +77,18 @@ fn uniform(readers: &[Reader<'_>]) -> BTreeMap<Arc<str>, Assignment> {
     if !same {
         give_back(&mut has, &mut free, &readers_of);
     }
+    // The poorest of a topic's readers first; they change only by what is given here.
+    let mut poorest: BTreeSet<(usize, usize)> = BTreeSet::new();
+    let mut of_topic = None;
     for (topic, partition) in free {
-        let Some((_, candidates)) = readers_of.get(&topic) else { continue };
-        let poorest = candidates.iter().copied().min_by_key(|index| (has[*index].len(), *index));
-        if let Some(index) = poorest {
+        if of_topic != Some(topic) {
+            let candidates = readers_of.get(&topic).map_or(&[][..], |(_, candidates)| candidates);
+            poorest = candidates.iter().map(|index| (has[*index].len(), *index)).collect();
+            of_topic = Some(topic);
+        }
+        if let Some((count, index)) = poorest.pop_first() {
             has[index].push((topic, partition));
+            poorest.insert((count + 1, index));
         }
     }
     readers
@@ -98,13 +105,29 @@ fn give_back(
     readers_of: &BTreeMap<TopicId, (u32, Vec<usize>)>,
 ) {
     let mut counts: Vec<usize> = has.iter().map(Vec::len).collect();
+    let mut topics_of: Vec<Vec<TopicId>> = alloc::vec![Vec::new(); has.len()];
+    // The readers of each topic by how much they have.
+    let mut ranks: BTreeMap<TopicId, BTreeSet<(usize, usize)>> = BTreeMap::new();
+    for (topic, (_, readers)) in readers_of {
+        readers.iter().for_each(|index| topics_of[*index].push(*topic));
+        ranks.insert(*topic, readers.iter().map(|index| (counts[*index], *index)).collect());
+    }
+    let rank_anew = |ranks: &mut BTreeMap<TopicId, BTreeSet<_>>, index: usize, from: usize, to: usize| {
+        for topic in &topics_of[index] {
+            if let Some(rank) = ranks.get_mut(topic) {
+                rank.remove(&(from, index));
+                rank.insert((to, index));
+            }
+        }
+    };
     for rich in 0..has.len() {
         let mut kept = Vec::new();
         for (topic, partition) in core::mem::take(&mut has[rich]) {
-            let readers = readers_of.get(&topic).map_or(&[][..], |(_, readers)| readers);
-            let poor = readers.iter().copied().min_by_key(|index| counts[*index]);
+            let poor = ranks.get(&topic).and_then(|rank| rank.first()).copied();
             match poor {
-                Some(poor) if counts[poor] + 1 < counts[rich] => {
+                Some((count, poor)) if count + 1 < counts[rich] => {
+                    rank_anew(&mut ranks, rich, counts[rich], counts[rich] - 1);
+                    rank_anew(&mut ranks, poor, count, count + 1);
                     counts[rich] -= 1;
                     counts[poor] += 1;
                     free.insert((topic, partition));

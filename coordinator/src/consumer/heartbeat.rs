@@ -88,14 +88,17 @@ impl ConsumerGroup {
             self.patterns.insert(text.clone(), topics);
             bump = true;
         }
-        self.forget_patterns(context);
-        if bump || self.topics_unseen {
+        if member.regex != before.regex {
+            self.forget_patterns(context);
+        }
+        let may_assign = self.may_assign(context);
+        if may_assign && (bump || self.topics_unseen || self.epoch > self.target_epoch) {
             bump |= self.look_at_topics(context);
         }
         if bump {
             self.bump(context);
         }
-        if self.epoch > self.target_epoch {
+        if may_assign && self.epoch > self.target_epoch {
             self.retarget(context);
         }
         let target = self.targets.get(&member.id).cloned().unwrap_or_default();
@@ -279,6 +282,14 @@ impl ConsumerGroup {
         (hash | 1).cast_signed()
     }
 
+    /// Whether targets may be computed now. That looks at every member: where thousands join, each of them must not
+    /// have it done for all.
+    fn may_assign(&self, context: &Context<'_>) -> bool {
+        let each = u64::try_from(self.members.len()).unwrap_or(u64::MAX);
+        let interval = context.config.consumer_assignment_interval_ms.min(each);
+        self.assigned_at.is_none_or(|at| context.at.elapsed_ms >= at.saturating_add(interval))
+    }
+
     /// Computes everybody's target for the current epoch; what changed is recorded.
     fn retarget(&mut self, context: &mut Context<'_>) {
         let readers: Vec<Reader<'_>> = self
@@ -299,6 +310,7 @@ impl ConsumerGroup {
         }
         self.targets = targets;
         self.target_epoch = self.epoch;
+        self.assigned_at = Some(context.at.elapsed_ms);
         context.step.record(self.target_epoch_record());
     }
 

@@ -53,6 +53,8 @@ pub(crate) struct ConsumerGroup {
     patterns: BTreeMap<String, BTreeSet<String>>,
     /// Whether topics may have changed since they were last looked at.
     topics_unseen: bool,
+    /// When the targets were computed, of [`Moment::elapsed_ms`](crate::Moment::elapsed_ms); a replay does not know.
+    assigned_at: Option<u64>,
     /// Whether the last member that spoke the newer protocol has gone, and nobody has looked at that yet.
     all_classic_now: bool,
 }
@@ -71,6 +73,7 @@ impl ConsumerGroup {
             owners: BTreeMap::new(),
             patterns: BTreeMap::new(),
             topics_unseen: true,
+            assigned_at: None,
             all_classic_now: false,
         }
     }
@@ -175,7 +178,9 @@ impl ConsumerGroup {
         context.deadlines.cancel(&Timer::Revocation(self.id.clone(), removed.id.clone()));
         context.deadlines.cancel(&Timer::Rejoin(self.id.clone(), removed.id.clone()));
         context.deadlines.cancel(&Timer::Resync(self.id.clone(), removed.id.clone()));
-        self.forget_patterns(context);
+        if removed.regex.is_some() {
+            self.forget_patterns(context);
+        }
     }
 
     /// What the member had is free.

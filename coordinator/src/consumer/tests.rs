@@ -189,6 +189,7 @@ fn check_exclusive(clients: &[Client]) {
 /// Everybody beats until nothing changes any more.
 fn settle(bench: &mut Bench, clients: &mut [Client]) {
     for _ in 0..20 {
+        bench.pass(5);
         for at in 0..clients.len() {
             let _ = clients[at].beat(bench, false);
             check_exclusive(clients);
@@ -304,6 +305,35 @@ fn a_replayed_group_is_the_same() {
     }
     settle(&mut bench, &mut clients);
     assert_eq!(all_owned(&clients).len(), 9);
+}
+
+#[test]
+fn of_thousands_that_join_at_once_not_each_has_all_others_looked_at() {
+    let mut bench = Bench::new();
+    bench.world = World([("a".into(), 3_000)].into());
+    let mut clients: Vec<Client> =
+        (0..1_500).map(|number| Client::new(&format!("m{number:04}"), &["a"])).collect();
+    for client in &mut clients {
+        client.beat(&mut bench, false).unwrap();
+    }
+    // The first has all of it, and nobody else was looked at within the same instant.
+    let described = bench.describe();
+    assert_eq!((described.epoch, described.target_epoch), (1_501, 2));
+    let shares =
+        |bench: &mut Bench| bench.log.iter().filter(|record| record.key.starts_with(&[0, 6])).count();
+    let before = shares(&mut bench);
+    for round in 0.. {
+        assert!(round < 5, "they do not come to rest");
+        bench.pass(1_000);
+        for client in &mut clients {
+            client.beat(&mut bench, false).unwrap();
+        }
+        if bench.describe().state == "Stable" {
+            break;
+        }
+    }
+    assert!(clients.iter().all(|client| client.owned.len() == 2));
+    assert_eq!(shares(&mut bench) - before, 1, "one look was enough");
 }
 
 proptest! {

@@ -105,6 +105,8 @@ pub struct GroupSettings {
     pub consumer_heartbeat_interval_ms: u64,
     /// `group.consumer.max.size`.
     pub consumer_size_max: u32,
+    /// `group.consumer.assignment.interval.ms`.
+    pub consumer_assignment_interval_ms: u64,
     /// `group.consumer.migration.policy`: whether classic groups become groups of consumers, and whether they become
     /// classic ones again.
     pub consumer_migration: (bool, bool),
@@ -128,6 +130,7 @@ impl GroupSettings {
             offsets_retention_check_ms: from.u64("offsets.retention.check.interval.ms")?,
             consumer_session_timeout_ms: from.u64("group.consumer.session.timeout.ms")?,
             consumer_heartbeat_interval_ms: from.u64("group.consumer.heartbeat.interval.ms")?,
+            consumer_assignment_interval_ms: from.u64("group.consumer.assignment.interval.ms")?,
             consumer_size_max: from.u32("group.consumer.max.size")?,
             consumer_migration: from.parsed("group.consumer.migration.policy", |policy| match policy {
                 "bidirectional" => Some((true, true)),

@@ -49,6 +49,9 @@ pub const BROKER_KEYS: &[Definition] = &[
     key("fetch.max.bytes", Int, "57671680")
         .at_least(1024)
         .doc("The most bytes that one fetch is answered with, apart from a first batch that is larger alone."),
+    key("group.consumer.assignment.interval.ms", Int, "1000")
+        .at_least(0)
+        .doc("How long the assignment of a large consumer group stays at least; of a smaller one a millisecond for each member."),
     key("group.consumer.heartbeat.interval.ms", Int, "5000")
         .at_least(1)
         .doc("How often members of consumer groups are told to send signs of life."),

@@ -44,7 +44,6 @@ const KNOWN: &[&str] = &[
     "early.start.listeners",
     "fetch.purgatory.purge.interval.requests",
     "follower.fetch.last.tiered.offset.enable",
-    "group.consumer.assignment.interval.ms",
     "group.consumer.assignors",
     "group.consumer.max.assignment.interval.ms",
     "group.consumer.max.heartbeat.interval.ms",

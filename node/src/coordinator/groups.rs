@@ -155,6 +155,7 @@ pub(crate) fn group_shard(settings: &GroupSettings) -> GroupShard {
         offsets_retention_check_ms: settings.offsets_retention_check_ms,
         consumer_session_timeout_ms: settings.consumer_session_timeout_ms,
         consumer_heartbeat_interval_ms: settings.consumer_heartbeat_interval_ms,
+        consumer_assignment_interval_ms: settings.consumer_assignment_interval_ms,
         consumer_size_max: settings.consumer_size_max as usize,
         upgrades: settings.consumer_migration.0,
         downgrades: settings.consumer_migration.1,
