@@ -145,7 +145,12 @@ class Side:
     def _led(self, topic, partitions):
         asked = {"Topics": [{"Name": topic, "TopicId": bytes(16)}], "AllowAutoTopicCreation": False}
         (found,) = self.set_up("Metadata", 12, asked)["Topics"]
-        return len(found["Partitions"]) == partitions and all(each["ErrorCode"] == 0 for each in found["Partitions"])
+        if len(found["Partitions"]) != partitions or any(each["ErrorCode"] for each in found["Partitions"]):
+            return False
+        # Kafka tells of a leader before that knows of it itself.
+        ends = [{"PartitionIndex": index, "Timestamp": -1} for index in range(partitions)]
+        (listed,) = self.set_up("ListOffsets", 7, {"ReplicaId": -1, "Topics": [{"Name": topic, "Partitions": ends}]})["Topics"]
+        return not any(each["ErrorCode"] for each in listed["Partitions"])
 
     def produce(self, topic, partition, records):
         """Records that are there when this returns."""

@@ -1,6 +1,6 @@
 //! ElectLeaders: leadership goes back to preferred replicas, or to anybody where nobody leads.
 
-use super::{Decoded, reply};
+use super::{Decoded, late, reply};
 use crate::server::Reply;
 use highwater_metadata::decide::{ElectError, ElectionType};
 use highwater_node::{LeadershipError, Node, request::Caller};
@@ -17,8 +17,15 @@ pub(super) async fn answer(call: Decoded<ElectLeadersRequest>) -> Reply {
     let election = match request.election_type {
         0 => ElectionType::Preferred,
         1 => ElectionType::Unclean,
-        _ => return reply(start, &unknown_type(request)),
+        other => {
+            let message = format!("there is no election of type {other}");
+            return reply(start, &refused(request, ErrorCode::InvalidRequest, &message));
+        }
     };
+    let asks_nothing = request.topic_partitions.as_ref().is_some_and(Vec::is_empty);
+    if late(request.timeout_ms) && !asks_nothing {
+        return reply(start, &refused(request, ErrorCode::RequestTimedOut, "no time is left for it"));
+    }
     let asked_for_all = request.topic_partitions.is_none();
     let wanted = request.topic_partitions.unwrap_or_else(|| all(&node));
     let mut results = Vec::with_capacity(wanted.len());
@@ -82,13 +89,13 @@ fn code(error: &LeadershipError<ElectError>) -> ErrorCode {
 }
 
 /// As in Kafka every partition that was named has the error, too.
-fn unknown_type(request: ElectLeadersRequest) -> ElectLeadersResponse {
-    let code = ErrorCode::InvalidRequest.code();
-    let message = format!("there is no election of type {}", request.election_type);
+/// The same of all that was asked.
+fn refused(request: ElectLeadersRequest, code: ErrorCode, message: &str) -> ElectLeadersResponse {
+    let code = code.code();
     let result = |partition_id| PartitionResult {
         partition_id,
         error_code: code,
-        error_message: Some(message.clone()),
+        error_message: Some(message.to_owned()),
     };
     let results =
         request.topic_partitions.unwrap_or_default().into_iter().map(|topic| ReplicaElectionResult {

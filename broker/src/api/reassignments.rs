@@ -1,6 +1,6 @@
 //! AlterPartitionReassignments and ListPartitionReassignments: partitions on their way to other brokers.
 
-use super::{Decoded, reply};
+use super::{Decoded, late, reply};
 use crate::server::Reply;
 use highwater_metadata::{Partition, decide::ReassignError};
 use highwater_node::{LeadershipError, Node, request::Caller};
@@ -32,12 +32,19 @@ enum Refused {
 pub(super) async fn alter(call: Decoded<AlterPartitionReassignmentsRequest>) -> Reply {
     let Decoded { node, caller, start, request } = call;
     let may_resize = request.allow_replication_factor_change;
+    let late = late(request.timeout_ms) && !request.topics.is_empty();
     let mut responses = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for wish in topic.partitions {
             let partition_index = wish.partition_index;
-            let (code, message) = match reassign(&node, &caller, &topic.name, wish, may_resize).await {
+            let done = match late {
+                true => {
+                    Err(Refused::Leadership(LeadershipError::Unavailable("no time is left for it".into())))
+                }
+                false => reassign(&node, &caller, &topic.name, wish, may_resize).await,
+            };
+            let (code, message) = match done {
                 Ok(()) => (ErrorCode::None, None),
                 Err(refused) => {
                     let (code, message) = said(refused);
@@ -54,6 +61,7 @@ pub(super) async fn alter(call: Decoded<AlterPartitionReassignmentsRequest>) -> 
     }
     let response = AlterPartitionReassignmentsResponse {
         allow_replication_factor_change: may_resize,
+        error_code: if late { ErrorCode::RequestTimedOut } else { ErrorCode::None }.code(),
         responses,
         ..AlterPartitionReassignmentsResponse::default()
     };
@@ -76,13 +84,18 @@ async fn reassign(
     let replicas = match wish.replicas {
         None => None,
         Some(wanted) => {
-            let has = count(partition);
-            if !may_resize && has != wanted.len() {
-                return Err(Refused::ReplicaCount { has, wanted: wanted.len() });
+            // Who is nobody comes before how many they are.
+            let known = |id: i32| {
+                let id = u32::try_from(id).map(BrokerId).ok();
+                id.filter(|id| image.brokers().contains_key(id))
+            };
+            let (has, wants) = (count(partition), wanted.len());
+            let brokers: Option<Vec<BrokerId>> = wanted.into_iter().map(known).collect();
+            let brokers = brokers.ok_or(refused(ReassignError::InvalidReplicas(Vec::new())))?;
+            if !may_resize && has != wants {
+                return Err(Refused::ReplicaCount { has, wanted: wants });
             }
-            let brokers = wanted.into_iter().map(|id| u32::try_from(id).map(BrokerId));
-            let brokers: Result<Vec<BrokerId>, _> = brokers.collect();
-            Some(brokers.map_err(|_| refused(ReassignError::InvalidReplicas(Vec::new())))?)
+            Some(brokers)
         }
     };
     let at = TopicIdPartition { topic_id: topic.id, partition: index };

@@ -282,7 +282,8 @@ async fn partitions_stay_where_they_are_unless_a_broker_is_named_that_exists() {
     };
     let answer = ask(&mut raw, 1, &same_size).await;
     let result = &answer.responses[0].partitions[0];
-    assert_eq!(result.error_code, ErrorCode::InvalidReplicationFactor.code());
+    // As in Kafka, who is nobody comes before how many there are.
+    assert_eq!(result.error_code, ErrorCode::InvalidReplicaAssignment.code());
     let some = ListPartitionReassignmentsTopics { name: "t".into(), partition_indexes: vec![0, 5, -1] };
     for topics in [None, Some(vec![some])] {
         let request =
