@@ -1,5 +1,7 @@
 //! What goes wrong in a cluster, and right again: only what must be survived.
 
+mod twin;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use highwater_engine::disk::memory::{Fault, Loss, Operation};
@@ -50,6 +52,8 @@ pub(super) struct Faults {
     cut_in_io: bool,
     /// Who stopped since somebody asked.
     stopped: Vec<(BrokerId, Stopped)>,
+    /// Older processes of brokers that have a newer one.
+    twins: twin::Twins,
     over: bool,
     /// How far the wall clock has been moved altogether, and how far at most.
     wall_ms: i64,
@@ -88,6 +92,7 @@ impl Faults {
             back: None,
             cut_in_io: false,
             stopped: Vec::new(),
+            twins: twin::Twins::default(),
             over: false,
             wall_ms: 0,
             wall_ms_max: 0,
@@ -112,6 +117,7 @@ impl Faults {
             self.bucket_until,
             self.elect_at,
             self.back.as_ref().map_or(NEVER, |(at, ..)| *at),
+            self.twins.next_due(),
         ];
         let others = self.boot_at.values().chain(self.patience.values()).chain(self.kill_at.values());
         times.iter().chain(others).copied().min().unwrap_or(NEVER)
@@ -133,6 +139,7 @@ impl Faults {
             }
             self.elect_at = now + SECOND / 5;
         }
+        self.twins.act(now, around);
         for machine in machines.values_mut().filter(|machine| machine.has_ended()) {
             let unclean = !machine.has_stopped_cleanly();
             machine.take_down(None, around);
@@ -230,6 +237,7 @@ impl Faults {
         self.over = true;
         self.next_fault = NEVER;
         around.world.executor.note(&[36], || "faults are over".to_owned());
+        self.twins.end(around);
         // A clock that went back makes what is due by time wait until it has caught up.
         around.world.executor.jump_wall(self.wall_ms_max - self.wall_ms);
         (self.network_until, self.quorum_until, self.mend_at) = (0, 0, 0);
@@ -247,6 +255,7 @@ impl Faults {
     fn keep_a_leader(&mut self, around: &Surroundings, machines: &BTreeMap<BrokerId, Machine>) {
         let can = |id: BrokerId| {
             machines.get(&id).is_some_and(Machine::is_on)
+                && !self.twins.has(id)
                 && around.network.reaches(QUORUM, id)
                 && around.network.reaches(id, QUORUM)
         };
@@ -328,7 +337,17 @@ impl Faults {
         {
             return;
         }
-        if kind == ClusterFault::ReplaceDisk && !self.beyond && !self.can_lose(id, image, machines) {
+        let empties = matches!(kind, ClusterFault::ReplaceDisk | ClusterFault::Twin);
+        if empties && !self.beyond && !self.can_lose(id, image, machines) {
+            return;
+        }
+        // Who leads the metadata log is told by number: two processes would both take themselves for the controller.
+        let twofold = match kind {
+            ClusterFault::Twin => self.twins.has(id) || around.quorum.leader() == Some(id),
+            ClusterFault::LeaderChange => self.twins.has(id),
+            _ => false,
+        };
+        if twofold {
             return;
         }
         // Nobody knows whether it can be survived when it strikes in the end; with a full disk no stop is a clean one.
@@ -408,6 +427,7 @@ impl Faults {
                 }
                 self.stopped.push((id, Stopped { unclean: true, emptied: true }));
             }
+            ClusterFault::Twin => self.twin(id, around, machines),
             ClusterFault::Reassign => self.reassign(id, around, machines, image),
             ClusterFault::BucketFlaky => {
                 if let Some(store) = store {

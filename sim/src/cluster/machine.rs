@@ -163,13 +163,17 @@ impl Machine {
                     world.stats.progress("broker starts");
                     world.executor.note(&[31, u64::from(id.0)], || format!("broker {id} has registered"));
                     *state.lock() = State::Serving;
-                    network.set_up(id, Some(Up { env: inside, node: node.clone() }));
+                    let process = inside.id();
+                    network.set_up(id, Up { env: inside, node: node.clone() });
                     let Some(why) = node.ends().await else { return };
                     drop(node);
-                    if matches!(why, EndedByItself::DirectoryOffline(_)) {
-                        world.stats.count("mark: a broker ends whose directory is offline");
-                    }
-                    network.set_up(id, None);
+                    world.stats.count(match why {
+                        EndedByItself::DirectoryOffline(_) => {
+                            "mark: a broker ends whose directory is offline"
+                        }
+                        EndedByItself::Superseded => "mark: the older one of two processes ends",
+                    });
+                    network.set_down(id, process);
                     world.executor.note(&[39, u64::from(id.0)], || format!("broker {id} ends: {why}"));
                     *state.lock() = State::Ended(Err(why.to_string()));
                 }
@@ -210,13 +214,13 @@ impl Machine {
             return;
         }
         *self.state.lock() = State::Stopping;
-        let id = self.id;
+        let (id, process) = (self.id, env.id());
         around.world.executor.note(&[33, u64::from(id.0)], || format!("broker {id} is asked to stop"));
         let (state, network, world) = (self.state.clone(), around.network.clone(), around.world.clone());
         let task = async move {
             let stopped = up.node.stop().await;
             drop(up);
-            network.set_up(id, None);
+            network.set_down(id, process);
             world.executor.note(&[34, u64::from(id.0)], || format!("broker {id} has stopped: {stopped:?}"));
             *state.lock() = State::Ended(stopped.map_err(|error| error.to_string()));
         };
@@ -228,7 +232,7 @@ impl Machine {
         let Some(env) = self.running.take() else { return };
         let id = self.id;
         around.world.executor.note(&[35, u64::from(id.0)], || format!("broker {id} is gone, {loss:?}"));
-        around.network.set_up(id, None);
+        around.network.set_down(id, env.id());
         match loss {
             Some(loss) => self.disk.crash_with(loss),
             None => self.disk.kill(),

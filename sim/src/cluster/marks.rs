@@ -6,7 +6,7 @@ use highwater_records::TopicIdPartition;
 use crate::stats::Stats;
 
 /// Every mark.
-pub const MARKS: [&str; 26] = [
+pub const MARKS: [&str; 28] = [
     "mark: a broker ends whose directory is offline",
     "mark: a broker hands over",
     "mark: a broker is fenced",
@@ -26,6 +26,7 @@ pub const MARKS: [&str; 26] = [
     "mark: in-sync set shrinks",
     "mark: leadership leaves a broker whose disk fails",
     "mark: nobody may lead",
+    "mark: the older one of two processes ends",
     "mark: the same set again settles a proposal",
     "fault: clock skew",
     "fault: disk error",
@@ -33,6 +34,7 @@ pub const MARKS: [&str; 26] = [
     "fault: full disk",
     "fault: power cut everywhere",
     "fault: power cut within disk i/o",
+    "fault: two processes with one number",
 ];
 
 /// Counts what an entry that took effect has changed.

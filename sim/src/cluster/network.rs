@@ -19,7 +19,10 @@ use highwater_records::{BrokerId, ProducerEpoch, ProducerId, TopicIdPartition};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::{executor::SimEnv, random::Random};
+use crate::{
+    executor::{ProcessId, SimEnv},
+    random::Random,
+};
 
 /// Where the metadata log's voters are, as far as the network is concerned.
 pub(super) const QUORUM: BrokerId = BrokerId(1_000_000);
@@ -34,6 +37,8 @@ pub(super) struct Network {
 struct State {
     random: Random,
     up: BTreeMap<BrokerId, Up>,
+    /// Older processes of brokers that have a newer one: messages reach one or the other.
+    older: BTreeMap<BrokerId, Up>,
     /// Directions in which nothing gets through.
     cut: BTreeSet<(BrokerId, BrokerId)>,
     /// Of a thousand messages this many are lost, and as many doubled.
@@ -66,6 +71,7 @@ impl Network {
             state: Mutex::new(State {
                 random,
                 up,
+                older: BTreeMap::new(),
                 cut,
                 lost: 0,
                 doubled: 0,
@@ -80,20 +86,51 @@ impl Network {
         Arc::new(Line { network: self.clone(), from, env })
     }
 
-    /// A node runs, or does no more.
-    pub(super) fn set_up(&self, broker: BrokerId, up: Option<Up>) {
-        let old = {
-            let mut state = self.state.lock();
-            match up {
-                Some(up) => state.up.insert(broker, up),
-                None => state.up.remove(&broker),
-            }
-        };
+    /// A node runs.
+    pub(super) fn set_up(&self, broker: BrokerId, up: Up) {
+        let old = self.state.lock().up.insert(broker, up);
         drop(old);
     }
 
+    /// The process of a broker runs no more.
+    pub(super) fn set_down(&self, broker: BrokerId, process: ProcessId) {
+        let mut state = self.state.lock();
+        let is_it = |up: Option<&Up>| up.is_some_and(|up| up.env.id() == process);
+        let newer = if is_it(state.up.get(&broker)) { state.up.remove(&broker) } else { None };
+        let older = if is_it(state.older.get(&broker)) { state.older.remove(&broker) } else { None };
+        drop(state);
+        drop((newer, older));
+    }
+
+    /// Another process takes a broker's number: the one that runs is the older one from now on.
+    pub(super) fn displace(&self, broker: BrokerId) {
+        let mut state = self.state.lock();
+        if let Some(up) = state.up.remove(&broker) {
+            state.older.insert(broker, up);
+        }
+    }
+
+    /// Nobody runs any more.
+    pub(super) fn clear(&self) {
+        let mut state = self.state.lock();
+        let old = (std::mem::take(&mut state.up), std::mem::take(&mut state.older));
+        drop(state);
+        drop(old);
+    }
+
+    /// A broker's node: the only one, or the newer one of two.
     pub(super) fn node(&self, broker: BrokerId) -> Option<Up> {
         self.state.lock().up.get(&broker).cloned()
+    }
+
+    /// The node that a message to a broker reaches.
+    pub(super) fn reached(&self, broker: BrokerId) -> Option<Up> {
+        let mut state = self.state.lock();
+        let older = state.older.get(&broker).cloned();
+        match older.filter(|_| state.random.chance(1, 2)) {
+            Some(older) => Some(older),
+            None => state.up.get(&broker).cloned(),
+        }
     }
 
     pub(super) fn nodes(&self) -> BTreeMap<BrokerId, Up> {
@@ -186,7 +223,7 @@ impl Network {
             return Err(failed("lost on the way"));
         };
         env.sleep(there).await;
-        let Some(Up { env: inside, node }) = self.node(to) else { return Err(failed("nobody listens")) };
+        let Some(Up { env: inside, node }) = self.reached(to) else { return Err(failed("nobody listens")) };
         let request = Arc::new(request);
         let doubled = self.state.lock().doubled;
         if self.draw(|random| random.chance(doubled, 1000)) {

@@ -293,9 +293,7 @@ impl Run {
         let outcome = Outcome::of(world, seed);
         if sound {
             world.connect(None);
-            for id in self.machines.keys() {
-                self.around.network.set_up(*id, None);
-            }
+            self.around.network.clear();
             world.executor.shut_down();
         }
         // What has panicked is left as it lies: its destructors may not bear it.
