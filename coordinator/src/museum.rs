@@ -33,8 +33,6 @@ pub enum Bug {
     TimeOutsForgotten,
     /// Offsets expire although members read the topic.
     OffsetsOfMembersExpire,
-    /// A late copy of a marker ends the producer's next transaction.
-    LateMarkersCount,
 }
 
 #[cfg(feature = "museum")]
@@ -49,12 +47,12 @@ pub fn build_in(bug: Option<Bug>) {
 
 /// Whether `bug` is built in.
 #[cfg(feature = "museum")]
-pub fn has(bug: Bug) -> bool {
+pub(crate) fn has(bug: Bug) -> bool {
     BUILT_IN.load(core::sync::atomic::Ordering::SeqCst) & (1 << bug as u32) != 0
 }
 
 /// Whether `bug` is built in: never.
 #[cfg(not(feature = "museum"))]
-pub const fn has(_: Bug) -> bool {
+pub(crate) const fn has(_: Bug) -> bool {
     false
 }

@@ -1,7 +1,6 @@
 //! From a producer's bytes to the log.
 
 use bytes::Bytes;
-use highwater_coordinator::museum::{self, Bug};
 use highwater_engine::AppendError;
 use highwater_metadata::config::TopicConfig;
 use highwater_records::{
@@ -72,7 +71,7 @@ impl State {
             let attempt = (request.marker.coordinator_epoch, number);
             let is_later =
                 self.attempts.take(request.producer_id, attempt, |id| self.log.producer(id).is_some());
-            if !is_later && !museum::has(Bug::LateMarkersCount) {
+            if !is_later {
                 return Err(ProduceError::CoordinatorFenced("a later attempt was here before".into()));
             }
         }
