@@ -84,6 +84,7 @@ mod quarantine;
 mod reader;
 mod recovery;
 mod segment;
+mod sync;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

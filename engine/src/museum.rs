@@ -59,4 +59,10 @@ highwater_records::museum! {
     FloorCoversAhead,
     /// The parts of an append to several logs are written one after the other.
     PartsApart,
+    /// Whoever waits for a commit looks for news from the moment on at which it begins to wait: a lost wake-up.
+    WakeUpLost,
+    /// A commit believes that the group which is being written has its batches.
+    GroupInFlightBelieved,
+    /// Readers are not told that a truncation changed what they look at.
+    TruncationUnseen,
 }

@@ -1,14 +1,13 @@
 //! What a directory knows of each of its logs, open or not.
 
-use std::{
-    path::PathBuf,
-    sync::atomic::{AtomicBool, AtomicU64},
-};
+use std::path::PathBuf;
 
 use highwater_records::{Offset, TopicId, TopicIdPartition};
-use parking_lot::Mutex;
 
-use crate::name::LogName;
+use crate::{
+    name::LogName,
+    sync::{AtomicBool, AtomicU64, Mutex},
+};
 
 /// One log of a directory.
 #[derive(Debug)]

@@ -15,7 +15,6 @@ use std::{
 };
 
 use highwater_records::{BrokerId, TopicId};
-use parking_lot::{Mutex, RwLock};
 
 use checkpoint::{Checkpoint, Checkpoints, Offsets};
 pub(crate) use entry::{EntryState, LogEntry};
@@ -31,6 +30,7 @@ use crate::{
     museum::{Bug, has},
     name::LogName,
     recovery::RecoveryReport,
+    sync::{Mutex, RwLock},
 };
 use highwater_records::TimestampMs;
 

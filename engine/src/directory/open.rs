@@ -8,7 +8,6 @@ use std::{
 };
 
 use highwater_records::{BrokerId, Offset, TimestampMs, TopicId};
-use parking_lot::Mutex;
 
 use super::{
     Claim, DirOptions, EntryState, Health, LogDir, LogEntry,
@@ -22,6 +21,7 @@ use crate::{
     journal::{Journal, JournalOptions, Replayed, is_extent, replay},
     museum::{Bug, has},
     name::LogName,
+    sync::Mutex,
 };
 
 /// What [`LogDir::open`] found.

@@ -14,10 +14,9 @@ use highwater_records::{Offset, batch::CheckedBatch};
 use super::{
     SharedLog, ToBatch, WriteAllError, WriteError,
     shared::{Turn, epoch_of},
-    sync::Mutex,
     watch::{Changed, Watch},
 };
-use crate::{AppendIfError, BatchesError, BatchesJob, Log, PrepareError, PreparedBatch};
+use crate::{AppendIfError, BatchesError, BatchesJob, Log, PrepareError, PreparedBatch, sync::Mutex};
 
 /// One append to several logs of the same [`Logs`](super::Logs): after any crash all of them have it, or none. The logs
 /// have to be [`Durability::Synced`](highwater_records::Durability::Synced) ones, as they are by default.

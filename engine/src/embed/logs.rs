@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 
 use highwater_records::{BrokerId, Durability, PartitionIndex, TopicId, compression::Codec};
 
-use super::{OpenError, SharedLog, UpkeepError, shared::Shared, sync::Mutex, watch::Watch, work::Work};
+use super::{OpenError, SharedLog, UpkeepError, shared::Shared, watch::Watch, work::Work};
 use crate::{
     DeleteLogError, DirOptions, HeadJob, LogConfig, LogDir, LogName, Watermark,
     disk::{Disk, Host, RealDisk, SystemHost},
+    sync::Mutex,
 };
 
 /// Most bytes of one batch, and so of one record, unless [`Options::config`] says otherwise.

@@ -52,7 +52,6 @@ mod record;
 mod records;
 mod shared;
 mod snapshot;
-mod sync;
 mod tail;
 #[cfg(test)]
 mod tests;

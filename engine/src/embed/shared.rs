@@ -9,13 +9,14 @@ use highwater_records::{LeaderEpoch, Offset, TimestampMs, batch::CheckedBatch, c
 
 use super::{
     Isolation, NewRecord, Snapshot, Tail, Ticket, ToBatch, ToRecord, UpkeepError, WriteAllError, WriteError,
-    error::read_error,
-    record::one_batch,
-    sync::{Mutex, MutexGuard},
-    watch::Watch,
-    work::Work,
+    error::read_error, record::one_batch, watch::Watch, work::Work,
 };
-use crate::{AppendIfError, Log, LogDir, LogReader, Positions, ReadError, StartReason, disk::Host};
+use crate::{
+    AppendIfError, Log, LogDir, LogReader, Positions, ReadError, StartReason,
+    disk::Host,
+    museum::{Bug, has},
+    sync::{Mutex, MutexGuard},
+};
 
 /// The epoch of a log that has one writer for all its life.
 const EPOCH: LeaderEpoch = LeaderEpoch(0);
@@ -307,7 +308,7 @@ impl Shared {
             };
             let Some(job) = job else {
                 // Somebody syncs already; what it does not cover is covered by the next one.
-                self.watch.wait(seen);
+                self.watch.wait(if has(Bug::WakeUpLost) { self.watch.changes() } else { seen });
                 continue;
             };
             // Whoever waits learns of the end of the job however it ends.

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex};
 
 /// Tells when something has changed. Whoever waits takes the number of changes first, then looks at what may have
 /// changed, then waits for another number: a change in between is never missed.

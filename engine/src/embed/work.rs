@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{WriteAllError, batches::Handed, shared::Shared, sync::Mutex, watch::Watch};
+use super::{WriteAllError, batches::Handed, shared::Shared, watch::Watch};
+use crate::sync::Mutex;
 
 /// What somebody waits for who cannot block.
 #[derive(Default)]

@@ -8,14 +8,15 @@ mod transaction;
 
 use std::{io, path::Path, sync::Arc};
 
-use parking_lot::RwLock;
-
 pub(crate) use offset::OffsetEntry;
 pub(crate) use time::TimeEntry;
 pub(crate) use transaction::sum_of;
 pub use transaction::{AbortedTransaction, decode_transaction_index, find_aborted};
 
-use crate::disk::{Disk, DiskFile, FileSlot, read_exact_at, write_file};
+use crate::{
+    disk::{Disk, DiskFile, FileSlot, read_exact_at, write_file},
+    sync::RwLock,
+};
 
 /// An entry of fixed size.
 pub(crate) trait IndexEntry: Copy {

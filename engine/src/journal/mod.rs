@@ -14,14 +14,10 @@ mod writer;
 use std::{
     fmt, io,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 use highwater_records::{Offset, TopicId, TopicIdPartition};
-use parking_lot::Mutex;
 
 pub(crate) use ahead::{Ahead, AheadError};
 pub(crate) use entry::{Change, Entry, JournaledBatch};
@@ -32,7 +28,9 @@ pub(crate) use replay::{Replayed, replay};
 use crate::{
     directory::{Claim, Health, LogEntry, Offline},
     disk::{Disk, DiskFile},
+    museum::{Bug, has},
     segment::Segment,
+    sync::{AtomicBool, Mutex},
 };
 use frame::{BLOCK, GROUP_HEAD, GROUP_MAX};
 use tracked::TrackedLogs;
@@ -244,6 +242,9 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub(crate) fn wait(&self, place: Place) -> Result<(), JournalError> {
+        if has(Bug::GroupInFlightBelieved) && self.writer.try_lock().is_none() {
+            return Ok(());
+        }
         loop {
             let full = {
                 let mut writer = self.writer.lock();

@@ -7,7 +7,6 @@ use std::{
 };
 
 use highwater_records::TopicId;
-use parking_lot::Mutex;
 
 use super::{
     JournalError, JournalOptions, Place, Queue,
@@ -21,6 +20,7 @@ use crate::{
     directory::{Claim, Health},
     disk::Disk,
     museum::{Bug, has},
+    sync::Mutex,
 };
 
 /// Who writes the journal.

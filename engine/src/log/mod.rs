@@ -20,10 +20,7 @@ use std::{
     collections::BTreeSet,
     fmt,
     path::Path,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Weak, atomic::Ordering},
 };
 
 use highwater_records::{
@@ -51,6 +48,7 @@ use crate::{
     quarantine::Quarantined,
     reader::{LogReader, Picture},
     segment::Segment,
+    sync::AtomicU64,
 };
 
 /// One partition's log: the writer's side. There is one per log and process; the caller keeps its own lock around

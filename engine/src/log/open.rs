@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     io,
-    sync::{Arc, Weak, atomic::AtomicU64},
+    sync::{Arc, Weak},
 };
 
 use highwater_records::{Offset, TimestampMs};
@@ -23,6 +23,7 @@ use crate::{
         ProducerSource, Recovered, RecoveredProducers, RecoveryReport, Situation, finish_leftovers,
         recover_segments, remove_stray_snapshots, set_transactions, trust_transactions,
     },
+    sync::AtomicU64,
 };
 
 impl Log {

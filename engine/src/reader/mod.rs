@@ -8,10 +8,7 @@ mod transactions;
 
 use std::{
     ops::Range,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 use highwater_records::{LeaderEpoch, Offset};
@@ -25,6 +22,7 @@ use crate::{
     positions::Positions,
     quarantine::Quarantined,
     segment::{Facts, Segment},
+    sync::AtomicU64,
 };
 
 /// An immutable picture of a log. Clones are the same picture; a newer one comes from

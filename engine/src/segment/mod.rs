@@ -10,7 +10,6 @@ use std::{
 };
 
 use highwater_records::{Offset, TimestampMs};
-use parking_lot::Mutex;
 
 pub(crate) use header::BatchHeader;
 pub(crate) use walk::{Depth, INDEXED_WINDOW, LARGE_WINDOW, SMALL_WINDOW, Step, Walk};
@@ -20,6 +19,7 @@ use crate::{
     index::{AbortedTransaction, Index, OffsetEntry, TimeEntry, decode, sum_of},
     museum::{Bug, has},
     name::FileKind,
+    sync::Mutex,
 };
 
 /// A segment, shared between the writer and its readers. Sealed ones never change.

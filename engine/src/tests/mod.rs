@@ -14,4 +14,6 @@ mod model;
 mod museum;
 mod pressure;
 mod random;
+#[cfg(schedules)]
+mod schedules;
 mod table;
