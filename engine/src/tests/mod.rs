@@ -2,6 +2,7 @@
 
 mod allocations;
 mod batches;
+mod batches_random;
 mod crash;
 mod crash_transactions;
 mod failing;
