@@ -223,7 +223,7 @@ pub(crate) async fn open_directory(
         node_id: broker,
         new_directory_id: TopicId::from_random(env.random(), env.random()),
     };
-    let journal = JournalOptions { max_bytes: config.journal_bytes };
+    let journal = JournalOptions::of(config.journal_bytes);
     let (disk, now) = (disk.clone(), TimestampMs(env.wall_ms()));
     env.run_blocking(Lane::Control, move || LogDir::open_with(disk, Path::new(&path), options, journal, now))
         .await

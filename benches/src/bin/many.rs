@@ -15,7 +15,7 @@ use std::{
 
 use highwater_benches::machine;
 use highwater_engine::{
-    CommitJob, DirOptions, Log, LogConfig, LogDir, LogName, Watermark,
+    CommitJob, DirOptions, JournalOptions, Log, LogConfig, LogDir, LogName, Watermark,
     disk::{DirEntry, Disk, DiskFile, DiskLock, Open, RealDisk, Space},
 };
 use highwater_records::{
@@ -31,6 +31,9 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const NOW: TimestampMs = TimestampMs(1_700_000_000_000);
 const ROUNDS: usize = 5;
 const COMMITS: usize = 60;
+/// Turns of each way of committing much, and commits in each.
+const TURNS: usize = 5;
+const TURN_COMMITS: usize = 12;
 /// Appends that share a commit.
 const GROUP: usize = 64;
 const BATCH_BYTES: usize = 4 << 10;
@@ -53,6 +56,18 @@ fn main() -> Result<()> {
         synced(&place.path().join("synced"), logs)?;
     }
     println!();
+    println!(
+        "| one commit of | through the journal, ms p50 / p99 | by the files, ms p50 / p99 | files / journal |"
+    );
+    println!("|---|---|---|---|");
+    for logs in [1, 4, 16, 64] {
+        for kib in [16, 32, 64, 128, 256, 512, 1024] {
+            if logs * kib <= 8 << 10 {
+                twice(&place.path().join("twice"), logs, kib << 10)?;
+            }
+        }
+    }
+    println!();
     idle(&place.path().join("idle"), logs)
 }
 
@@ -60,12 +75,18 @@ fn main() -> Result<()> {
 struct Took {
     commits: Vec<Duration>,
     cpu_seconds: f64,
+    /// What was still to be synced afterwards.
+    settling: Duration,
 }
 
 impl Took {
-    fn measure(&mut self, mut commit: impl FnMut() -> Result<()>) -> Result<()> {
+    fn measure(&mut self, commit: impl FnMut() -> Result<()>) -> Result<()> {
+        self.measure_some(COMMITS, commit)
+    }
+
+    fn measure_some(&mut self, commits: usize, mut commit: impl FnMut() -> Result<()>) -> Result<()> {
         let cpu = machine::cpu_seconds(std::process::id())?;
-        for _ in 0..COMMITS {
+        for _ in 0..commits {
             let start = Instant::now();
             commit()?;
             self.commits.push(start.elapsed());
@@ -151,6 +172,69 @@ fn synced(place: &Path, count: usize) -> Result<()> {
     drop((dir, logs, other, unsynced, floor));
     for directory in [place, &place.with_extension("unsynced"), &place.with_extension("floor")] {
         std::fs::remove_dir_all(directory)?;
+    }
+    Ok(())
+}
+
+/// Commits of `bytes` of each of some logs, written twice and once: with a journal that takes them all, and with one that
+/// takes none and is told that the files were synced. In turns.
+fn twice(place: &Path, count: usize, bytes: usize) -> Result<()> {
+    let batch = batch(bytes)?;
+    let mut ways = Vec::new();
+    for (name, direct_bytes) in [("journal", u64::MAX), ("files", 0)] {
+        let place = place.with_extension(name);
+        let journal = JournalOptions { direct_bytes, ..JournalOptions::default() };
+        ways.push((
+            create_with(&RealDisk, &place, count, Durability::Synced, journal)?,
+            place,
+            Took::default(),
+        ));
+    }
+    for round in 0..=TURNS {
+        for ((dir, logs), _, took) in &mut ways {
+            let mut one = Took::default();
+            one.measure_some(TURN_COMMITS, || {
+                let mut jobs = Vec::with_capacity(count);
+                for log in &mut *logs {
+                    log.append(batch.clone(), LeaderEpoch(0), NOW)?;
+                    jobs.extend(log.begin_commit());
+                }
+                for (log, done) in logs.iter_mut().zip(CommitJob::run_all(jobs)) {
+                    log.finish_commit(done)?;
+                }
+                Ok(())
+            })?;
+            let settling = Instant::now();
+            dir.settle()?;
+            // The first round warms up.
+            if round > 0 {
+                took.commits.extend(one.commits);
+                took.settling += settling.elapsed();
+            }
+        }
+    }
+    let [journal, files] = [0, 1].map(|at: usize| {
+        let Took { commits, settling, .. } = &mut ways[at].2;
+        commits.sort();
+        let at = |share: f64| commits[((commits.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+        let all = commits.iter().sum::<Duration>() + *settling;
+        let mib = (commits.len() * count * bytes) as f64 / f64::from(1 << 20);
+        (at(0.5), at(0.99), mib / all.as_secs_f64())
+    });
+    println!(
+        "| {count} x {} KiB | {:.2} / {:.2} | {:.2} / {:.2} | {:.2} | {:.0} / {:.0} |",
+        bytes >> 10,
+        journal.0,
+        journal.1,
+        files.0,
+        files.1,
+        files.0 / journal.0,
+        journal.2,
+        files.2
+    );
+    for (opened, place, _) in ways {
+        drop(opened);
+        std::fs::remove_dir_all(place)?;
     }
     Ok(())
 }
@@ -283,7 +367,17 @@ fn create(
     count: usize,
     durability: Durability,
 ) -> Result<(Arc<LogDir>, Vec<Log>)> {
-    let (dir, _) = LogDir::open(Arc::new(disk.clone()), place, options(), NOW)?;
+    create_with(disk, place, count, durability, JournalOptions::default())
+}
+
+fn create_with(
+    disk: &(impl Disk + Clone + 'static),
+    place: &Path,
+    count: usize,
+    durability: Durability,
+    journal: JournalOptions,
+) -> Result<(Arc<LogDir>, Vec<Log>)> {
+    let (dir, _) = LogDir::open_with(Arc::new(disk.clone()), place, options(), journal, NOW)?;
     let config = LogConfig { durability, watermark: Watermark::Own, ..LogConfig::default() };
     let log = |n| dir.create_log(name(n), TopicId::from_random(3, 4), config.clone(), NOW);
     let logs: std::result::Result<Vec<Log>, _> = (0..count).map(log).collect();

@@ -42,6 +42,9 @@ pub struct JournalOptions {
     /// Bytes of all its files; at least [`JournalOptions::LEAST`], in whole extents. 0 for no journal:
     /// then a commit syncs the files it touched.
     pub max_bytes: u64,
+    /// A commit with more bytes than this of one log syncs its files instead of writing them twice, and one that is run
+    /// alone with more than an eighth of it; at most a quarter of an extent, which is a 64th of `max_bytes`.
+    pub direct_bytes: u64,
 }
 
 impl JournalOptions {
@@ -50,7 +53,12 @@ impl JournalOptions {
 
     /// No journal. Right for a directory of one log: its commits have nothing to share.
     pub const fn none() -> JournalOptions {
-        JournalOptions { max_bytes: 0 }
+        JournalOptions::of(0)
+    }
+
+    /// A journal of this size, else as by default.
+    pub const fn of(max_bytes: u64) -> JournalOptions {
+        JournalOptions { max_bytes, direct_bytes: DIRECT_BYTES }
     }
 
     fn extent_bytes(self) -> u64 {
@@ -63,15 +71,16 @@ impl JournalOptions {
 }
 
 impl Default for JournalOptions {
-    /// 1 GiB.
+    /// 1 GiB, and 1 MiB.
     fn default() -> JournalOptions {
-        JournalOptions { max_bytes: 1 << 30 }
+        JournalOptions::of(1 << 30)
     }
 }
 
 const SMALLEST_EXTENT: u64 = 32 << 10;
-/// A commit with more than this of one log syncs its files instead: a second copy costs more than the sync.
-const DIRECT_BYTES: u64 = 128 << 10;
+/// Up to here a second copy of what several logs commit together takes less time than a sync of each, even if these are
+/// counted that come later; for one log up to an eighth of it. Measured by `benches/src/bin/many.rs`.
+const DIRECT_BYTES: u64 = 1 << 20;
 
 /// The most bytes of entries in a group of an extent of this size: its header and a block for the group that empties
 /// the journal take the rest.
@@ -147,12 +156,17 @@ impl Journal {
 
     /// The most bytes of batches of one log that one commit puts here.
     pub(crate) fn direct_bytes(&self) -> u64 {
-        DIRECT_BYTES.min(self.options.extent_bytes() / 4)
+        self.options.direct_bytes.min(self.options.extent_bytes() / 4)
     }
 
     /// The most bytes of entries that become durable together.
     pub(crate) fn group_bytes(&self) -> u64 {
         group_bytes(self.options.extent_bytes()) as u64
+    }
+
+    /// The most bytes of batches that a commit of one log alone puts here.
+    pub(crate) fn alone_bytes(&self) -> u64 {
+        self.direct_bytes() / 8
     }
 
     /// Takes a log's batches, which lie in these segments. `None` if the log was truncated since `truncations` was

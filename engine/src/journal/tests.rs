@@ -18,7 +18,7 @@ fn config() -> LogConfig {
 }
 
 fn open(disk: &MemoryDisk) -> (Arc<LogDir>, OpenReport) {
-    let journal = crate::JournalOptions { max_bytes: crate::JournalOptions::LEAST };
+    let journal = crate::JournalOptions::of(crate::JournalOptions::LEAST);
     LogDir::open_with(Arc::new(disk.clone()), "/data".as_ref(), options(), journal, NOW).unwrap()
 }
 

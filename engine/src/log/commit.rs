@@ -43,12 +43,29 @@ pub struct CommitJob {
 enum Way {
     /// These batches, all of the commit, go into the journal.
     Journal(Vec<JournaledBatch>),
+    /// These too if others go there at the same time; else the files are synced.
+    Either(Vec<JournaledBatch>, FilesToo),
     /// The files are synced.
-    Files {
-        epochs: Option<Arc<LeaderEpochs>>,
-        /// Segments that earlier commits left to the journal.
-        unsettled: Vec<Arc<Segment>>,
-    },
+    Files(FilesToo),
+}
+
+/// What is synced beside the segments that were appended to.
+#[derive(Debug)]
+struct FilesToo {
+    epochs: Option<Arc<LeaderEpochs>>,
+    /// Segments that earlier commits left to the journal.
+    unsettled: Vec<Arc<Segment>>,
+}
+
+impl Way {
+    /// What goes into the journal, or what is synced.
+    fn chosen(self, alone: bool) -> Result<Vec<JournaledBatch>, FilesToo> {
+        match self {
+            Way::Either(_, files) if alone => Err(files),
+            Way::Files(files) => Err(files),
+            Way::Journal(batches) | Way::Either(batches, _) => Ok(batches),
+        }
+    }
 }
 
 /// A commit that has run; its log must hear of it.
@@ -109,22 +126,26 @@ impl CommitJob {
     /// Makes it durable. Blocks for as long as the disk takes; hold no lock. A sync that fails takes the whole directory
     /// offline.
     pub fn run(self) -> CommitDone {
-        self.start().finish()
+        self.start(true).finish()
     }
 
-    /// Runs several, of any logs, in the order given: what goes through a directory's journal shares its writes.
+    /// Runs several, of any logs, in the order given: what goes through a directory's journal shares its writes, and more
+    /// of each log goes there than of one that commits alone.
     pub fn run_all(jobs: Vec<CommitJob>) -> Vec<CommitDone> {
-        let started: Vec<Started> = jobs.into_iter().map(CommitJob::start).collect();
+        let started: Vec<Started> = {
+            let alone = jobs.len() == 1;
+            jobs.into_iter().map(|job| job.start(alone)).collect()
+        };
         started.into_iter().map(Started::finish).collect()
     }
 
     /// Whether it goes through the journal, so that it is best run together with others.
     pub fn is_journaled(&self) -> bool {
-        matches!(self.way, Way::Journal(_))
+        matches!(self.way, Way::Journal(_) | Way::Either(..))
     }
 
     /// All but the wait for the journal.
-    fn start(self) -> Started {
+    fn start(self, alone: bool) -> Started {
         let CommitJob {
             disk,
             directory,
@@ -149,15 +170,16 @@ impl CommitJob {
             result: health.check().map_err(CommitError::Offline),
         };
         let mut place = None;
+        let way = way.chosen(alone);
         if done.result.is_ok() {
             match way {
-                Way::Journal(batches) => {
+                Ok(batches) => {
                     let segments = done.segments.clone();
                     let appended = journal::Appended { batches, segments, snapshots, names };
                     place = journal.submit_batches(&entry, truncations, appended);
                     done.void = place.is_none();
                 }
-                Way::Files { epochs, unsettled } => {
+                Err(FilesToo { epochs, unsettled }) => {
                     done.in_files = true;
                     let files =
                         Files { disk, directory, segments: &done.segments, unsettled, snapshots, names };
@@ -265,12 +287,16 @@ impl Log {
         self.committing = Arc::downgrade(&token);
         self.pending.truncated_to = None;
         let batches = self.pending.batches.take(self.positions.durable_end);
+        let batches = batches.filter(|_| self.journals() && !in_files);
+        let size = batches.iter().flatten().map(|batch| batch.bytes.len() as u64).sum::<u64>();
+        let files = || FilesToo {
+            epochs: self.epochs_dirty.then(|| self.epochs.clone()),
+            unsettled: self.dir.journal.unsettled(self.id()),
+        };
         let way = match batches {
-            Some(batches) if self.journals() && !in_files => Way::Journal(batches),
-            _ => Way::Files {
-                epochs: self.epochs_dirty.then(|| self.epochs.clone()),
-                unsettled: self.dir.journal.unsettled(self.id()),
-            },
+            Some(batches) if size <= self.dir.journal.alone_bytes() => Way::Journal(batches),
+            Some(batches) => Way::Either(batches, files()),
+            None => Way::Files(files()),
         };
         let active = self.active();
         Some(CommitJob {

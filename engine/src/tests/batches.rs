@@ -34,7 +34,7 @@ fn config() -> LogConfig {
 }
 
 fn open(disk: &MemoryDisk) -> Option<Arc<LogDir>> {
-    let journal = JournalOptions { max_bytes: JournalOptions::LEAST };
+    let journal = JournalOptions::of(JournalOptions::LEAST);
     match LogDir::open_with(Arc::new(disk.clone()), Path::new("/data"), options(), journal, NOW) {
         Ok((dir, _)) => Some(dir),
         Err(_) if disk.stopped() => None,

@@ -27,7 +27,7 @@ fn config() -> LogConfig {
 }
 
 fn open(disk: &MemoryDisk) -> Result<(Arc<LogDir>, crate::OpenReport), OpenDirError> {
-    let journal = JournalOptions { max_bytes: JournalOptions::LEAST };
+    let journal = JournalOptions::of(JournalOptions::LEAST);
     LogDir::open_with(Arc::new(disk.clone()), Path::new("/data"), options(), journal, NOW)
 }
 
@@ -132,6 +132,13 @@ impl Run<'_> {
                     // Begun and dropped: the next one finds that not all of it can go into the journal.
                     drop(self.logs[0].as_mut()?.begin_commit());
                     self.commit(&[0])?;
+                }
+                4 => {
+                    // So much that the files are synced if it is committed alone.
+                    self.append(1, 79, 12)?;
+                    self.commit(&[1])?;
+                    self.append(1, 78, 12)?;
+                    self.commit(&[1, 2])?;
                 }
                 5 => {
                     // Too much for the journal.

@@ -14,7 +14,7 @@ fn config() -> LogConfig {
 }
 
 fn open(disk: &MemoryDisk) -> Arc<LogDir> {
-    let journal = JournalOptions { max_bytes: JournalOptions::LEAST };
+    let journal = JournalOptions::of(JournalOptions::LEAST);
     LogDir::open_with(Arc::new(disk.clone()), Path::new("/data"), options(), journal, NOW).unwrap().0
 }
 

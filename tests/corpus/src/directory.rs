@@ -177,7 +177,7 @@ fn open(disk: &MemoryDisk) -> Result<(Arc<LogDir>, OpenReport), highwater_engine
         node_id: BrokerId(1),
         new_directory_id: TopicId::from_bytes([3; 16]),
     };
-    let journal = JournalOptions { max_bytes: JournalOptions::LEAST };
+    let journal = JournalOptions::of(JournalOptions::LEAST);
     LogDir::open_with(Arc::new(disk.clone()), Path::new("/data"), options, journal, NOW)
 }
 
