@@ -156,10 +156,12 @@ impl Consumer {
         let parts = parts.clone();
         self.goes = None;
         if loses {
-            let keeps = self.has.intersection(&parts).copied().collect();
-            hall.tell(Happening::GivesUp { owner: self.owner, keeps });
+            // What it keeps it was told before, perhaps long ago: that is no news of what it has now.
+            self.has.retain(|part| parts.contains(part));
+            hall.tell(Happening::GivesUp { owner: self.owner, keeps: self.has.clone() });
+        } else {
+            self.has = parts.clone();
+            hall.tell(Happening::Assigned { owner: self.owner, generation: self.epoch, parts });
         }
-        self.has = parts.clone();
-        hall.tell(Happening::Assigned { owner: self.owner, generation: self.epoch, parts });
     }
 }
