@@ -104,6 +104,7 @@ impl Node {
                     if let Some(done) = done {
                         let finished = state.log.finish_head(done);
                         finished.map_err(|error| PartitionError::Storage(error.to_string()))?;
+                        state.starts_later();
                     }
                     Ok(state.log.positions().log_start)
                 })

@@ -164,6 +164,11 @@ impl State {
         });
     }
 
+    /// As a leader: the log starts later now. Followers hear of it though nothing is appended.
+    pub(crate) fn starts_later(&mut self) {
+        self.tell_watchers(false);
+    }
+
     /// Takes another `min.insync.replicas`.
     pub(crate) fn set_min_isr(&mut self, min_isr: u32) {
         if let Role::Leader(leader) = &mut self.role {

@@ -288,7 +288,11 @@ impl Node {
         let change = move || {
             let Some(job) = partition.with_blocking(begin)?? else { return Ok(()) };
             let done = job.run();
-            partition.with_blocking(|state| state.log.finish_head(done))??;
+            partition.with_blocking(|state| {
+                state.log.finish_head(done)?;
+                state.starts_later();
+                Ok::<_, ChangeError>(())
+            })??;
             Ok(())
         };
         let changed = self.env.run_blocking(Lane::Background, change).await;
