@@ -74,13 +74,13 @@ def main():
         sys.exit(0)
     program, folder = build(asked.suite)
     if asked.bootstrap:
-        run(report, program, folder, asked.bootstrap, asked)
+        run(report, program, folder, asked, suite.environment(asked, asked.bootstrap))
     else:
         with tempfile.TemporaryDirectory(prefix="highwater-gotests-") as place:
             kind = Kafka if asked.kafka else Highwater
             with kind(pathlib.Path(place), suite.broker, port=suite.port) as broker:
                 broker.start()
-                run(report, program, folder, broker.address, asked)
+                run(report, program, folder, asked, suite.environment(asked, broker.address))
                 report.check("the broker lives", "all", lambda: judging.check_alive(broker))
     report.finish(asked.json)
 
@@ -100,17 +100,16 @@ def build(name):
     return program, folder
 
 
-def run(report, program, folder, address, asked):
-    """One run of all tests. Those that are known to hang are not started."""
+def run(report, program, folder, asked, environment):
+    """One run of all tests, which find the broker by their environment. Those that are known to hang are not started."""
     allowed = judging.exceptions(asked.suite, asked.kafka)
     hang = [name for name, why in allowed.items() if why.startswith("hangs")]
     command = [program, "-test.v", f"-test.timeout={SECONDS}s", "-test.run=^Test"]
     command += [f"-test.skip=^({'|'.join(hang)})$"] if hang else []
-    environment = {**os.environ, **SUITES[asked.suite].environment(asked, address)}
     found, begun, parts, since = {}, set(hang), {}, time.monotonic()
     with subprocess.Popen(
         [str(part) for part in command],
-        cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        cwd=folder, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
     ) as tests:
         for line in tests.stdout:
             if line.startswith("=== RUN   Test"):

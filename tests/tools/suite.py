@@ -7,7 +7,7 @@ import tempfile
 from harness.broker import Highwater, Kafka
 from harness.report import Report
 
-from . import loads, settings, topics
+from . import dumps, loads, settings, topics
 from .tool import NEWEST, OLD, Tools
 
 # What is tried, and with which tool.
@@ -32,6 +32,8 @@ TRIED = [
     ("list, describe, reset, delete", "ConsumerGroupCommand", loads.groups),
     ("list, describe, find hanging", "TransactionsCommand", loads.transactions),
     ("abort what hangs", "TransactionsCommand", loads.hanging),
+    ("committed offsets", "DumpLogSegments", dumps.offsets),
+    ("states of transactions", "DumpLogSegments", dumps.transactions),
 ]
 
 
@@ -51,7 +53,7 @@ def main():
         with tempfile.TemporaryDirectory(prefix="highwater-tools-") as folder:
             with (Kafka if asked.kafka else Highwater)(pathlib.Path(folder)) as broker:
                 broker.start()
-                one_version(report, Tools(version, broker.address), asked.only)
+                one_version(report, Tools(version, broker.address, broker.data), asked.only)
                 broker.stop()
     report.finish(asked.json)
 

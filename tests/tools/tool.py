@@ -20,10 +20,10 @@ NEWEST, OLD = "4.3.1", "3.5.1"
 
 
 class Tools:
-    """The tools of one version, told where the broker is."""
+    """The tools of one version, told where the broker is; `data` is its directory of logs."""
 
-    def __init__(self, version, address):
-        self.version, self.address = version, address
+    def __init__(self, version, address, data):
+        self.version, self.address, self.data = version, address, data
         self.old = version == OLD
         self.classes = _classes(version)
 

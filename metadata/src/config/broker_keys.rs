@@ -89,6 +89,7 @@ pub const BROKER_KEYS: &[Definition] = &[
         .doc("Addresses to listen on, as `NAME://host:port`. No host: every interface. Port 0: one that is free."),
     key("log.cleaner.backoff.ms", Long, "15000")
         .at_least(0)
+        .dynamic()
         .doc("How long to wait between two looks for logs to compact."),
     key("log.cleaner.dedupe.buffer.size", Long, "134217728")
         .at_least(1)

@@ -15,8 +15,8 @@ impl Node {
     /// Compacts what is due until the node stops. A task of its own, which looks out for the stop between two batches:
     /// nothing else writes a log's compacted files, and none is left half in its place.
     pub(crate) async fn compaction(self: Arc<Self>) {
-        let pause = Duration::from_millis(self.config.compaction_pause_ms);
         while !self.is_stopping() {
+            let pause = Duration::from_millis(self.live.get().compaction_pause_ms);
             first_of(self.stops(), self.env.sleep(pause)).await;
             if self.config.compaction_enabled && !self.is_stopping() {
                 self.compact_what_is_due().await;
