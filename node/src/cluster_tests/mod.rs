@@ -6,6 +6,7 @@ mod compaction;
 mod log_start;
 mod nearest;
 mod offline;
+mod rot;
 mod tail;
 mod transactions;
 

@@ -1,0 +1,56 @@
+//! Bits that rot on one broker's disk: the damage does not spread, and who has lost everything gets it from a sound one.
+
+use std::path::Path;
+
+use highwater_engine::disk::memory::MemoryDisk;
+use highwater_records::{Offset, TopicIdPartition, batch::BatchView};
+
+use super::{TestCluster, run};
+
+/// Every byte of a replica that lies on its broker's disk.
+fn bytes_of(cluster: &TestCluster, broker: u32, at: TopicIdPartition) -> Vec<u8> {
+    let Some(view) = cluster.node(broker).replica(at) else { return Vec::new() };
+    let range = view.reader.read(Offset::ZERO, 1 << 20, view.positions.log_end, true).expect("it is there");
+    range.bytes().expect("it can be read").to_vec()
+}
+
+#[test]
+fn a_follower_takes_nothing_that_has_rotted_and_gets_it_from_a_sound_replica() {
+    run(async |env| {
+        let mut cluster = TestCluster::start(&env, 3, &[]).await;
+        let at = cluster.topic("orders", &[2, 1, 3], &[]).await;
+        cluster.produce(2, at, "a", "first").await;
+        cluster.produce(2, at, "b", "second").await;
+        cluster.until(|| (!bytes_of(&cluster, 1, at).is_empty()).then_some(())).await;
+        let sound = bytes_of(&cluster, 2, at);
+
+        // The leader's disk: the last byte of a value.
+        let segment = Path::new("/data/orders-0/00000000000000000000.log");
+        let mut rotten = cluster.disk(2).contents(segment).expect("the active segment");
+        let value = rotten.windows(6).position(|bytes| bytes == b"second").expect("not compressed") + 5;
+        rotten[value] ^= 1;
+        cluster.disk(2).overwrite(segment, &rotten).expect("it is there");
+        let shown = cluster.fetch(2, at, 1, None).await.expect("it leads").records.concat();
+        let view = BatchView::parse(&shown).expect("its header is sound");
+        assert!(view.verify_crc().is_err(), "a client sees by the checksum what it was given");
+
+        // A follower with an empty disk asks again and again, and takes the first batch at most.
+        drop(cluster.stop(3).await);
+        let reads = cluster.disk(2).counts().reads;
+        cluster.boot(3, MemoryDisk::new()).await.expect("its disk was replaced");
+        cluster.until(|| (cluster.disk(2).counts().reads > reads + 5).then_some(())).await;
+        assert!(bytes_of(&cluster, 3, at).len() < sound.len());
+        let image = cluster.node(1).image();
+        let isr = &image.partition(at).expect("it is there").isr;
+        assert!(!isr.contains(&cluster.node(3).broker_id()), "{isr:?}");
+
+        // Somebody else leads.
+        drop(cluster.stop(2).await);
+        cluster.until(|| (bytes_of(&cluster, 3, at) == sound).then_some(())).await;
+        let three = cluster.node(3).broker_id();
+        let joined = || cluster.node(1).image().partition(at)?.isr.contains(&three).then_some(());
+        cluster.until(joined).await;
+        assert_eq!(bytes_of(&cluster, 1, at), sound);
+        cluster.end().await;
+    });
+}
