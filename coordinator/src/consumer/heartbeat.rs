@@ -138,9 +138,14 @@ impl ConsumerGroup {
             };
         };
         let Some(current) = self.instances.get(instance).and_then(|id| self.members.get(id)).cloned() else {
-            return if joins { Ok(Member::new(id)) } else { Err(GroupError::UnknownMember) };
+            let known = || self.members.get(&id).cloned();
+            return if joins {
+                Ok(known().unwrap_or_else(|| Member::new(id.clone())))
+            } else {
+                Err(GroupError::UnknownMember)
+            };
         };
-        if current.id == id {
+        if current.id == id && !joins {
             return self.check_beat(&current, request).map(|()| current);
         }
         if !joins {
@@ -150,7 +155,7 @@ impl ConsumerGroup {
         if current.epoch != LEAVES_FOR_A_WHILE && current.classic.is_none() {
             return Err(GroupError::UnreleasedInstance);
         }
-        Ok(self.replace(current, id, context))
+        if current.id == id { Ok(current) } else { Ok(self.replace(current, id, context)) }
     }
 
     /// The same instance under a new id: it takes over what the other one had.

@@ -269,6 +269,31 @@ fn a_static_member_that_left_for_a_while_has_what_it_had() {
 }
 
 #[test]
+fn an_instance_is_not_free_while_its_member_lives_whoever_asks() {
+    let mut bench = Bench::new();
+    let with = |name: &str, instance: Option<&str>| Client {
+        instance: instance.map(Into::into),
+        ..Client::new(name, &["a"])
+    };
+    let mut fixed = with("s1", Some("i"));
+    fixed.beat(&mut bench, false).unwrap();
+    // Under its own id, too: it has not said that it will be back.
+    assert_eq!(bench.beat(with("s1", Some("i")).request()), Err(GroupError::UnreleasedInstance));
+    assert_eq!(bench.beat(with("s2", Some("i")).request()), Err(GroupError::UnreleasedInstance));
+    fixed.epoch = -2;
+    assert_eq!(bench.beat(fixed.request()).unwrap().epoch, -2);
+    let back = bench.beat(with("s1", Some("i")).request()).unwrap();
+    assert_eq!((back.epoch > 0, back.assignment.map_or(0, |all| all.len())), (true, 6));
+    // A member that was there before without an instance keeps what it has.
+    let mut bench = Bench::new();
+    let mut plain = with("m1", None);
+    plain.beat(&mut bench, false).unwrap();
+    assert_eq!(plain.owned.len(), 6);
+    let named = bench.beat(with("m1", Some("j")).request()).unwrap();
+    assert_eq!((named.epoch, named.assignment), (plain.epoch, Some(plain.owned)));
+}
+
+#[test]
 fn topics_by_expression_come_and_go_with_the_cluster() {
     let mut bench = Bench::new();
     let mut clients = vec![Client { regex: Some("a.*".into()), ..Client::new("m1", &[]) }];
