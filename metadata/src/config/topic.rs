@@ -203,12 +203,18 @@ impl Reader<'_> {
         let level = match codec {
             Codec::Gzip => Some("compression.gzip.level"),
             Codec::Zstd => Some("compression.zstd.level"),
-            Codec::None | Codec::Snappy | Codec::Lz4 => None,
+            Codec::Lz4 => Some("compression.lz4.level"),
+            Codec::None | Codec::Snappy => None,
         };
         let level =
             level.map(|key| self.parsed(key, |text| value::number(text)?.try_into().ok())).transpose()?;
-        // Kafka's word for gzip's own default.
-        let level = level.filter(|level| codec != Codec::Gzip || *level != -1);
+        // Kafka's word for gzip's own default, and for lz4's fast compressor.
+        let usual = match codec {
+            Codec::Gzip => Some(-1),
+            Codec::Lz4 => Some(9),
+            _ => None,
+        };
+        let level = level.filter(|level| Some(*level) != usual);
         Ok(Some(Compression { codec, level }))
     }
 

@@ -39,8 +39,7 @@ pub const TOPIC_KEYS: &[Definition] = &[
     key("compression.lz4.level", Int, "9")
         .checked(Range(1, 17))
         .from(&[same("compression.lz4.level", "9")])
-        .unused()
-        .doc("Level of lz4 where the broker compresses; ours has one level, the fast one."),
+        .doc("Level of lz4 where the broker compresses; 9 is the fast compressor, all others are those that try harder."),
     key("compression.type", Text, "producer")
         .checked(Words(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]))
         .from(&[same("compression.type", "producer")])

@@ -138,7 +138,8 @@ impl Lz4Blocks<'_> {
     }
 }
 
-pub(super) fn compress(bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+/// Without a level the fast compressor is used, as Kafka does by default.
+pub(super) fn compress(bytes: &[u8], level: Option<i32>, out: &mut Vec<u8>) -> io::Result<()> {
     const BLOCK_SIZE: usize = 64 << 10;
     let descriptor = [VERSION | INDEPENDENT, BLOCK_SIZE_64_KIB << 4];
     out.extend_from_slice(&MAGIC);
@@ -147,7 +148,7 @@ pub(super) fn compress(bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     for block in bytes.chunks(BLOCK_SIZE) {
         let start = out.len();
         out.resize(start + 4 + get_maximum_output_size(block.len()), 0);
-        let count = compress_into(block, &mut out[start + 4..]).map_err(|error| bad(error.to_string()))?;
+        let count = compress_block(block, level, &mut out[start + 4..])?;
         // Lengths are at most 64 KiB and a little.
         let word = if count < block.len() {
             out.truncate(start + 4 + count);
@@ -161,4 +162,15 @@ pub(super) fn compress(bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     }
     out.extend_from_slice(&0u32.to_le_bytes());
     Ok(())
+}
+
+fn compress_block(block: &[u8], level: Option<i32>, out: &mut [u8]) -> io::Result<usize> {
+    match level {
+        #[cfg(feature = "lz4-levels")]
+        Some(level) => {
+            let mode = lz4::block::CompressionMode::HIGHCOMPRESSION(level.clamp(1, 17));
+            lz4::block::compress_to_buffer(block, Some(mode), false, out)
+        }
+        _ => compress_into(block, out).map_err(|error| bad(error.to_string())),
+    }
 }

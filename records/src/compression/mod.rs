@@ -90,8 +90,9 @@ impl fmt::Display for Codec {
 pub struct Compression {
     /// Which codec.
     pub codec: Codec,
-    /// Its level: 1 to 9 for gzip, -131072 to 22 for zstd, brought within these bounds; the others have none. `None` is
-    /// Kafka's default (6 for gzip, 3 for zstd).
+    /// Its level: 1 to 9 for gzip, -131072 to 22 for zstd, 1 to 17 for lz4 (12 and above are the same, and 9 is one of those
+    /// that try hard), brought within these bounds; snappy has none. `None` is Kafka's default: 6 for gzip, 3 for zstd, the
+    /// fast compressor for lz4, whose levels need the feature `lz4-levels`.
     pub level: Option<i32>,
 }
 
@@ -129,7 +130,9 @@ fn compress_as(how: Compression, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), 
             snappy::compress(bytes, out).map_err(|error| CompressionError::from_io(codec, &error))
         }
         #[cfg(feature = "lz4")]
-        Codec::Lz4 => lz4::compress(bytes, out).map_err(|error| CompressionError::from_io(codec, &error)),
+        Codec::Lz4 if how.level.is_none() || cfg!(feature = "lz4-levels") => {
+            lz4::compress(bytes, how.level, out).map_err(|error| CompressionError::from_io(codec, &error))
+        }
         #[cfg(feature = "zstd")]
         Codec::Zstd => {
             zstd::compress(bytes, how.level, out).map_err(|error| CompressionError::from_io(codec, &error))

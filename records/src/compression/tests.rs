@@ -164,4 +164,18 @@ mod lz4 {
             assert!(refused.is_err(), "flags {flags:x}, block size {block_size:x}");
         }
     }
+
+    #[cfg(feature = "lz4-levels")]
+    #[test]
+    fn levels_try_harder() {
+        let text: String = (0..20_000).map(|at| format!("{} of many ", at * 7919 % 1000)).collect();
+        let sizes = [None, Some(1), Some(9), Some(17), Some(18)].map(|level| {
+            let mut packed = Vec::new();
+            compress(Compression { codec: Codec::Lz4, level }, text.as_bytes(), &mut packed).unwrap();
+            assert_eq!(decompress(Codec::Lz4, &packed, text.len()).as_deref(), Ok(text.as_bytes()));
+            packed.len()
+        });
+        assert!(sizes[0] > sizes[1] && sizes[1] > sizes[2] && sizes[2] > sizes[3], "{sizes:?}");
+        assert_eq!(sizes[3], sizes[4]);
+    }
 }
