@@ -80,8 +80,6 @@ CODES = [
     ("ElectLeaders", "nothing", "ElectionType", ".*0.*", ".*42.*", "Kafka looks at the kind of election once there is something to elect"),
     ("DescribeConfigs", "no number", "Resources", ".*42.*", ".*42.*", "Kafka refuses all resources where one is of no kind"),
     ("OffsetFetch", ".*", "Groups", ".*", "closed", "thousands of empty topics take more memory than a request of their size may"),
-    ("ConsumerGroupHeartbeat", "stays|tells everything", ".*", ".*0.*", ".*110.*", "a member that takes an instance's name as it joins again begins anew; with Kafka it keeps its epoch"),
-    ("ConsumerGroupHeartbeat", ".*", ".*", ".*111.*", ".*0.*", "a static member that says again that it joins is let in; Kafka has it wait for its own session to end"),
     ("AlterClientQuotas", ".*", ".*", ".*42.*", "closed", "a number without end is no message to us"),
 ]
 
