@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use highwater_coordinator::{DescribedTransaction, partition_of};
 use highwater_env::BoxFuture;
 use highwater_node::request::{Isolation, ListOffset, OffsetSpec, TopicRef};
 use parking_lot::Mutex;
@@ -10,7 +11,7 @@ use parking_lot::Mutex;
 use super::{
     hall::{Hall, INPUT, TXN_SHARDS, caller},
     happening::{Happening, Part, Told},
-    reader,
+    reader, state_log,
     worker::committed,
 };
 use crate::{broker::Whom, observer::Violation};
@@ -19,7 +20,7 @@ use crate::{broker::Whom, observer::Violation};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     offsets: BTreeMap<(u32, Part), Option<u64>>,
-    transactions: BTreeMap<String, String>,
+    transactions: Described,
 }
 
 /// Something to be done until it is.
@@ -96,14 +97,33 @@ pub(crate) fn everything(hall: &Arc<Hall>) -> Arc<Task> {
     let (task, hall) = (Arc::<Task>::default(), hall.clone());
     let told = task.clone();
     hall.clone().start(async move {
+        let mut ends = [0; TXN_SHARDS as usize];
         let transactions = loop {
             match transactions(&hall).await {
-                Some(Ok(all)) => break all,
+                Some(Ok(all)) => {
+                    told.waits("the log of transactions to be read");
+                    // If there is nothing new, what was told is what was written last.
+                    if all.is_empty() || !read_states(&hall, &mut ends).await {
+                        break all;
+                    }
+                }
                 Some(Err(open)) => told.waits(format!("the end of {open}")),
                 None => told.waits("transactions to be told"),
             }
             hall.pause(100, 500).await;
         };
+        for (id, described) in &transactions {
+            match state_log::standing_of(described) {
+                Some(standing) => {
+                    let shard = partition_of(id, TXN_SHARDS);
+                    hall.tell(Happening::StateTold { shard, id: id.clone(), standing });
+                }
+                None => {
+                    let why = format!("{described:?}");
+                    hall.world.violate(Violation { invariant: "T6 a transaction is in a state", why });
+                }
+            }
+        }
         for part in 0..hall.output {
             read_through(&hall, part, Isolation::ReadCommitted, &told).await;
             let batches = read_through(&hall, part, Isolation::ReadUncommitted, &told).await;
@@ -154,8 +174,31 @@ async fn read_through(
     }
 }
 
+/// Reads the log of transactions from these offsets on to where it ends, and says whether there was anything.
+async fn read_states(hall: &Hall, ends: &mut [u64]) -> bool {
+    let mut any = false;
+    for (shard, at) in (0..).zip(ends) {
+        loop {
+            match state_log::read(hall, shard, *at).await {
+                Some((next, end)) => {
+                    any |= next > *at;
+                    *at = next;
+                    if next >= end {
+                        break;
+                    }
+                }
+                None => hall.pause(50, 200).await,
+            }
+            hall.pause(1, 20).await;
+        }
+    }
+    any
+}
+
+type Described = BTreeMap<String, DescribedTransaction>;
+
 /// Every transaction, or which is still open. `None` without an answer.
-async fn transactions(hall: &Hall) -> Option<Result<BTreeMap<String, String>, String>> {
+async fn transactions(hall: &Hall) -> Option<Result<Described, String>> {
     let mut listed = BTreeMap::new();
     for shard in 0..TXN_SHARDS {
         let some = hall
@@ -180,7 +223,7 @@ async fn transactions(hall: &Hall) -> Option<Result<BTreeMap<String, String>, St
             })
             .await?
             .ok()?;
-        all.insert(one.id, format!("{described:?}"));
+        all.insert(one.id, described);
     }
     Some(Ok(all))
 }

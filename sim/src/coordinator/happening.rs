@@ -83,6 +83,61 @@ pub enum Content {
     Other,
 }
 
+/// Where a transaction stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// There has been none since the producer began.
+    Empty,
+    /// It goes on.
+    Ongoing,
+    /// It was decided to commit it.
+    PrepareCommit,
+    /// It was decided to abort it.
+    PrepareAbort,
+    /// It is committed everywhere.
+    CompleteCommit,
+    /// It is aborted everywhere.
+    CompleteAbort,
+}
+
+impl Stage {
+    /// Whether nothing is open.
+    pub fn is_at_rest(self) -> bool {
+        matches!(self, Stage::Empty | Stage::CompleteCommit | Stage::CompleteAbort)
+    }
+}
+
+/// What a coordinator knows of a transactional id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The producer.
+    pub producer: i64,
+    /// Its epoch.
+    pub epoch: i16,
+    /// Where its transaction stands.
+    pub stage: Stage,
+    /// The partitions in it, by topic and index.
+    pub partitions: BTreeSet<(String, i32)>,
+}
+
+impl Standing {
+    /// Of two under one transactional id the later one has the larger pair.
+    pub fn identity(&self) -> (i64, i16) {
+        (self.producer, self.epoch)
+    }
+}
+
+/// A record of the log of transactions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateRecord {
+    /// Its offset.
+    pub offset: u64,
+    /// The transactional id.
+    pub id: String,
+    /// What it says; `None` that the id is forgotten.
+    pub standing: Option<Standing>,
+}
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Happening {
@@ -241,5 +296,21 @@ pub enum Happening {
         part: Part,
         /// Its batches, in order.
         batches: Vec<LogBatch>,
+    },
+    /// Somebody read records that count from the log of transactions, in order; what lies between them is not there.
+    StateLog {
+        /// The partition of that log.
+        shard: Part,
+        /// The records.
+        records: Vec<StateRecord>,
+    },
+    /// A coordinator told what it knows of a transactional id, and all its records were read before and none came since.
+    StateTold {
+        /// The partition of the log that its records are in.
+        shard: Part,
+        /// The transactional id.
+        id: String,
+        /// What it told.
+        standing: Standing,
     },
 }

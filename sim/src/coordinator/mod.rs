@@ -19,6 +19,7 @@ mod plan;
 mod producer;
 mod reader;
 mod run;
+mod state_log;
 #[cfg(test)]
 mod tests;
 mod worker;

@@ -11,6 +11,7 @@ use super::{
     hall::{CONSUMER_SESSION_MS, Hall, INPUT, OUTPUT},
     plan::CoordinatorPlan,
     reader::{asker, feeder, reader},
+    state_log::follower,
     worker::{Seat, worker},
 };
 use crate::{
@@ -97,6 +98,7 @@ pub(crate) fn start(hall: &Arc<Hall>, producers: u64, promise: Promise) {
     hall.start(feeder(hall.clone(), world.fork_random()));
     hall.start(asker(hall.clone(), world.fork_random()));
     hall.start(reader(hall.clone(), world.fork_random()));
+    hall.start(follower(hall.clone(), world.fork_random()));
 }
 
 impl Run {

@@ -13,10 +13,11 @@
 //! | [`t2_committed_reads`] | a reader of committed records sees nothing else |
 //! | [`t3_markers`] | after its marker a transaction has no records, and one marker ends it |
 //! | [`t4_fenced_writes`] | a producer whose successor has begun writes nothing |
+//! | [`t6_states`] | transactions follow Kafka's graph of states, and epochs never go back |
 //! | [`t7_fenced_ends`] | a producer whose successor has begun commits nothing |
 //! | [`x1_once`] | input of a consume-transform-produce chain is used once |
 //!
-//! T5 (nothing hangs) and T6 (what is replayed is what was) are checked at the end of a run, by
+//! T5 (nothing hangs) and the rest of T6 (what is replayed is what was) are checked at the end of a run, by
 //! [`audit`](super::audit).
 
 mod fencing;
@@ -31,6 +32,7 @@ pub mod t1_atomicity;
 pub mod t2_committed_reads;
 pub mod t3_markers;
 pub mod t4_fenced_writes;
+pub mod t6_states;
 pub mod t7_fenced_ends;
 #[cfg(test)]
 mod testing;
@@ -63,6 +65,7 @@ pub fn all(expires: bool) -> Vec<Box<dyn Invariant>> {
         Box::new(t2_committed_reads::CommittedReads::default()),
         Box::new(t3_markers::Markers::default()),
         Box::new(t4_fenced_writes::FencedWrites::default()),
+        Box::new(t6_states::States::default()),
         Box::new(t7_fenced_ends::FencedEnds::default()),
         Box::new(x1_once::Once::new(expires)),
     ]
