@@ -74,10 +74,9 @@ impl ConsumerGroup {
         let mut bump = false;
         if is_new || member != *before {
             context.step.record(self.member_record(&member));
-            // Of somebody new that reads nothing the others need not know.
-            bump = member.topics != before.topics
-                || member.regex != before.regex
-                || (!is_new && (member.assignor != before.assignor || member.rack != before.rack));
+            // Of somebody new that reads nothing the others need not know. Another assignor or rack counts from the next
+            // assignment on, as with Kafka.
+            bump = member.topics != before.topics || member.regex != before.regex;
         }
         self.put(member.clone());
         if let (Some(pattern), Some(text)) = (pattern, &member.regex)
@@ -206,7 +205,9 @@ impl ConsumerGroup {
             self.fence(&request.member, context);
             return Ok(beat);
         };
-        let id = self.instances.get(instance).cloned().ok_or(GroupError::UnknownMember)?;
+        // A member that had another instance's name before may be gone by its later one.
+        let known = self.instances.get(instance).filter(|id| self.members.contains_key(*id));
+        let id = known.cloned().ok_or(GroupError::UnknownMember)?;
         if *id != *request.member {
             return Err(GroupError::FencedInstanceId);
         }

@@ -294,6 +294,35 @@ fn an_instance_is_not_free_while_its_member_lives_whoever_asks() {
 }
 
 #[test]
+fn another_rack_or_assignor_moves_nobody_to_a_new_epoch() {
+    let mut bench = Bench::new();
+    let mut member = Client::new("m1", &["a"]);
+    member.beat(&mut bench, false).unwrap();
+    let epoch = bench.describe().epoch;
+    let elsewhere =
+        ConsumerHeartbeat { rack: Some("r2".into()), assignor: Some("range".into()), ..member.request() };
+    assert_eq!(bench.beat(elsewhere).unwrap().epoch, member.epoch);
+    assert_eq!(bench.describe().epoch, epoch);
+    let mut more = Client { epoch: 0, ..Client::new("m1", &["a", "ab"]) };
+    more.beat(&mut bench, false).unwrap();
+    assert_eq!(bench.describe().epoch, epoch + 1, "other topics do");
+}
+
+#[test]
+fn who_has_left_cannot_leave_by_an_instance_it_had_before() {
+    let mut bench = Bench::new();
+    let with = |instance: &str| Client { instance: Some(instance.into()), ..Client::new("m1", &["a"]) };
+    bench.beat(with("i").request()).unwrap();
+    // The same member under another name: the one it had still leads to it.
+    bench.beat(with("j").request()).unwrap();
+    let leaves = |instance: &str| Client { epoch: -1, ..with(instance) }.request();
+    bench.beat(leaves("j")).unwrap();
+    for instance in ["i", "j"] {
+        assert_eq!(bench.beat(leaves(instance)), Err(GroupError::UnknownMember), "{instance}");
+    }
+}
+
+#[test]
 fn topics_by_expression_come_and_go_with_the_cluster() {
     let mut bench = Bench::new();
     let mut clients = vec![Client { regex: Some("a.*".into()), ..Client::new("m1", &[]) }];
