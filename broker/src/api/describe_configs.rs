@@ -14,6 +14,8 @@ use highwater_wire::{
 /// Kafka's numbers for kinds of resources.
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+/// Those that have configurations in Kafka: loggers, metrics of clients and groups besides.
+const KINDS: [i8; 5] = [TOPIC, BROKER, 8, 16, 32];
 
 /// What else the client wants to know of each key.
 #[derive(Clone, Copy)]
@@ -25,8 +27,11 @@ struct Detail {
 pub(super) fn answer(call: Decoded<DescribeConfigsRequest>) -> Reply {
     let Decoded { node, caller, start, request } = call;
     let detail = Detail { synonyms: request.include_synonyms, documentation: request.include_documentation };
+    // As in Kafka, one of a kind that nobody has spoils the whole request.
+    let strange =
+        request.resources.iter().map(|resource| resource.resource_type).find(|kind| !KINDS.contains(kind));
     let results = request.resources.into_iter().map(|resource| {
-        let found = match resource.resource_type {
+        let found = match strange.unwrap_or(resource.resource_type) {
             TOPIC => node.describe_topic_config(&caller, &resource.resource_name),
             BROKER => node.describe_broker_config(&caller, &resource.resource_name),
             other => Err(DescribeConfigsError::InvalidRequest(format!(

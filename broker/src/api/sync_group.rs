@@ -3,10 +3,22 @@
 use super::{Decoded, group_codes::code, reply};
 use crate::server::Step;
 use highwater_coordinator::SyncGroup;
-use highwater_wire::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
+use highwater_wire::{
+    ErrorCode,
+    messages::sync_group::{SyncGroupRequest, SyncGroupResponse},
+};
+
+/// From this version on a request has to say which protocol it means (KIP-559).
+const SAYS_PROTOCOL: i16 = 5;
 
 pub(super) fn answer(call: Decoded<SyncGroupRequest>) -> Step {
     let Decoded { node, caller, start, request } = call;
+    if start.api_version >= SAYS_PROTOCOL
+        && (request.protocol_type.is_none() || request.protocol_name.is_none())
+    {
+        let error_code = ErrorCode::InconsistentGroupProtocol.code();
+        return Step::Now(reply(start, &SyncGroupResponse { error_code, ..SyncGroupResponse::default() }));
+    }
     let assignments = request.assignments.into_iter();
     let sync = SyncGroup {
         group: request.group_id,

@@ -82,8 +82,12 @@ async fn topics_are_created_found_described_and_deleted() {
             configuration_keys: Some(vec!["retention.ms".into(), "cleanup.policy".into()]),
         };
         let request =
-            DescribeConfigsRequest { resources: vec![resource], ..DescribeConfigsRequest::default() };
+            DescribeConfigsRequest { resources: vec![resource.clone()], ..DescribeConfigsRequest::default() };
         let found = ask(&mut raw, version, &request).await.results.remove(0);
+        let strange = DescribeConfigsResource { resource_type: 7, ..resource.clone() };
+        let both = DescribeConfigsRequest { resources: vec![resource, strange], ..request };
+        let refused = ask(&mut raw, version, &both).await.results;
+        assert_eq!(refused.iter().map(|result| result.error_code).collect::<Vec<_>>(), [42, 42]);
         let values: BTreeMap<_, _> = found
             .configs
             .into_iter()

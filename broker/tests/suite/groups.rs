@@ -93,6 +93,11 @@ async fn a_member_joins_works_and_leaves_at_every_version() {
             assignments: vec![assignment],
             ..SyncGroupRequest::default()
         };
+        if at >= 5 {
+            let mute = SyncGroupRequest { protocol_type: None, ..sync.clone() };
+            let refused = ask(&mut member.raw, at, &mute).await;
+            assert_eq!(refused.error_code, ErrorCode::InconsistentGroupProtocol.code());
+        }
         let synced = ask(&mut member.raw, at, &sync).await;
         assert_eq!(
             (synced.error_code, synced.assignment),

@@ -133,6 +133,11 @@ impl Network {
         }
     }
 
+    /// Whether this is the broker's node, and not the older one of two.
+    pub(super) fn is_newest(&self, node: &Arc<Node>) -> bool {
+        self.node(node.broker_id()).is_some_and(|up| Arc::ptr_eq(&up.node, node))
+    }
+
     pub(super) fn nodes(&self) -> BTreeMap<BrokerId, Up> {
         self.state.lock().up.clone()
     }

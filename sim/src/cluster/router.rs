@@ -138,12 +138,25 @@ impl Broker for Router {
                     continue;
                 };
                 let request = Produce { acks, timeout, transactional, partitions: vec![partition] };
+                let network = self.network.clone();
                 let answer = self
                     .ask(target.broker, move |node| {
-                        Box::pin(async move { node.produce(&Router::caller(), request).await.wait().await })
+                        let is_newest = network.is_newest(&node);
+                        Box::pin(async move {
+                            let answers = node.produce(&Router::caller(), request).await.wait().await;
+                            (answers.into_iter().next(), is_newest)
+                        })
                     })
                     .await;
-                answers.push(match answer.and_then(|answers| answers.into_iter().next()) {
+                let (answer, is_newest) = answer.map_or((None, true), |(answer, newest)| (answer, newest));
+                answers.push(match answer {
+                    // The older process of a broker judges by what there was when it still led, until it hears of the other;
+                    // a client asks again. What it acknowledges counts like any other acknowledgement.
+                    Some(Err(
+                        ProduceError::OutOfOrderSequence(_)
+                        | ProduceError::DuplicateSequence
+                        | ProduceError::InvalidProducerEpoch(_),
+                    )) if !is_newest => Err(ProduceError::NotLeader),
                     // A broker may not have heard of the topic yet, or have too few replicas for a while.
                     Some(Err(
                         ProduceError::UnknownTopicOrPartition
