@@ -13,7 +13,7 @@ use std::{
 
 use highwater_records::{Durability, LeaderEpoch, Offset, PartitionIndex, TopicId};
 
-use super::crash::{fingerprint, seeds};
+use super::crashes::{Crashes, seeds};
 use crate::{
     AppendError, AppendIfError, BatchesError, BatchesJob, CommitJob, JournalOptions, Log, LogConfig, LogDir,
     LogName, PrepareError, PreparedBatch, Watermark,
@@ -249,64 +249,18 @@ fn every_crash_leaves_all_or_none() {
 /// # Panics
 /// Where something else came back than was promised.
 pub(super) fn every_crash(seeds: u64, states: &Cell<u64>) {
-    let mut distinct = BTreeSet::new();
-    let mut changes = 0;
-    loop {
-        let mut finished = false;
-        for tear in [false, true] {
-            let disk = MemoryDisk::new();
-            disk.stop_after(changes, tear);
-            let promise = workload(&disk);
-            assert!(promise.finished || disk.stopped(), "the workload broke off without a power cut");
-            finished |= promise.finished && !disk.stopped();
-            let losses = [Loss::Everything, Loss::Nothing].into_iter().chain((0..seeds).map(Loss::Seeded));
-            for loss in losses {
-                let crashed = disk.fork();
-                crashed.crash_with(loss);
-                states.set(states.get() + 1);
-                if !distinct.insert(fingerprint(&crashed)) {
-                    continue;
-                }
-                let context = format!("stopped after {changes} changes (torn: {tear}), {loss:?}");
-                let recovered = check(&crashed.fork(), &promise, &context).unwrap();
-                if changes % 5 == 0 && matches!(loss, Loss::Everything | Loss::Seeded(0)) {
-                    interrupted(&crashed, &promise, &recovered, &context, states);
-                }
-            }
-        }
-        if finished {
-            break;
-        }
-        changes += 1;
+    Crashes {
+        what: "atomic appends",
+        seeds,
+        interrupted_every: 5,
+        workload: |disk: &MemoryDisk| {
+            let promise = workload(disk);
+            let finished = promise.finished;
+            (promise, finished)
+        },
+        check,
     }
-    println!(
-        "{} crash states of atomic appends, {} of them distinct before recovery, over {changes} changes",
-        states.get(),
-        distinct.len()
-    );
-}
-
-/// The power fails at each change of a recovery; the recovery after it finds the same logs.
-fn interrupted(
-    crashed: &MemoryDisk,
-    promise: &Promise,
-    recovered: &[Read],
-    context: &str,
-    states: &Cell<u64>,
-) {
-    for changes in 0.. {
-        let disk = crashed.fork();
-        disk.stop_after(changes, changes % 2 == 1);
-        let done = check(&disk, promise, context).is_some() && !disk.stopped();
-        disk.crash(changes);
-        let context = format!("{context}, again after {changes} changes of recovery");
-        let again = check(&disk, promise, &context).unwrap();
-        assert_eq!(again, recovered, "{context}");
-        states.set(states.get() + 1);
-        if done {
-            break;
-        }
-    }
+    .enumerate(states);
 }
 
 fn three(disk: &MemoryDisk) -> (Arc<LogDir>, Vec<Log>) {

@@ -5,15 +5,12 @@
 //! what was promised: everything whose commit finished, and always a prefix. For some of these the power fails again
 //! within recovery, at each of its changes.
 
-use std::{cell::Cell, collections::BTreeSet};
+use std::cell::Cell;
 
 use highwater_records::LeaderEpoch;
 
-use crate::{
-    LogConfig, LogDir, StartReason,
-    disk::memory::{Loss, MemoryDisk},
-    testing::*,
-};
+use super::crashes::{Crashes, seeds};
+use crate::{LogConfig, LogDir, StartReason, disk::memory::MemoryDisk, testing::*};
 
 /// What the workload was told before the power failed.
 #[derive(Clone, Debug, Default)]
@@ -142,25 +139,6 @@ fn check(disk: &MemoryDisk, promise: &Promise, context: &str) -> Option<Vec<(u64
     Some(read)
 }
 
-/// What the disk has, for telling states apart.
-pub(super) fn fingerprint(disk: &MemoryDisk) -> u64 {
-    let mut crc = 0;
-    let mut length = 0u64;
-    for file in disk.files() {
-        let bytes = disk.contents(&file).unwrap();
-        crc = crc32c::crc32c_append(crc, file.to_string_lossy().as_bytes());
-        crc = crc32c::crc32c_append(crc, &bytes);
-        length = length.wrapping_mul(31).wrapping_add(bytes.len() as u64);
-    }
-    u64::from(crc) | length << 32
-}
-
-/// How many ways to lose what was not synced are tried for each crash. The long run has more: `.ci/full engine`.
-#[expect(clippy::disallowed_methods, reason = "how long a test runs is no configuration")]
-pub(super) fn seeds(usually: u64) -> u64 {
-    std::env::var("HIGHWATER_CRASH_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usually)
-}
-
 #[test]
 fn every_crash_leaves_what_was_promised() {
     let states = Cell::new(0);
@@ -173,60 +151,16 @@ fn every_crash_leaves_what_was_promised() {
 /// # Panics
 /// Where something else came back than was promised.
 pub(super) fn every_crash(seeds: u64, states: &Cell<u64>) {
-    let mut distinct = BTreeSet::new();
-    let mut changes = 0;
-    loop {
-        let mut finished = false;
-        for tear in [false, true] {
-            let disk = MemoryDisk::new();
-            disk.stop_after(changes, tear);
-            let promise = workload(&disk);
-            finished |= promise.finished && !disk.stopped();
-            let losses = [Loss::Everything, Loss::Nothing].into_iter().chain((0..seeds).map(Loss::Seeded));
-            for loss in losses {
-                let crashed = disk.fork();
-                crashed.crash_with(loss);
-                let context = format!("stopped after {changes} changes (torn: {tear}), {loss:?}");
-                states.set(states.get() + 1);
-                let again = distinct.insert(fingerprint(&crashed));
-                let recovered = check(&crashed.fork(), &promise, &context).unwrap();
-                // A state that was seen before recovers as it did.
-                if again && matches!(loss, Loss::Everything | Loss::Seeded(0)) {
-                    interrupted_recovery(&crashed, &promise, &recovered, &context, states);
-                }
-            }
-        }
-        if finished {
-            break;
-        }
-        changes += 1;
+    Crashes {
+        what: "one log",
+        seeds,
+        interrupted_every: 1,
+        workload: |disk: &MemoryDisk| {
+            let promise = workload(disk);
+            let finished = promise.finished;
+            (promise, finished)
+        },
+        check,
     }
-    println!(
-        "{} crash states, {} of them distinct before recovery, over {changes} changes",
-        states.get(),
-        distinct.len()
-    );
-}
-
-/// The power fails at each change of a recovery; the recovery after it finds the same log.
-fn interrupted_recovery(
-    crashed: &MemoryDisk,
-    promise: &Promise,
-    recovered: &[(u64, u32, u32)],
-    context: &str,
-    states: &Cell<u64>,
-) {
-    for changes in 0.. {
-        let disk = crashed.fork();
-        disk.stop_after(changes, changes % 2 == 1);
-        let done = check(&disk, promise, context).is_some() && !disk.stopped();
-        disk.crash(changes);
-        let context = format!("{context}, again after {changes} changes of recovery");
-        let again = check(&disk, promise, &context).unwrap();
-        assert_eq!(again, recovered, "{context}");
-        states.set(states.get() + 1);
-        if done {
-            break;
-        }
-    }
+    .enumerate(states);
 }

@@ -5,12 +5,9 @@ use std::{cell::Cell, path::Path, sync::Arc};
 
 use highwater_records::{LeaderEpoch, TopicId, batch::CheckedBatch};
 
+use super::crashes::Crashes;
 use super::model::{Role, outcome};
-use crate::{
-    LogConfig, LogDir,
-    disk::memory::{Loss, MemoryDisk},
-    testing::*,
-};
+use crate::{LogConfig, LogDir, disk::memory::MemoryDisk, testing::*};
 
 fn config() -> LogConfig {
     LogConfig { segment_bytes: 400, ..small() }
@@ -118,7 +115,7 @@ fn check(disk: &MemoryDisk, promise: &Promise, context: &str) -> Option<u64> {
 #[test]
 fn every_crash_leaves_decisions_that_fit_the_batches() {
     let states = Cell::new(0);
-    every_crash(12, &states);
+    every_crash(16, &states);
     assert!(states.get() >= 10_000, "{states:?}");
 }
 
@@ -127,44 +124,16 @@ fn every_crash_leaves_decisions_that_fit_the_batches() {
 /// # Panics
 /// Where something else came back than was promised.
 pub(super) fn every_crash(seeds: u64, states: &Cell<u64>) {
-    for changes in 0.. {
-        let mut finished = false;
-        for tear in [false, true] {
-            let disk = MemoryDisk::new();
-            disk.stop_after(changes, tear);
+    Crashes {
+        what: "transactions",
+        seeds,
+        interrupted_every: 1,
+        workload: |disk: &MemoryDisk| {
             let mut promise = Promise::default();
-            finished |= workload(&disk, &mut promise).is_some() && !disk.stopped();
-            for loss in [Loss::Everything, Loss::Nothing].into_iter().chain((0..seeds).map(Loss::Seeded)) {
-                let crashed = disk.fork();
-                crashed.crash_with(loss);
-                let context = format!("stopped after {changes} changes (torn: {tear}), {loss:?}");
-                let recovered = check(&crashed.fork(), &promise, &context).unwrap();
-                states.set(states.get() + 1);
-                if matches!(loss, Loss::Everything | Loss::Seeded(0)) {
-                    let more = interrupted(&crashed, &promise, recovered, &context);
-                    states.set(states.get() + more);
-                }
-            }
-        }
-        if finished {
-            break;
-        }
+            let finished = workload(disk, &mut promise).is_some();
+            (promise, finished)
+        },
+        check,
     }
-    println!("{} crash states of transactions", states.get());
-}
-
-/// The power fails at each change of a recovery; the one after it finds the same.
-fn interrupted(crashed: &MemoryDisk, promise: &Promise, recovered: u64, context: &str) -> u64 {
-    for changes in 0.. {
-        let disk = crashed.fork();
-        disk.stop_after(changes, changes % 2 == 1);
-        let done = check(&disk, promise, context).is_some() && !disk.stopped();
-        disk.crash(changes);
-        let context = format!("{context}, again after {changes} changes of recovery");
-        assert_eq!(check(&disk, promise, &context), Some(recovered), "{context}");
-        if done {
-            return changes + 1;
-        }
-    }
-    0
+    .enumerate(states);
 }

@@ -3,15 +3,14 @@
 //! As in `crash.rs`: the power fails at each change of the workload, whole or within the write; what was not synced is
 //! lost, kept and shuffled; what comes back is compared with what was promised; and recovery is interrupted too.
 
-use std::{cell::Cell, collections::BTreeSet, path::Path, sync::Arc};
+use std::{cell::Cell, path::Path, sync::Arc};
 
 use highwater_records::{Durability, LeaderEpoch, PartitionIndex, TopicId};
 
-use super::crash::fingerprint;
+use super::crashes::{Crashes, seeds};
 use crate::{
     CommitJob, JournalOptions, Log, LogConfig, LogDir, LogName, OpenDirError, OpenLogError, Watermark,
-    disk::memory::{Loss, MemoryDisk},
-    testing::*,
+    disk::memory::MemoryDisk, testing::*,
 };
 
 const LOGS: usize = 3;
@@ -254,7 +253,7 @@ fn check(disk: &MemoryDisk, promise: &Promise, context: &str) -> Option<Vec<Read
 #[test]
 fn every_crash_leaves_what_was_promised() {
     let states = Cell::new(0);
-    every_crash(super::crash::seeds(24), &states);
+    every_crash(seeds(24), &states);
     assert!(states.get() >= 28_000, "{states:?}");
 }
 
@@ -263,64 +262,18 @@ fn every_crash_leaves_what_was_promised() {
 /// # Panics
 /// Where something else came back than was promised.
 pub(super) fn every_crash(seeds: u64, states: &Cell<u64>) {
-    let mut changes = 0;
-    let mut distinct = BTreeSet::new();
-    loop {
-        let mut finished = false;
-        for tear in [false, true] {
-            let disk = MemoryDisk::new();
-            disk.stop_after(changes, tear);
-            let promise = workload(&disk);
-            assert!(promise.finished || disk.stopped(), "the workload broke off without a power cut");
-            finished |= promise.finished && !disk.stopped();
-            let losses = [Loss::Everything, Loss::Nothing].into_iter().chain((0..seeds).map(Loss::Seeded));
-            for loss in losses {
-                let crashed = disk.fork();
-                crashed.crash_with(loss);
-                states.set(states.get() + 1);
-                if !distinct.insert(fingerprint(&crashed)) {
-                    continue;
-                }
-                let context = format!("stopped after {changes} changes (torn: {tear}), {loss:?}");
-                let recovered = check(&crashed.fork(), &promise, &context).unwrap();
-                if changes % 7 == 0 && matches!(loss, Loss::Everything | Loss::Seeded(0)) {
-                    interrupted(&crashed, &promise, &recovered, &context, states);
-                }
-            }
-        }
-        if finished {
-            break;
-        }
-        changes += 1;
+    Crashes {
+        what: "a journal",
+        seeds,
+        interrupted_every: 7,
+        workload: |disk: &MemoryDisk| {
+            let promise = workload(disk);
+            let finished = promise.finished;
+            (promise, finished)
+        },
+        check,
     }
-    println!(
-        "{} crash states of a journal, {} of them distinct before recovery, over {changes} changes",
-        states.get(),
-        distinct.len()
-    );
-}
-
-/// The power fails at each change of a recovery; the recovery after it finds the same logs.
-fn interrupted(
-    crashed: &MemoryDisk,
-    promise: &Promise,
-    recovered: &[Read],
-    context: &str,
-    states: &Cell<u64>,
-) {
-    for changes in 0.. {
-        let disk = crashed.fork();
-        disk.stop_after(changes, changes % 2 == 1);
-        let done = check(&disk, promise, context).is_some() && !disk.stopped();
-        disk.crash(changes);
-        let context = format!("{context}, again after {changes} changes of recovery");
-        let again = check(&disk, promise, &context).unwrap();
-        assert_eq!(again, recovered, "{context}");
-        states.set(states.get() + 1);
-        if done {
-            break;
-        }
-    }
+    .enumerate(states);
 }
 
 #[test]

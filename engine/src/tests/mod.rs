@@ -5,6 +5,7 @@ mod batches;
 mod batches_random;
 mod crash;
 mod crash_transactions;
+mod crashes;
 mod failing;
 mod flips;
 #[cfg(target_os = "linux")]
