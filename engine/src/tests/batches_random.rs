@@ -6,8 +6,9 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use highwater_records::{Durability, PartitionIndex, TopicId};
-use proptest::{prelude::*, test_runner::RngSeed};
+use proptest::prelude::*;
 
+use super::random::cases;
 use crate::{
     AppendError, BatchesJob, JournalOptions, Log, LogConfig, LogDir, LogName, PreparedBatch, Watermark,
     disk::memory::MemoryDisk, testing::*,
@@ -292,15 +293,6 @@ impl Side {
             assert_eq!(read.iter().map(|(base, crc, _)| (*base, *crc)).collect::<Vec<_>>(), expected);
         }
     }
-}
-
-fn cases() -> ProptestConfig {
-    let asked = ProptestConfig::default();
-    let rng_seed = match asked.rng_seed {
-        RngSeed::Random => RngSeed::Fixed(1),
-        fixed => fixed,
-    };
-    ProptestConfig { cases: 256, failure_persistence: None, rng_seed, ..asked }
 }
 
 proptest! {

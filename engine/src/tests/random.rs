@@ -333,7 +333,7 @@ pub(super) fn case() -> impl Strategy<Value = (Vec<Operation>, bool)> {
 }
 
 /// The same cases on every run, unless `PROPTEST_RNG_SEED` asks for others, as `.ci/full engine` does.
-fn cases() -> ProptestConfig {
+pub(super) fn cases() -> ProptestConfig {
     let asked = ProptestConfig::default();
     let rng_seed = match asked.rng_seed {
         RngSeed::Random => RngSeed::Fixed(1),
