@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     io::{BufRead, BufReader, Write},
     process::{Child, Command, Output, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Condvar, Mutex},
     time::{Duration, Instant},
 };
 
@@ -149,7 +149,14 @@ async fn mistakes_say_what_may_have_been_meant() {
 /// A member of group `g`, as a process.
 struct Member {
     child: Child,
-    lines: Arc<Mutex<Vec<String>>>,
+    written: Arc<Written>,
+}
+
+/// What a member has written so far.
+#[derive(Default)]
+struct Written {
+    lines: Mutex<Vec<String>>,
+    more: Condvar,
 }
 
 impl Member {
@@ -160,18 +167,26 @@ impl Member {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = Arc::<Mutex<Vec<String>>>::default();
-        let (inside, out) = (lines.clone(), child.stdout.take().unwrap());
+        let written = Arc::<Written>::default();
+        let (inside, out) = (written.clone(), child.stdout.take().unwrap());
         std::thread::spawn(move || {
             for line in BufReader::new(out).lines().map_while(Result::ok) {
-                inside.lock().unwrap().push(line);
+                inside.lines.lock().unwrap().push(line);
+                inside.more.notify_all();
             }
         });
-        Member { child, lines }
+        Member { child, written }
     }
 
     fn lines(&self) -> Vec<String> {
-        self.lines.lock().unwrap().clone()
+        self.written.lines.lock().unwrap().clone()
+    }
+
+    fn wait_for(&self, count: usize, what: &str) {
+        let lines = self.written.lines.lock().unwrap();
+        let (lines, _) =
+            self.written.more.wait_timeout_while(lines, PATIENCE, |lines| lines.len() < count).unwrap();
+        assert_eq!(lines.len(), count, "{what}");
     }
 
     /// Partitions that it wrote records of.
@@ -188,11 +203,13 @@ impl Member {
     }
 }
 
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks again and again; each question is a process, so that nothing spins.
 fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + PATIENCE;
     while !done() {
         assert!(Instant::now() < deadline, "{what}");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -226,17 +243,18 @@ async fn members_share_and_hand_over(protocol: &str) {
     let first = Member::start(&broker, &words);
     until("the first has all", || has(1, 4));
     produce("one\n");
-    until("the first reads all", || first.lines().len() == 4);
+    first.wait_for(4, "the first reads all");
     let second = Member::start(&broker, &words);
     until("both have two", || has(2, 2));
     produce("two\n");
-    until("both read", || first.lines().len() + second.lines().len() == 8);
+    first.wait_for(6, "the first reads two more");
+    second.wait_for(2, "the second reads two");
     let (all, half) = (first.partitions(), second.partitions());
     assert_eq!((all.len(), half.len()), (4, 2));
     assert_eq!(second.interrupt().len(), 2);
     until("the first has all again", || has(1, 4));
     produce("three\n");
-    until("the first reads on", || first.lines().len() == 10);
+    first.wait_for(10, "the first reads on");
     assert_eq!(first.interrupt().len(), 10);
     let (text, _) = describe(&broker);
     assert!(text.contains(r#""state":"Empty""#), "{text}");
