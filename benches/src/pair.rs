@@ -1,9 +1,8 @@
 //! Brokers of one cluster in one process, connected by function calls: what replication costs without a network.
 
 use std::{
-    collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use highwater_engine::disk::RealDisk;
@@ -15,11 +14,7 @@ use highwater_metadata::{
 };
 use highwater_node::{
     ClusterParts, Endpoint, Node, NodeParts, StartError,
-    peers::{
-        ClusterTimes, ControlError, ControlReply, ControlRequest, MetadataSource, MetadataTail,
-        MetadataTailError, MetadataTailed, PeerError, Peers, ReplicaFetch, ReplicaFetchError, ReplicaFetched,
-        TransactionAnswer, TransactionCall, TransactionCallError,
-    },
+    peers::{ClusterTimes, InProcess, MetadataSource},
 };
 use highwater_records::BrokerId;
 use tokio::sync::Notify;
@@ -29,7 +24,7 @@ use tokio::sync::Notify;
 struct Shared {
     entries: Mutex<Vec<Entry>>,
     news: Notify,
-    nodes: Mutex<BTreeMap<BrokerId, Weak<Node>>>,
+    peers: InProcess,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -92,51 +87,6 @@ impl MetadataLog for Seat {
     }
 }
 
-impl Peers for Seat {
-    fn replica_fetch(
-        &self,
-        to: BrokerId,
-        request: ReplicaFetch,
-    ) -> BoxFuture<'static, Result<Result<ReplicaFetched, ReplicaFetchError>, PeerError>> {
-        let node = self.node(to);
-        Box::pin(async move { Ok(node?.serve_replica_fetch(request).await) })
-    }
-
-    fn control(
-        &self,
-        to: BrokerId,
-        request: ControlRequest,
-    ) -> BoxFuture<'static, Result<Result<ControlReply, ControlError>, PeerError>> {
-        let node = self.node(to);
-        Box::pin(async move { Ok(node?.serve_control(request).await) })
-    }
-
-    fn metadata_tail(
-        &self,
-        to: BrokerId,
-        request: MetadataTail,
-    ) -> BoxFuture<'static, Result<Result<MetadataTailed, MetadataTailError>, PeerError>> {
-        let node = self.node(to);
-        Box::pin(async move { Ok(node?.serve_metadata_tail(request).await) })
-    }
-
-    fn transaction(
-        &self,
-        to: BrokerId,
-        call: TransactionCall,
-    ) -> BoxFuture<'static, Result<Result<TransactionAnswer, TransactionCallError>, PeerError>> {
-        let node = self.node(to);
-        Box::pin(async move { Ok(node?.serve_transaction(call).await) })
-    }
-}
-
-impl Seat {
-    fn node(&self, to: BrokerId) -> Result<Arc<Node>, PeerError> {
-        let node = locked(&self.shared.nodes).get(&to).and_then(Weak::upgrade);
-        node.ok_or_else(|| PeerError { to, why: "nobody listens".into() })
-    }
-}
-
 /// Starts two brokers in `directory`, the first of which is the controller.
 ///
 /// # Errors
@@ -168,14 +118,13 @@ async fn boot(
         config: Arc::new(config),
         endpoint: Endpoint { host: "here".into(), port: 9092 },
     };
-    let seat = || Arc::new(Seat { shared: shared.clone(), broker });
     let cluster = ClusterParts {
-        metadata: MetadataSource::Log(seat()),
-        peers: seat(),
+        metadata: MetadataSource::Log(Arc::new(Seat { shared: shared.clone(), broker })),
+        peers: Arc::new(shared.peers.clone()),
         times: ClusterTimes::default(),
         records_kept: 100_000,
     };
     let node = Node::start_in_cluster(parts, cluster).await?;
-    locked(&shared.nodes).insert(broker, Arc::downgrade(&node));
+    shared.peers.connect(broker, &node);
     Ok(node)
 }

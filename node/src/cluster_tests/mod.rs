@@ -12,7 +12,7 @@ mod transactions;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Weak},
+    sync::Arc,
     time::Duration,
 };
 
@@ -35,11 +35,7 @@ use tokio::sync::Notify;
 
 use crate::{
     ClusterParts, Endpoint, Node, NodeParts, StartError,
-    peers::{
-        ClusterTimes, ControlError, ControlReply, ControlRequest, MetadataSource, MetadataTail,
-        MetadataTailError, MetadataTailed, PeerError, Peers, ReplicaFetch, ReplicaFetchError, ReplicaFetched,
-        TransactionAnswer, TransactionCall, TransactionCallError,
-    },
+    peers::{ClusterTimes, InProcess, MetadataSource},
     request::{
         Caller, CreateTopic, Fetch, FetchError, FetchPartition, Fetched, Isolation, Produce, ProduceError,
         ProducePartition, TopicRef,
@@ -134,61 +130,11 @@ impl MetadataLog for LogOf {
     }
 }
 
-#[derive(Default)]
-struct Wires {
-    nodes: Mutex<BTreeMap<BrokerId, Weak<Node>>>,
-}
-
-impl Wires {
-    fn node(&self, to: BrokerId) -> Result<Arc<Node>, PeerError> {
-        let node = self.nodes.lock().get(&to).and_then(Weak::upgrade);
-        node.ok_or_else(|| PeerError { to, why: "nobody listens".into() })
-    }
-}
-
-impl Peers for Arc<Wires> {
-    fn replica_fetch(
-        &self,
-        to: BrokerId,
-        request: ReplicaFetch,
-    ) -> BoxFuture<'static, Result<Result<ReplicaFetched, ReplicaFetchError>, PeerError>> {
-        let node = self.node(to);
-        Box::pin(async move { Ok(node?.serve_replica_fetch(request).await) })
-    }
-
-    fn control(
-        &self,
-        to: BrokerId,
-        request: ControlRequest,
-    ) -> BoxFuture<'static, Result<Result<ControlReply, ControlError>, PeerError>> {
-        let node = self.node(to);
-        Box::pin(async move { Ok(node?.serve_control(request).await) })
-    }
-
-    fn metadata_tail(
-        &self,
-        to: BrokerId,
-        request: MetadataTail,
-    ) -> BoxFuture<'static, Result<Result<MetadataTailed, MetadataTailError>, PeerError>> {
-        let node = self.node(to);
-        Box::pin(async move { Ok(node?.serve_metadata_tail(request).await) })
-    }
-
-    fn transaction(
-        &self,
-        to: BrokerId,
-        call: TransactionCall,
-    ) -> BoxFuture<'static, Result<Result<TransactionAnswer, TransactionCallError>, PeerError>> {
-        let node = self.node(to);
-        Box::pin(async move { Ok(node?.serve_transaction(call).await) })
-    }
-}
-
 /// The nodes of a cluster; the first one is the controller.
 pub(super) struct TestCluster {
     pub(super) env: Arc<TokioEnv>,
     pub(super) log: Arc<SharedLog>,
-    wires: Arc<Wires>,
+    wires: InProcess,
     disks: BTreeMap<BrokerId, MemoryDisk>,
     nodes: BTreeMap<BrokerId, Arc<Node>>,
     settings: Vec<(&'static str, &'static str)>,
@@ -209,7 +155,7 @@ impl TestCluster {
         let mut cluster = TestCluster {
             env: env.clone(),
             log,
-            wires: Arc::default(),
+            wires: InProcess::default(),
             disks: BTreeMap::new(),
             nodes: BTreeMap::new(),
             settings: settings.to_vec(),
@@ -254,7 +200,7 @@ impl TestCluster {
         let (peers, times) = (Arc::new(self.wires.clone()), TIMES);
         let cluster = ClusterParts { metadata, peers, times, records_kept: self.records_kept };
         let node = Node::start_in_cluster(parts, cluster).await?;
-        self.wires.nodes.lock().insert(broker, Arc::downgrade(&node));
+        self.wires.connect(broker, &node);
         self.disks.insert(broker, disk);
         self.nodes.insert(broker, node);
         Ok(())
@@ -265,7 +211,7 @@ impl TestCluster {
         let broker = BrokerId(broker);
         let node = self.nodes.remove(&broker).expect("it runs");
         node.stop().await.expect("a clean stop");
-        self.wires.nodes.lock().remove(&broker);
+        self.wires.disconnect(broker);
         drop(node);
         self.disks.remove(&broker).expect("it has a disk")
     }
@@ -273,7 +219,7 @@ impl TestCluster {
     /// A broker's process is gone; its disk.
     pub(super) fn lose(&mut self, broker: u32) -> MemoryDisk {
         let broker = BrokerId(broker);
-        self.wires.nodes.lock().remove(&broker);
+        self.wires.disconnect(broker);
         drop(self.nodes.remove(&broker));
         let disk = self.disks.remove(&broker).expect("it has a disk");
         disk.kill();

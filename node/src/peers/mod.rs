@@ -3,6 +3,7 @@
 
 mod control;
 mod fetch;
+mod in_process;
 mod tail;
 mod transactions;
 
@@ -13,6 +14,7 @@ pub use fetch::{
     FetchSession, ReplicaAnswer, ReplicaFetch, ReplicaFetchError, ReplicaFetched, ReplicaPosition,
     ReplicaRefusal,
 };
+pub use in_process::InProcess;
 pub use tail::{MetadataNews, MetadataTail, MetadataTailError, MetadataTailed};
 pub use transactions::{
     JoinTransaction, MarkerRefusal, TransactionAnswer, TransactionCall, TransactionCallError, WriteMarkers,
