@@ -8,6 +8,7 @@ pub mod cli;
 pub mod client;
 pub mod commands;
 pub mod config;
+mod counted;
 pub mod demo;
 mod descriptors;
 mod first_of;

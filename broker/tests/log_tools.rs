@@ -46,7 +46,7 @@ fn a_sound_directory_is_inspected_and_verified() {
     assert_eq!(code, 0, "{text}");
     assert!(text.starts_with("{\"worst\":null,\"findings\":[],\"logs\":2,"), "{text}");
     let (code, text) = run("inspect", place.path(), &[]);
-    assert!(code == 0 && text.contains("orders-0: offsets 0 to 100 in 1 segments"), "{text}");
+    assert!(code == 0 && text.contains("orders-0: offsets 0 to 100 in 1 segment of"), "{text}");
     let (code, text) = run("inspect", &segment(place.path()), &["--json"]);
     assert_eq!((code, text.lines().count()), (0, 100), "{text}");
     assert!(text.starts_with("{\"position\":0,\"base_offset\":0,\"last_offset\":0,\"records\":1,"), "{text}");

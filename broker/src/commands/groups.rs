@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     client::{check, only},
+    counted::counted,
     json::Json,
 };
 
@@ -161,7 +162,7 @@ async fn describe(cluster: &mut Cluster, name: &str, out: &mut Output) -> Result
             ),
         ]));
     }
-    out.heading(&format!("{name}: {}, {} members", group.group_state, members.len()))?;
+    out.heading(&format!("{name}: {}, {}", group.group_state, counted(members.len(), "member", "members")))?;
     let number = |value: Option<i64>| value.map_or("-".to_owned(), |value| value.to_string());
     let shown: Vec<[String; 6]> = rows
         .into_iter()

@@ -19,7 +19,7 @@ use super::{
     partitioner::partition_of,
     run::pair,
 };
-use crate::json::Json;
+use crate::{counted::counted, json::Json};
 
 /// Bytes of records from which a batch is sent.
 const BATCH_BYTES: usize = 64 << 10;
@@ -65,7 +65,7 @@ pub(super) async fn run(
     writer.flush().await?;
     let written = writer.written;
     out.done(
-        &format!("{written} records written to {}", topic.name),
+        &format!("{} written to {}", counted(written, "record", "records"), topic.name),
         Json::Object(vec![("topic", Json::text(&topic.name)), ("records", Json::number(written))]),
     )
 }
@@ -153,8 +153,9 @@ impl<'c> Writer<'c> {
         let leader = self.cluster.leader(self.topic, partition).await?;
         let written = leader.produce(&self.topic.name, partition, batch).await;
         let doing = format!(
-            "writing to partition {partition} of {:?}, after {} records",
-            self.topic.name, self.written
+            "writing to partition {partition} of {:?}, after {}",
+            self.topic.name,
+            counted(self.written, "record", "records")
         );
         written.map_err(CommandError::request(doing))?;
         self.written += count;

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     client::{check, only},
+    counted::counted,
     json::Json,
 };
 
@@ -192,7 +193,11 @@ async fn create(
         only(cluster.control(&doing, &request).await?.topics).map_err(CommandError::request(&doing))?;
     check(answer.error_code, answer.error_message).map_err(CommandError::request(doing))?;
     out.done(
-        &format!("created {name}: {} partitions, id {}", answer.num_partitions, answer.topic_id),
+        &format!(
+            "created {name}: {}, id {}",
+            counted(answer.num_partitions, "partition", "partitions"),
+            answer.topic_id
+        ),
         Json::Object(vec![
             ("created", Json::text(name)),
             ("id", Json::text(answer.topic_id)),

@@ -17,7 +17,7 @@ use highwater_engine::{
 };
 
 use super::ToolError;
-use crate::json::Json;
+use crate::{counted::counted, json::Json};
 
 pub(super) fn inspected(
     disk: &dyn Disk,
@@ -79,8 +79,8 @@ fn log_line(log: &LogContents, out: &mut impl Write) -> io::Result<()> {
     let id = log.topic_id.map_or("unknown".to_owned(), |id| id.to_string());
     write!(
         out,
-        "{name}: offsets {from} to {to} in {} segments of {}, topic id {id}",
-        log.segments.len(),
+        "{name}: offsets {from} to {to} in {} of {}, topic id {id}",
+        counted(log.segments.len(), "segment", "segments"),
         size(bytes)
     )?;
     if let Some(point) = log.recovery_point {
@@ -121,8 +121,13 @@ pub(super) fn verified(
     let Verified { logs, segments, batches, records, bytes, small_files, .. } = found;
     writeln!(
         out,
-        "read {logs} logs, {segments} segments, {batches} batches, {records} records, {} and {small_files} small files in {:.1} s",
+        "read {}, {}, {}, {}, {} and {} in {:.1} s",
+        counted(*logs, "log", "logs"),
+        counted(*segments, "segment", "segments"),
+        counted(*batches, "batch", "batches"),
+        counted(*records, "record", "records"),
         size(*bytes),
+        counted(*small_files, "small file", "small files"),
         took.as_secs_f64()
     )?;
     match found.worst() {

@@ -31,7 +31,7 @@ pub use documentation::documentation;
 pub use error::{ConfigError, ConfigProblem};
 pub use known::{is_known_but_unused, known_but_unused};
 pub use listener::Listener;
-pub use nearest::{nearest, nearest_broker_key, nearest_topic_key};
+pub use nearest::{nearest_broker_key, nearest_topic_key, similar};
 pub use settings::Settings;
 pub(crate) use topic::check_topic_set;
 pub use topic::{Compaction, TimestampType, TopicConfig};

@@ -19,8 +19,15 @@ pub fn nearest_topic_key(name: &str) -> &'static str {
 }
 
 /// The one of `names` that is spelt most like `name`, the first of several; `None` if there are none.
-pub fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     names.min_by_key(|known| distance(name, known))
+}
+
+/// The one of `names` that somebody may have meant by `name`: the one that is spelt most like it, if at most half of the
+/// longer one's letters differ; the first of several.
+pub fn similar<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    nearest(name, names)
+        .filter(|known| distance(name, known) * 2 <= name.chars().count().max(known.chars().count()))
 }
 
 /// How many letters must be inserted, deleted, replaced or swapped with their neighbour.
@@ -67,5 +74,15 @@ mod tests {
         assert_eq!(nearest_broker_key("ssl.keystore.locatoin"), "ssl.keystore.location");
         assert_eq!(nearest_topic_key("retention_ms"), "retention.ms");
         assert_eq!(nearest_topic_key(""), "flush.ms");
+    }
+
+    #[test]
+    fn only_what_may_have_been_meant() {
+        let names = || ["orders", "payments"].into_iter();
+        assert_eq!(similar("oders", names()), Some("orders"));
+        assert_eq!(similar("order", names()), Some("orders"));
+        assert_eq!(similar("nope", names()), None);
+        assert_eq!(similar("", names()), None);
+        assert_eq!(similar("nope", [].into_iter()), None);
     }
 }
