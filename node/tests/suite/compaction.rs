@@ -2,14 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use highwater_engine::disk::RealDisk;
 use highwater_env::TokioEnv;
-use highwater_metadata::config::{BrokerConfig, Settings};
 use highwater_node::{
-    Endpoint, Node, NodeParts,
+    Node,
     request::{
-        Caller, CreateTopic, Fetch, FetchPartition, Isolation, Produce, ProduceError, ProducePartition,
-        TopicRef,
+        CreateTopic, Fetch, FetchPartition, Isolation, Produce, ProduceError, ProducePartition, TopicRef,
     },
 };
 use highwater_records::{
@@ -19,26 +16,13 @@ use highwater_records::{
 };
 use highwater_replication::Acks;
 
+use crate::started::{self, caller};
+
 const TOPIC: &str = "balances";
 
-fn caller() -> Caller {
-    Caller { client_id: "test".into(), address: "here".into() }
-}
-
 async fn start(env: &Arc<TokioEnv>, root: &std::path::Path) -> Arc<Node> {
-    let mut settings = Settings::new();
-    settings.give("log.dirs", root.join("data").to_str().unwrap()).unwrap();
-    settings.give("log.cleaner.backoff.ms", "5").unwrap();
-    settings.give("remote.log.storage.system.enable", "false").unwrap();
-    Node::start(NodeParts {
-        env: env.clone(),
-        disk: Arc::new(RealDisk),
-        bucket: None,
-        config: Arc::new(BrokerConfig::new(settings).unwrap()),
-        endpoint: Endpoint { host: "127.0.0.1".into(), port: 9092 },
-    })
-    .await
-    .unwrap()
+    let settings = [("log.cleaner.backoff.ms", "5"), ("remote.log.storage.system.enable", "false")];
+    started::start(env, root, None, &settings).await
 }
 
 async fn produce(node: &Node, key: Option<&str>, value: &str) -> Result<Offset, ProduceError> {

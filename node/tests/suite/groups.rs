@@ -8,15 +8,16 @@ use highwater_coordinator::{
     Caller as Member, CommitOffsets, CommitPartition, CommitTopic, DeleteGroup, DescribeGroup, FetchOffsets,
     GroupError, Heartbeat, JoinGroup, LeaveGroup, Leaving, Protocol, SyncGroup, partition_of,
 };
-use highwater_engine::{MarkerEpoch, disk::RealDisk};
+use highwater_engine::MarkerEpoch;
 use highwater_env::{Env, EnvExt, TokioEnv};
-use highwater_metadata::config::{BrokerConfig, Settings};
 use highwater_node::{
-    CoordinatorKey, Endpoint, Node, NodeParts,
-    request::{Caller, CreateTopic, EndTransaction, Produce, ProduceError, ProducePartition, TopicRef},
+    CoordinatorKey, Endpoint, Node,
+    request::{CreateTopic, EndTransaction, Produce, ProduceError, ProducePartition, TopicRef},
 };
 use highwater_records::{BrokerId, ProducerEpoch, ProducerId, TopicId, batch::EndTxnMarker};
 use highwater_replication::Acks;
+
+use crate::started::{self, caller};
 
 struct Fixture {
     env: Arc<TokioEnv>,
@@ -33,26 +34,12 @@ impl Fixture {
     }
 
     async fn start(&self) -> Arc<Node> {
-        let mut settings = Settings::new();
-        let data = self.directory.path().join("data");
-        let given = [
-            ("log.dirs", data.to_str().unwrap()),
+        let settings = [
             ("remote.log.storage.system.enable", "false"),
             ("group.initial.rebalance.delay.ms", "0"),
             ("offsets.topic.num.partitions", "4"),
         ];
-        for (key, value) in given {
-            assert!(settings.give(key, value).unwrap(), "{key} is not used");
-        }
-        Node::start(NodeParts {
-            env: self.env.clone(),
-            disk: Arc::new(RealDisk),
-            bucket: None,
-            config: Arc::new(BrokerConfig::new(settings).unwrap()),
-            endpoint: Endpoint { host: "127.0.0.1".into(), port: 9092 },
-        })
-        .await
-        .unwrap()
+        started::start(&self.env, self.directory.path(), None, &settings).await
     }
 
     /// Asks until the answer is none of those that a client retries by itself.
@@ -72,10 +59,6 @@ impl Fixture {
             }
         }
     }
-}
-
-fn caller() -> Caller {
-    Caller { client_id: "test".into(), address: "127.0.0.1:1".into() }
 }
 
 async fn create(node: &Node, name: &str) {

@@ -3,12 +3,10 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use highwater_engine::disk::RealDisk;
 use highwater_env::{Env, EnvExt, TokioEnv};
-use highwater_metadata::config::{BrokerConfig, Settings};
 use highwater_node::{
-    Endpoint, Node, NodeParts,
-    request::{Caller, CreateTopic, Produce, ProducePartition, TopicRef},
+    Node,
+    request::{CreateTopic, Produce, ProducePartition, TopicRef},
 };
 use highwater_records::{
     Offset, TimestampMs,
@@ -17,25 +15,12 @@ use highwater_records::{
 };
 use highwater_replication::Acks;
 
+use crate::started::{self, caller};
+
 const PARTITIONS: u32 = 30;
 
-fn caller() -> Caller {
-    Caller { client_id: "test".into(), address: "here".into() }
-}
-
 async fn start(env: &Arc<TokioEnv>, root: &Path) -> Arc<Node> {
-    let mut settings = Settings::new();
-    settings.give("log.dirs", root.join("data").to_str().unwrap()).unwrap();
-    settings.give("log.retention.check.interval.ms", "20").unwrap();
-    Node::start(NodeParts {
-        env: env.clone(),
-        disk: Arc::new(RealDisk),
-        bucket: None,
-        config: Arc::new(BrokerConfig::new(settings).unwrap()),
-        endpoint: Endpoint { host: "127.0.0.1".into(), port: 9092 },
-    })
-    .await
-    .unwrap()
+    started::start(env, root, None, &[("log.retention.check.interval.ms", "20")]).await
 }
 
 async fn create(node: &Node, name: &str, configs: &[(&str, &str)]) {

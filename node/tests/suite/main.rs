@@ -4,4 +4,5 @@ mod compaction;
 mod groups;
 mod idle;
 mod one_node;
+mod started;
 mod transactions;

@@ -4,15 +4,12 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use highwater_engine::disk::RealDisk;
-use highwater_env::{Env, TokioEnv};
-use highwater_metadata::config::{BrokerConfig, Settings};
+use highwater_env::TokioEnv;
 use highwater_node::{
-    Endpoint, Node, NodeParts,
+    Node,
     request::{
-        Caller, CreateTopic, CreateTopicError, DeleteTopicError, Fetch, FetchError, FetchPartition,
-        Isolation, ListOffset, ListOffsetsError, OffsetSpec, Produce, ProduceError, ProducePartition,
-        TopicRef,
+        CreateTopic, CreateTopicError, DeleteTopicError, Fetch, FetchError, FetchPartition, Isolation,
+        ListOffset, ListOffsetsError, OffsetSpec, Produce, ProduceError, ProducePartition, TopicRef,
     },
 };
 use highwater_records::{
@@ -21,7 +18,9 @@ use highwater_records::{
     compression::Codec,
 };
 use highwater_replication::Acks;
-use highwater_tiering::bucket::{SharedBucket, file::FileBucket};
+use highwater_tiering::bucket::SharedBucket;
+
+use crate::started::{self, caller};
 
 struct Fixture {
     env: Arc<TokioEnv>,
@@ -43,32 +42,13 @@ impl Fixture {
     }
 
     async fn start(&self) -> Arc<Node> {
-        let root = self.directory.path();
-        let mut settings = Settings::new();
-        settings.give("log.dirs", root.join("data").to_str().unwrap()).unwrap();
-        for (key, value) in &self.overrides {
-            assert!(settings.give(key, value).unwrap(), "{key} is not used");
-        }
-        Node::start(NodeParts {
-            env: self.env.clone(),
-            disk: Arc::new(RealDisk),
-            bucket: Some(self.bucket().await),
-            config: Arc::new(BrokerConfig::new(settings).unwrap()),
-            endpoint: Endpoint { host: "127.0.0.1".into(), port: 9092 },
-        })
-        .await
-        .unwrap()
+        let bucket = self.bucket().await;
+        started::start(&self.env, self.directory.path(), Some(bucket), &self.overrides).await
     }
 
     async fn bucket(&self) -> SharedBucket {
-        let env: Arc<dyn Env> = self.env.clone();
-        let path = self.directory.path().join("bucket");
-        Arc::new(FileBucket::open(env, Arc::new(RealDisk), path).await.unwrap())
+        started::bucket(&self.env, self.directory.path()).await
     }
-}
-
-fn caller() -> Caller {
-    Caller { client_id: "test".into(), address: "here".into() }
 }
 
 async fn create(node: &Node, name: &str, configs: &[(&str, &str)]) -> Result<(), CreateTopicError> {

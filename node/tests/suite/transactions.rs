@@ -3,14 +3,13 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use highwater_engine::{MarkerEpoch, disk::RealDisk};
-use highwater_env::{Env, TokioEnv};
-use highwater_metadata::config::{BrokerConfig, Settings};
+use highwater_engine::MarkerEpoch;
+use highwater_env::TokioEnv;
 use highwater_node::{
-    Endpoint, Node, NodeParts,
+    Node,
     request::{
-        Caller, CreateTopic, EndTransaction, Fetch, FetchPartition, Isolation, ListOffset, OffsetSpec,
-        Produce, ProduceError, ProducePartition, TopicRef,
+        CreateTopic, EndTransaction, Fetch, FetchPartition, Isolation, ListOffset, OffsetSpec, Produce,
+        ProduceError, ProducePartition, TopicRef,
     },
 };
 use highwater_records::{
@@ -19,7 +18,8 @@ use highwater_records::{
     compression::Codec,
 };
 use highwater_replication::Acks;
-use highwater_tiering::bucket::file::FileBucket;
+
+use crate::started::{self, caller};
 
 const TOPIC: &str = "payments";
 
@@ -28,25 +28,9 @@ struct Client {
     sequences: BTreeMap<u64, i32>,
 }
 
-fn caller() -> Caller {
-    Caller { client_id: "test".into(), address: "here".into() }
-}
-
 async fn start(env: &Arc<TokioEnv>, root: &std::path::Path) -> Arc<Node> {
-    let mut settings = Settings::new();
-    settings.give("log.dirs", root.join("data").to_str().unwrap()).unwrap();
-    settings.give("remote.log.manager.task.interval.ms", "20").unwrap();
-    let seam: Arc<dyn Env> = env.clone();
-    let bucket = FileBucket::open(seam, Arc::new(RealDisk), root.join("bucket")).await.unwrap();
-    Node::start(NodeParts {
-        env: env.clone(),
-        disk: Arc::new(RealDisk),
-        bucket: Some(Arc::new(bucket)),
-        config: Arc::new(BrokerConfig::new(settings).unwrap()),
-        endpoint: Endpoint { host: "127.0.0.1".into(), port: 9092 },
-    })
-    .await
-    .unwrap()
+    let bucket = started::bucket(env, root).await;
+    started::start(env, root, Some(bucket), &[("remote.log.manager.task.interval.ms", "20")]).await
 }
 
 impl Client {
