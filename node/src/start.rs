@@ -135,14 +135,14 @@ impl Opened {
         };
         let settings = config.groups.clone();
         let groups =
-            Host::new(ground.clone(), OFFSETS, move |_| group_shard(&settings), |_, _, never| match never {});
+            Host::new(ground.clone(), OFFSETS, move |_| group_shard(&settings), |_, never| match never {});
         let (settings, markers) = (config.transactions.clone(), Arc::new(MarkerQueue::default()));
         let asked = markers.clone();
         let transactions = Host::new(
             ground,
             TRANSACTIONS,
             move |_| transaction_shard(&settings),
-            move |partition, epoch, effect| asked.push(partition, epoch, effect),
+            move |life, effect| asked.push(life, effect),
         );
         let node = Arc::new(Node {
             committer,

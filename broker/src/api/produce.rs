@@ -280,7 +280,7 @@ impl Failure {
             ProduceError::DuplicateSequence => ErrorCode::DuplicateSequenceNumber,
             ProduceError::NotEnoughReplicas => ErrorCode::NotEnoughReplicas,
             ProduceError::NotEnoughReplicasAfterAppend => ErrorCode::NotEnoughReplicasAfterAppend,
-            ProduceError::TimedOut => ErrorCode::RequestTimedOut,
+            ProduceError::TimedOut | ProduceError::OvertakenMarker => ErrorCode::RequestTimedOut,
             ProduceError::Storage(_) => ErrorCode::KafkaStorageError,
             ProduceError::Transaction(error) => produce_code(error, version),
             ProduceError::TransactionsUnsupported => ErrorCode::TransactionalIdAuthorizationFailed,

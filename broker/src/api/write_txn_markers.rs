@@ -86,7 +86,7 @@ fn code(error: &ProduceError) -> ErrorCode {
         ProduceError::CoordinatorFenced(_) => ErrorCode::TransactionCoordinatorFenced,
         ProduceError::NotEnoughReplicas => ErrorCode::NotEnoughReplicas,
         ProduceError::NotEnoughReplicasAfterAppend => ErrorCode::NotEnoughReplicasAfterAppend,
-        ProduceError::TimedOut => ErrorCode::RequestTimedOut,
+        ProduceError::TimedOut | ProduceError::OvertakenMarker => ErrorCode::RequestTimedOut,
         error => {
             tracing::warn!("marker: {error}");
             ErrorCode::KafkaStorageError

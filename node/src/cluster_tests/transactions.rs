@@ -248,9 +248,12 @@ fn a_transaction_goes_on_when_its_coordinator_moves() {
             Ok(TransactionAnswer::Markers(answers)) => assert_eq!(answers, [Err(MarkerRefusal::NotLeader)]),
             other => panic!("{other:?}"),
         }
+        // It may be the only answer that arrives, so it must not say that nothing is left to do.
         let doubled = WriteMarkers { attempt: 1, ..present.clone() };
         match ask(TransactionCall::Markers(doubled)).await {
-            Ok(TransactionAnswer::Markers(answers)) => assert_eq!(answers, [Err(MarkerRefusal::Fenced)]),
+            Ok(TransactionAnswer::Markers(answers)) => {
+                assert!(matches!(&answers[..], [Err(MarkerRefusal::Later(_))]), "{answers:?}");
+            }
             other => panic!("{other:?}"),
         }
         assert_eq!(cluster.fetch(2, orders, 0, None).await.unwrap().last_stable, open);

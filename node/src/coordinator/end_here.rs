@@ -94,6 +94,7 @@ impl Node {
                     | ProduceError::UnknownTopicOrPartition
                     | ProduceError::UnknownTopicId,
                 ) => Err(MarkerRefusal::NotLeader),
+                // A marker that came twice, too: the answer to the other copy may be lost.
                 Err(error) => Err(MarkerRefusal::Later(error.to_string())),
             });
         }

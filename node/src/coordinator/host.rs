@@ -3,11 +3,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use highwater_coordinator::{Shard, partition_of};
 use highwater_env::{Env, Lane};
 use highwater_metadata::Image;
-use highwater_records::{BrokerId, LeaderEpoch, PartitionIndex, TopicIdPartition};
+use highwater_records::{BrokerId, PartitionIndex, TopicIdPartition};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
-use super::running::{Command, Running};
+use super::running::{Command, Life, Running};
 use crate::{
     cluster::Cluster,
     commit::Committer,
@@ -26,9 +26,9 @@ pub(crate) struct Ground {
     pub(crate) committer: Arc<Committer>,
 }
 
-/// What is done with a shard's effects: called with the shard's partition, and the leader epoch it serves in, once the
-/// effect's records count. Must not block.
-pub(super) type EffectOf<S> = Arc<dyn Fn(u32, LeaderEpoch, <S as Shard>::Effect) + Send + Sync>;
+/// What is done with a shard's effects: called with the life that the shard is in, once the effect's records count. Must
+/// not block.
+pub(super) type EffectOf<S> = Arc<dyn Fn(&Life, <S as Shard>::Effect) + Send + Sync>;
 
 /// The shards of one coordinator topic that this broker leads.
 ///
@@ -69,7 +69,7 @@ impl<S: Shard> Host<S> {
         ground: Ground,
         topic: &'static str,
         make: impl Fn(u32) -> S + Send + Sync + 'static,
-        effect: impl Fn(u32, LeaderEpoch, S::Effect) + Send + Sync + 'static,
+        effect: impl Fn(&Life, S::Effect) + Send + Sync + 'static,
     ) -> Arc<Host<S>> {
         Arc::new(Host {
             ground,
@@ -122,14 +122,14 @@ impl<S: Shard> Host<S> {
         Ok(reply)
     }
 
-    /// Like [`Host::ask_partition`], of the shard that serves in this leader epoch and of no other.
+    /// Like [`Host::ask_partition`], of the shard in this life and in no other.
     pub(crate) fn ask_in(
         self: &Arc<Self>,
-        (partition, epoch): (u32, LeaderEpoch),
+        life: &Life,
         request: S::Request,
     ) -> Result<oneshot::Receiver<S::Reply>, Unavailable> {
-        let running = self.running(partition)?;
-        if running.epoch != epoch {
+        let running = self.running(life.partition)?;
+        if !running.is(life) {
             return Err(Unavailable::NotCoordinator);
         }
         let (sender, reply) = oneshot::channel();

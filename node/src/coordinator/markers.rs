@@ -7,7 +7,7 @@ use highwater_env::{BoxFuture, EnvExt, Lane};
 use highwater_records::{BrokerId, LeaderEpoch, PartitionIndex, TopicIdPartition};
 use parking_lot::Mutex;
 
-use super::topic::TRANSACTIONS;
+use super::{running::Life, topic::TRANSACTIONS};
 use crate::{
     Node,
     first_of::first_of,
@@ -39,11 +39,10 @@ impl Node {
     pub(crate) async fn write_asked_markers(self: Arc<Self>) {
         let work = async {
             loop {
-                for (partition, epoch, markers) in self.markers.take().await {
+                for (life, markers) in self.markers.take().await {
                     let node = self.clone();
                     self.tasks.spawn(&self.env, Lane::Control, async move {
-                        let shard = (PartitionIndex(partition), epoch);
-                        first_of(node.stops(), node.end_everywhere(shard, markers)).await;
+                        first_of(node.stops(), node.end_everywhere(life, markers)).await;
                     });
                 }
             }
@@ -51,18 +50,20 @@ impl Node {
         first_of(self.stops(), work).await;
     }
 
-    async fn end_everywhere(&self, shard: (PartitionIndex, LeaderEpoch), markers: EndMarkers) {
+    async fn end_everywhere(&self, life: Life, markers: EndMarkers) {
         let named = |(topic, partitions): (&String, &Vec<i32>)| {
             partitions.iter().map(|partition| (topic.clone(), *partition)).collect::<Vec<_>>()
         };
         let mut left: Vec<Named> = markers.partitions.iter().flat_map(named).collect();
         let mut pause = PAUSE;
         while !left.is_empty() {
-            if !self.coordinates(shard) {
+            // In this order: if the shard ends after it, everything that the next one sends has a larger number.
+            let attempt = self.markers.next_attempt();
+            if life.has_ended() || !self.coordinates(&life) {
                 // Whoever coordinates now has read the decision, and writes the markers.
                 return;
             }
-            let after = self.end_in(shard, &markers, left).await;
+            let after = self.end_in(&life, attempt, &markers, left).await;
             if after.fenced {
                 return;
             }
@@ -78,8 +79,7 @@ impl Node {
             producer_epoch: markers.producer_epoch,
         };
         // Only of the shard that decided: a later one may be ending another transaction under the same epoch.
-        let (PartitionIndex(partition), epoch) = shard;
-        match self.transactions.ask_in((partition, epoch), request) {
+        match self.transactions.ask_in(&life, request) {
             Ok(reply) => drop(reply.await),
             Err(error) => {
                 tracing::debug!(id = markers.id, %error, "the next coordinator writes its markers again");
@@ -88,19 +88,16 @@ impl Node {
     }
 
     /// Whether this broker leads a shard's partition in this epoch.
-    fn coordinates(&self, (partition, epoch): (PartitionIndex, LeaderEpoch)) -> bool {
+    fn coordinates(&self, life: &Life) -> bool {
         let image = self.image();
+        let partition = PartitionIndex(life.partition);
         let found = image.topic_named(TRANSACTIONS).and_then(|topic| topic.partition(partition));
-        found.is_some_and(|found| found.leader == Some(self.broker) && image.leader_epoch(found) == epoch)
+        found
+            .is_some_and(|found| found.leader == Some(self.broker) && image.leader_epoch(found) == life.epoch)
     }
 
     /// Has the leaders of some partitions write their markers, all at once.
-    async fn end_in(
-        &self,
-        (coordinator, LeaderEpoch(coordinator_epoch)): (PartitionIndex, LeaderEpoch),
-        markers: &EndMarkers,
-        partitions: Vec<Named>,
-    ) -> Left {
+    async fn end_in(&self, life: &Life, attempt: u64, markers: &EndMarkers, partitions: Vec<Named>) -> Left {
         let left = Mutex::new(Left::default());
         let running = self
             .by_leader(markers, partitions, &mut left.lock().partitions)
@@ -109,9 +106,9 @@ impl Node {
                 let request = WriteMarkers {
                     from: self.broker,
                     broker_epoch: self.membership.as_ref().map(|own| own.broker_epoch()).unwrap_or_default(),
-                    coordinator,
-                    coordinator_epoch,
-                    attempt: self.markers.next_attempt(),
+                    coordinator: PartitionIndex(life.partition),
+                    coordinator_epoch: life.epoch.0,
+                    attempt,
                     producer_id: markers.producer_id,
                     producer_epoch: markers.producer_epoch,
                     epoch_is_newer: markers.epoch_is_newer,

@@ -1,6 +1,9 @@
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use highwater_coordinator::{Marker, Moment, ReplyTo, Shard, Step, Transaction};
@@ -27,8 +30,28 @@ use crate::{
 pub(super) struct Running<S: Shard> {
     pub(super) id: TopicIdPartition,
     pub(super) epoch: LeaderEpoch,
+    life: Life,
     queue: Mutex<Queue<S>>,
     wake: Notify,
+}
+
+/// One life of a shard, from a replay of its partition until it ends: the next one may begin in the same leader epoch.
+#[derive(Clone)]
+pub(crate) struct Life {
+    pub(crate) partition: u32,
+    pub(crate) epoch: LeaderEpoch,
+    ended: Arc<AtomicBool>,
+}
+
+impl Life {
+    /// Whether it has ended. No other one begins before that.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    fn is(&self, other: &Life) -> bool {
+        Arc::ptr_eq(&self.ended, &other.ended)
+    }
 }
 
 struct Queue<S: Shard> {
@@ -91,12 +114,18 @@ impl<S: Shard> Running<S> {
     pub(super) fn new(id: TopicIdPartition, epoch: LeaderEpoch) -> Running<S> {
         let queue =
             Queue { phase: Phase::Loading, commands: VecDeque::new(), topics_changed: false, lost: false };
-        Running { id, epoch, queue: Mutex::new(queue), wake: Notify::new() }
+        let life = Life { partition: id.partition.0, epoch, ended: Arc::new(AtomicBool::new(false)) };
+        Running { id, epoch, life, queue: Mutex::new(queue), wake: Notify::new() }
     }
 
     /// Whether nothing more will come of it.
     pub(super) fn has_ended(&self) -> bool {
         self.queue.lock().phase == Phase::Ended
+    }
+
+    /// Whether this is the shard in that life.
+    pub(super) fn is(&self, life: &Life) -> bool {
+        self.life.is(life)
     }
 
     /// Puts a command into the queue.
@@ -133,6 +162,8 @@ impl<S: Shard> Running<S> {
             Ok((shard, partition)) => self.serve(ground, shard, partition, effect).await,
             Err(end) => end,
         };
+        // Before the next one may begin: what this one has others do is none of their business any more.
+        self.life.ended.store(true, Ordering::SeqCst);
         let mut queue = self.queue.lock();
         queue.phase = Phase::Ended;
         queue.commands.clear();
@@ -187,8 +218,7 @@ impl<S: Shard> Running<S> {
         let mut turn = Turn {
             ground,
             partition,
-            epoch: self.epoch,
-            index: self.id.partition.0,
+            life: self.life.clone(),
             shard,
             effect,
             senders: BTreeMap::new(),
@@ -263,8 +293,7 @@ impl<S: Shard> Running<S> {
 struct Turn<S: Shard> {
     ground: Ground,
     partition: Arc<Partition>,
-    epoch: LeaderEpoch,
-    index: u32,
+    life: Life,
     shard: S,
     effect: EffectOf<S>,
     senders: BTreeMap<ReplyTo, oneshot::Sender<S::Reply>>,
@@ -336,7 +365,7 @@ impl<S: Shard> Turn<S> {
         &mut self,
         append: impl FnOnce(&mut State) -> Result<AppendOutcome, ProduceError> + Send + 'static,
     ) -> Result<Result<Option<Ack>, ProduceError>, End> {
-        let epoch = self.epoch;
+        let epoch = self.life.epoch;
         let appended = self
             .partition
             .with(move |state| {
@@ -370,6 +399,7 @@ impl<S: Shard> Turn<S> {
             Err(
                 error @ (ProduceError::InvalidProducerEpoch(_)
                 | ProduceError::CoordinatorFenced(_)
+                | ProduceError::OvertakenMarker
                 | ProduceError::NotEnoughReplicas),
             ) => return Ok(Err(error)),
             Err(error) => return Err(End::from(error)),
@@ -403,7 +433,7 @@ impl<S: Shard> Turn<S> {
                 self.reply(reply_to, reply);
             }
             for effect in ready.effects {
-                (self.effect)(self.index, self.epoch, effect);
+                (self.effect)(&self.life, effect);
             }
             for Marked(sender, answer) in ready.marks {
                 let _ = sender.send(answer);

@@ -9,13 +9,14 @@ use highwater_coordinator::{
 };
 use highwater_env::BoxFuture;
 use highwater_metadata::config::TransactionSettings;
-use highwater_records::{LeaderEpoch, ProducerEpoch, ProducerId};
+use highwater_records::{ProducerEpoch, ProducerId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{
     Unavailable,
     groups::offsets_topic,
+    running::Life,
     topic::{InternalTopic, OFFSETS, TRANSACTIONS},
 };
 use crate::{Node, request::Caller};
@@ -23,15 +24,15 @@ use crate::{Node, request::Caller};
 /// Markers that shards want written, until the task that writes them takes them.
 #[derive(Default)]
 pub(crate) struct MarkerQueue {
-    /// With the shard's partition, and the leader epoch in which it was decided, which the markers carry.
-    waiting: Mutex<Vec<(u32, LeaderEpoch, EndMarkers)>>,
+    /// With the life of the shard that decided.
+    waiting: Mutex<Vec<(Life, EndMarkers)>>,
     added: Notify,
     attempts: AtomicU64,
 }
 
 impl MarkerQueue {
-    pub(crate) fn push(&self, partition: u32, epoch: LeaderEpoch, markers: EndMarkers) {
-        self.waiting.lock().push((partition, epoch, markers));
+    pub(crate) fn push(&self, life: &Life, markers: EndMarkers) {
+        self.waiting.lock().push((life.clone(), markers));
         self.added.notify_one();
     }
 
@@ -41,7 +42,7 @@ impl MarkerQueue {
     }
 
     /// Everything that waits, once something does.
-    pub(super) async fn take(&self) -> Vec<(u32, LeaderEpoch, EndMarkers)> {
+    pub(super) async fn take(&self) -> Vec<(Life, EndMarkers)> {
         loop {
             let waiting = std::mem::take(&mut *self.waiting.lock());
             if !waiting.is_empty() {

@@ -11,7 +11,7 @@ use highwater_records::{
 use highwater_replication::{AckState, Acks};
 use tokio::sync::oneshot;
 
-use super::{state::State, waiting::WaitingProduce};
+use super::{attempts::Attempt, state::State, waiting::WaitingProduce};
 use crate::request::{EndTransaction, MarkerAttempt, ProduceError, Produced, RecordError};
 
 /// A batch is in the log.
@@ -69,10 +69,12 @@ impl State {
                 return Err(ProduceError::NotLeader);
             }
             let attempt = (request.marker.coordinator_epoch, number);
-            let is_later =
-                self.attempts.take(request.producer_id, attempt, |id| self.log.producer(id).is_some());
-            if !is_later {
-                return Err(ProduceError::CoordinatorFenced("a later attempt was here before".into()));
+            match self.attempts.take(request.producer_id, attempt, |id| self.log.producer(id).is_some()) {
+                Attempt::Latest => {}
+                Attempt::Overtaken => return Err(ProduceError::OvertakenMarker),
+                Attempt::Former => {
+                    return Err(ProduceError::CoordinatorFenced("a later one was here before".into()));
+                }
             }
         }
         let producer = (request.producer_id, request.producer_epoch);

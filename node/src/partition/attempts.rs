@@ -4,6 +4,18 @@ use std::collections::BTreeMap;
 
 use highwater_records::ProducerId;
 
+/// What an attempt is beside those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// Later than all of them.
+    Latest,
+    /// A copy of the latest one, or overtaken by it on its way: by the same coordinator. Whether that one has written its
+    /// marker, nobody knows from this.
+    Overtaken,
+    /// Of a coordinator that another one has followed.
+    Former,
+}
+
 /// The latest attempt of each producer, since this broker leads.
 ///
 /// A producer of the older protocol keeps its epoch from one transaction to the next, so nothing in the log tells a
@@ -18,24 +30,27 @@ pub(crate) struct Attempts {
 impl Attempts {
     const TIDY_AT_LEAST: usize = 1000;
 
-    /// Notes an attempt, and answers whether it is later than all before. `is_known` says whether the log remembers a
+    /// Notes an attempt, and answers what it is beside those before. `is_known` says whether the log remembers a
     /// producer: others need not be remembered here.
     pub(crate) fn take(
         &mut self,
         producer: ProducerId,
         (coordinator_epoch, number): (u32, u64),
         is_known: impl Fn(ProducerId) -> bool,
-    ) -> bool {
+    ) -> Attempt {
         if self.latest.len() >= self.tidy_at.max(Self::TIDY_AT_LEAST) {
             self.latest.retain(|producer, _| is_known(*producer));
             self.tidy_at = self.latest.len() * 2;
         }
         let latest = self.latest.entry(producer).or_default();
-        let is_later = (coordinator_epoch, number) > *latest;
-        if is_later {
-            *latest = (coordinator_epoch, number);
+        match (coordinator_epoch, number) {
+            this if this > *latest => {
+                *latest = this;
+                Attempt::Latest
+            }
+            _ if coordinator_epoch == latest.0 => Attempt::Overtaken,
+            _ => Attempt::Former,
         }
-        is_later
     }
 
     /// Another leader epoch begins: attempts name it.
@@ -53,19 +68,28 @@ mod tests {
         let mut attempts = Attempts::default();
         let mut take =
             |producer, epoch, number| attempts.take(ProducerId(producer), (epoch, number), |_| true);
-        assert!(take(1, 4, 1) && !take(1, 4, 1), "doubled on its way");
-        assert!(take(1, 4, 3) && !take(1, 4, 2), "overtaken");
-        assert!(take(2, 4, 2), "another producer");
-        assert!(take(1, 5, 1) && !take(1, 4, 9), "a former coordinator");
+        assert_eq!(
+            (take(1, 4, 1), take(1, 4, 1)),
+            (Attempt::Latest, Attempt::Overtaken),
+            "doubled on its way"
+        );
+        assert_eq!((take(1, 4, 3), take(1, 4, 2)), (Attempt::Latest, Attempt::Overtaken), "overtaken");
+        assert_eq!(take(2, 4, 2), Attempt::Latest, "another producer");
+        assert_eq!(
+            (take(1, 5, 1), take(1, 4, 9)),
+            (Attempt::Latest, Attempt::Former),
+            "a former coordinator"
+        );
         attempts.clear();
-        assert!(attempts.take(ProducerId(1), (4, 1), |_| true));
+        assert_eq!(attempts.take(ProducerId(1), (4, 1), |_| true), Attempt::Latest);
     }
 
     #[test]
     fn who_is_forgotten_costs_nothing() {
         let mut attempts = Attempts::default();
         for producer in 0..10_000 {
-            assert!(attempts.take(ProducerId(producer), (0, 1), |known| known.0 % 1000 == 0));
+            let attempt = attempts.take(ProducerId(producer), (0, 1), |known| known.0 % 1000 == 0);
+            assert_eq!(attempt, Attempt::Latest);
         }
         assert!(attempts.latest.len() <= Attempts::TIDY_AT_LEAST);
     }

@@ -34,7 +34,7 @@ pub struct WriteMarkers {
     pub coordinator: PartitionIndex,
     /// The leader epoch in which it did: a later coordinator's markers fence it.
     pub coordinator_epoch: u32,
-    /// More than that of every attempt that this coordinator made before, in this epoch, for this producer: a late
+    /// More than that of every attempt that this broker made before as the coordinator of this producer: a late
     /// copy of an earlier one would end the producer's next transaction.
     pub attempt: u64,
     /// Whose transaction.
@@ -55,13 +55,13 @@ pub enum MarkerRefusal {
     /// The receiver does not lead it in that epoch: metadata will tell who does.
     #[error("not the leader in that epoch")]
     NotLeader,
-    /// A later coordinator, or a later attempt of this one, was here: nothing is left to do.
-    #[error("a later coordinator or attempt was here before")]
+    /// A later coordinator was here: nothing is left to do.
+    #[error("a later coordinator was here before")]
     Fenced,
     /// The producer has this epoch or a later one already, and that counts: the marker is there.
     #[error("the transaction has ended there")]
     Ended,
-    /// Not now: too few replicas are in sync, or the disk refuses.
+    /// Not now: too few replicas are in sync, the disk refuses, or this is a copy of an attempt that was here before.
     #[error("not now: {0}")]
     Later(String),
 }

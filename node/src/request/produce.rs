@@ -128,6 +128,10 @@ pub enum ProduceError {
     /// A newer transaction coordinator has ended a transaction of this producer since.
     #[error("coordinator fenced: {0}")]
     CoordinatorFenced(String),
+    /// A marker that was sent twice, or that a later attempt of the same coordinator has overtaken; nothing was appended.
+    /// The coordinator tries again: what became of the other attempt is not known from this.
+    #[error("a later attempt at the marker was here before")]
+    OvertakenMarker,
     /// A duplicate too old to tell its offset.
     #[error("duplicate sequence")]
     DuplicateSequence,

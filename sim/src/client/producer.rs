@@ -156,6 +156,7 @@ fn is_final(error: &ProduceError) -> bool {
         | ProduceError::UnsupportedCompression(_)
         | ProduceError::InvalidTxnState(_)
         | ProduceError::CoordinatorFenced(_)
+        | ProduceError::OvertakenMarker
         | ProduceError::Transaction(_)
         | ProduceError::TransactionsUnsupported
         | ProduceError::InternalTopic
