@@ -8,6 +8,7 @@
 
 mod batch;
 mod compression;
+mod coordinator;
 mod directory;
 mod edits;
 mod engine;
@@ -35,9 +36,15 @@ pub const TARGETS: &[Target] = &[
     Target { name: "bucket_objects", run: tiering::run, seeds: tiering::seeds },
     Target { name: "compression", run: compression::run, seeds: compression::seeds },
     Target { name: "directory", run: directory::run, seeds: directory::seeds },
+    Target { name: "group_log", run: coordinator::run_groups, seeds: coordinator::group_seeds },
     Target { name: "log_files", run: engine::run, seeds: engine::seeds },
     Target { name: "metadata_log", run: metadata::run, seeds: metadata::seeds },
     Target { name: "server_properties", run: properties::run, seeds: properties::seeds },
+    Target {
+        name: "transaction_log",
+        run: coordinator::run_transactions,
+        seeds: coordinator::transaction_seeds,
+    },
     Target { name: "wire_messages", run: wire::run_messages, seeds: wire::message_seeds },
     Target { name: "wire_requests", run: wire::run_requests, seeds: wire::request_seeds },
 ];
