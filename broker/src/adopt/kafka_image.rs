@@ -158,6 +158,17 @@ impl KafkaImage {
     }
 }
 
+/// The names of the topics that a file of Kafka's metadata log tells of, a snapshot or a segment from offset 0 on, in the
+/// order of their ids. `path` is for errors only.
+///
+/// # Errors
+/// [`KafkaMetadataError::Damaged`].
+pub fn topics_in(path: &Path, batches: Bytes) -> Result<Vec<String>, KafkaMetadataError> {
+    let mut replay = Replay::default();
+    replay.batches(path, batches, Some(Offset::ZERO))?;
+    Ok(replay.image.topics.into_values().map(|topic| topic.name).collect())
+}
+
 #[derive(Default)]
 struct Replay {
     image: KafkaImage,
@@ -171,7 +182,16 @@ impl Replay {
     fn file(&mut self, path: &Path, from: Option<Offset>) -> Result<(), KafkaMetadataError> {
         let read =
             fs::read(path).map_err(|error| KafkaMetadataError::Disk { path: path.to_owned(), error })?;
-        for bytes in split(Bytes::from(read)) {
+        self.batches(path, read.into(), from)
+    }
+
+    fn batches(
+        &mut self,
+        path: &Path,
+        batches: Bytes,
+        from: Option<Offset>,
+    ) -> Result<(), KafkaMetadataError> {
+        for bytes in split(batches) {
             let damaged = |reason: String| KafkaMetadataError::Damaged {
                 path: path.to_owned(),
                 offset: self.next,

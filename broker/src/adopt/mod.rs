@@ -9,7 +9,7 @@ mod run;
 mod undo;
 
 pub use apply::ApplyError;
-pub use kafka_image::KafkaMetadataError;
+pub use kafka_image::{KafkaMetadataError, topics_in};
 pub use plan::{Plan, PlanError};
 pub use run::{AdoptArguments, AdoptError, run};
 pub(crate) use run::{command, parse};

@@ -6,6 +6,7 @@
 //!
 //! A new decoder gets a function here, a line in [`TARGETS`], and a file of one line in `fuzz/fuzz_targets`.
 
+mod adopt;
 mod batch;
 mod compression;
 mod coordinator;
@@ -31,6 +32,7 @@ pub struct Target {
 
 /// All of them, by name.
 pub const TARGETS: &[Target] = &[
+    Target { name: "adopted_metadata", run: adopt::run, seeds: adopt::seeds },
     Target { name: "batch", run: batch::run, seeds: batch::seeds },
     Target { name: "batch_body", run: batch::run_body, seeds: batch::body_seeds },
     Target { name: "bucket_objects", run: tiering::run, seeds: tiering::seeds },
