@@ -131,27 +131,31 @@ impl DiskFile for MemoryFile {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let mut state = self.state_to_write()?;
-        let mut bytes: Vec<u8> = slices.iter().fold(Vec::new(), |mut bytes, slice| {
-            bytes.extend_from_slice(slice);
-            bytes
-        });
+        let mut count: usize = slices.iter().map(|slice| slice.len()).sum();
         let pass = state.faults.pass(Operation::Write)?;
         if let Pass::Torn = pass {
-            bytes.truncate(bytes.len() / 2);
+            count /= 2;
         }
         let position = usize::try_from(position).map_err(|_| io::ErrorKind::FileTooLarge)?;
         let len = state.tree.content(self.node).bytes().len();
-        let grows_by = (position + bytes.len()).saturating_sub(len) as u64;
-        let free =
-            state.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(state.tree.bytes_used()));
+        let grows_by = (position + count).saturating_sub(len) as u64;
+        let free = match state.capacity {
+            Some(capacity) if grows_by > 0 => capacity.saturating_sub(state.tree.bytes_used()),
+            _ => u64::MAX,
+        };
         let full = grows_by > free;
         if full {
             // As the operating system does: what fits is written.
-            bytes.truncate(bytes.len() - ((grows_by - free) as usize).min(bytes.len()));
+            count -= ((grows_by - free) as usize).min(count);
         }
         let now_ms = state.now_ms;
         let content = state.tree.content_mut(self.node);
-        content.write(&bytes, position);
+        let mut written = 0;
+        for slice in slices {
+            let piece = &slice[..slice.len().min(count - written)];
+            content.write(piece, position + written);
+            written += piece.len();
+        }
         content.modified_ms = now_ms;
         match pass {
             Pass::Torn => Err(power_is_off()),

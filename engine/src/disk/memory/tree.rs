@@ -1,6 +1,7 @@
 //! Names and contents, each as a reader sees it now and as the media has it.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     io,
     ops::Range,
@@ -78,18 +79,15 @@ impl Tree {
     }
 
     pub(super) fn create_directories(&mut self, path: &Path) -> io::Result<()> {
-        let mut so_far = PathBuf::new();
-        for name in components(path)? {
-            so_far.push(name);
-            match self.find(&so_far) {
-                Ok(id) if matches!(self.nodes[&id], Node::Directory(_)) => {}
-                Ok(_) => return Err(io::ErrorKind::NotADirectory.into()),
-                Err(_) => {
-                    self.create(&so_far, Node::Directory(Directory::default()))?;
-                }
-            }
+        let mut id = ROOT;
+        for name in components(path) {
+            let name = name?;
+            id = match self.directory(id)?.names.get(&*name) {
+                Some(known) => *known,
+                None => self.add(id, name.into_owned(), Node::Directory(Directory::default()))?,
+            };
         }
-        Ok(())
+        self.directory(id).map(drop)
     }
 
     pub(super) fn list(&self, path: &Path) -> io::Result<Vec<(String, bool)>> {
@@ -135,34 +133,37 @@ impl Tree {
 
     pub(super) fn sync_directory(&mut self, path: &Path) -> io::Result<()> {
         let id = self.find(path)?;
-        let directory = self.directory_mut(id)?;
-        directory.durable_names = directory.names.clone();
-        directory.unsynced.clear();
+        self.directory_mut(id)?.sync();
         Ok(())
     }
 
     pub(super) fn vandalize(&mut self, path: &Path) -> io::Result<()> {
         self.remove(path, false)?;
         let (parent, _) = self.split(path)?;
-        let directory = self.directory_mut(parent)?;
-        directory.durable_names = directory.names.clone();
-        directory.unsynced.clear();
+        self.directory_mut(parent)?.sync();
         Ok(())
     }
 
     pub(super) fn bytes_used(&self) -> u64 {
-        self.reachable()
-            .into_values()
-            .map(|id| match &self.nodes[&id] {
-                Node::File(content) => content.bytes().len() as u64,
-                Node::Directory(_) => 0,
-            })
-            .sum()
+        let len = |id: &NodeId| match &self.nodes[id] {
+            Node::File(content) => content.bytes().len() as u64,
+            Node::Directory(_) => 0,
+        };
+        self.reachable().iter().map(len).sum()
     }
 
     pub(super) fn files(&self) -> Vec<PathBuf> {
-        let is_file = |id: &NodeId| matches!(self.nodes[id], Node::File(_));
-        self.reachable().into_iter().filter(|(_, id)| is_file(id)).map(|(path, _)| path).collect()
+        let (mut files, mut open) = (Vec::new(), vec![(PathBuf::from("/"), ROOT)]);
+        while let Some((path, id)) = open.pop() {
+            match &self.nodes[&id] {
+                Node::File(_) => files.push(path),
+                Node::Directory(directory) => {
+                    open.extend(directory.names.iter().map(|(name, child)| (path.join(name), *child)));
+                }
+            }
+        }
+        files.sort();
+        files
     }
 
     pub(super) fn crash(&mut self, loss: Loss) {
@@ -173,27 +174,30 @@ impl Tree {
                 Node::Directory(directory) => directory.crash(&mut coin),
             }
         }
-        let reachable: BTreeSet<NodeId> = self.reachable().into_values().collect();
+        let reachable: BTreeSet<NodeId> = self.reachable().into_iter().collect();
         self.nodes.retain(|id, _| *id == ROOT || reachable.contains(id));
     }
 
-    fn reachable(&self) -> BTreeMap<PathBuf, NodeId> {
-        let mut found = BTreeMap::new();
-        let mut open = vec![(PathBuf::from("/"), ROOT)];
-        while let Some((path, id)) = open.pop() {
-            if let Node::Directory(directory) = &self.nodes[&id] {
-                for (name, child) in &directory.names {
-                    let path = path.join(name);
-                    found.insert(path.clone(), *child);
-                    open.push((path, *child));
-                }
+    /// Everything that has a name, once for each name.
+    fn reachable(&self) -> Vec<NodeId> {
+        let (mut found, mut next) = (Vec::new(), 0);
+        let mut directory = ROOT;
+        loop {
+            if let Node::Directory(content) = &self.nodes[&directory] {
+                found.extend(content.names.values());
             }
+            let Some(id) = found.get(next) else { return found };
+            directory = *id;
+            next += 1;
         }
-        found
     }
 
     fn create(&mut self, path: &Path, node: Node) -> io::Result<NodeId> {
         let (parent, name) = self.split(path)?;
+        self.add(parent, name, node)
+    }
+
+    fn add(&mut self, parent: NodeId, name: String, node: Node) -> io::Result<NodeId> {
         let id = self.next_id;
         self.next_id += 1;
         self.nodes.insert(id, node);
@@ -209,25 +213,23 @@ impl Tree {
     }
 
     fn find(&self, path: &Path) -> io::Result<NodeId> {
+        self.walk(components(path))
+    }
+
+    fn walk<'a>(&self, names: impl Iterator<Item = io::Result<Cow<'a, str>>>) -> io::Result<NodeId> {
         let mut id = ROOT;
-        for name in components(path)? {
-            id = *self.directory(id)?.names.get(&name).ok_or(io::ErrorKind::NotFound)?;
+        for name in names {
+            id = *self.directory(id)?.names.get(&*name?).ok_or(io::ErrorKind::NotFound)?;
         }
         Ok(id)
     }
 
     fn split(&self, path: &Path) -> io::Result<(NodeId, String)> {
-        let mut names = components(path)?;
-        let name = names.pop().ok_or(io::ErrorKind::InvalidInput)?;
-        let parent = names.iter().try_fold(ROOT, |id, name| {
-            self.directory(id)?
-                .names
-                .get(name)
-                .copied()
-                .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
-        })?;
+        let (parent, name) = (path.parent(), path.file_name());
+        let (Some(parent), Some(name)) = (parent, name) else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let parent = self.find(parent)?;
         self.directory(parent)?;
-        Ok((parent, name))
+        Ok((parent, name.to_string_lossy().into_owned()))
     }
 
     fn directory(&self, id: NodeId) -> io::Result<&Directory> {
@@ -246,6 +248,13 @@ impl Tree {
 }
 
 impl Directory {
+    /// What is durable and the changes since make what is there.
+    fn sync(&mut self) {
+        for change in self.unsynced.drain(..) {
+            change.apply(&mut self.durable_names);
+        }
+    }
+
     fn crash(&mut self, coin: &mut Coin) {
         for change in self.unsynced.drain(..) {
             if coin.keeps() {
@@ -338,12 +347,13 @@ impl Content {
         if bytes.is_empty() {
             return;
         }
-        let end = position + bytes.len();
-        if end > self.bytes.len() {
-            self.set_len(end);
-        }
-        self.bytes[position..end].copy_from_slice(bytes);
-        self.touch(position, end);
+        let (len, end) = (self.bytes.len(), position + bytes.len());
+        self.bytes.resize(len.max(position), 0);
+        // Most writes are at the end: what they bring is not written twice.
+        let (within, beyond) = bytes.split_at((self.bytes.len() - position).min(bytes.len()));
+        self.bytes[position..position + within.len()].copy_from_slice(within);
+        self.bytes.extend_from_slice(beyond);
+        self.touch(len.min(position), end);
     }
 
     pub(super) fn set_len(&mut self, len: usize) {
@@ -444,16 +454,12 @@ impl Coin {
 }
 
 /// A path's names below the root; a relative path starts at the root too.
-fn components(path: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for component in path.components() {
-        match component {
-            Component::Normal(name) => names.push(name.to_string_lossy().into_owned()),
-            Component::RootDir | Component::CurDir => {}
-            Component::ParentDir | Component::Prefix(_) => return Err(io::ErrorKind::InvalidInput.into()),
-        }
-    }
-    Ok(names)
+fn components(path: &Path) -> impl Iterator<Item = io::Result<Cow<'_, str>>> {
+    path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(Ok(name.to_string_lossy())),
+        Component::RootDir | Component::CurDir => None,
+        Component::ParentDir | Component::Prefix(_) => Some(Err(io::ErrorKind::InvalidInput.into())),
+    })
 }
 
 #[cfg(test)]
