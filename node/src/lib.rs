@@ -4,6 +4,7 @@
 //! part from outside ([`NodeParts`]): time, disk and bucket are the caller's, so that the same code serves clients and
 //! runs in a simulation.
 
+mod changes;
 mod cluster;
 #[cfg(test)]
 mod cluster_tests;
@@ -47,6 +48,7 @@ mod topics;
 mod transactional_produce;
 mod upkeep;
 
+pub use changes::Changes;
 pub use coordinator::{CommittedOffsets, CoordinatorKey, PendingGroup};
 pub use found::{FoundError, found};
 pub use highwater_engine::MarkerEpoch;

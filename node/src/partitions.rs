@@ -22,7 +22,7 @@ use crate::{
     cluster::Cluster,
     live_config::LiveConfig,
     metrics::TopicCounters,
-    partition::{Assigned, Assumed, Partition, State},
+    partition::{Assigned, Assumed, Partition, State, Watcher},
     replicate::moment,
     request::TopicRef,
 };
@@ -55,6 +55,7 @@ pub(crate) struct Partitions {
     opening: [Arc<tokio::sync::Mutex<()>>; OPENINGS],
     /// Tells that there is a partition whose head is unknown.
     unknown: Notify,
+    pub(crate) watcher: Watcher,
 }
 
 #[derive(Default)]
@@ -96,6 +97,7 @@ impl Partitions {
             open: Mutex::default(),
             opening: Default::default(),
             unknown: Notify::new(),
+            watcher: Watcher::default(),
         }
     }
 
@@ -176,6 +178,7 @@ impl Partitions {
             }
             open.closed
         };
+        partition.tell_watcher();
         if stopped {
             // What was opened meanwhile must not make the node's stop an unclean one.
             if let Some(log) = partition.close().await {
@@ -212,7 +215,11 @@ impl Partitions {
 
     /// Takes one partition out, so that nobody finds it any more.
     pub(crate) fn take_one(&self, id: TopicIdPartition) -> Option<Arc<Partition>> {
-        self.open.lock().partitions.remove(&id)
+        let taken = self.open.lock().partitions.remove(&id);
+        if let Some(partition) = &taken {
+            partition.tell_watcher();
+        }
+        taken
     }
 
     /// Gives an open partition the role that the image gives it now.
@@ -276,7 +283,11 @@ impl Partitions {
         let tier_known = tier.is_none() || (self.clean_start && found) || is_new;
         let counters = self.topic_counters(id.topic_id);
         let state = State::new(log, role, tier_known, is_new);
-        Ok((Arc::new(Partition::new(id, name, config, tier, counters, state)), tier_known, turn))
+        Ok((
+            Arc::new(Partition::new(id, name, config, tier, counters, self.watcher.clone(), state)),
+            tier_known,
+            turn,
+        ))
     }
 
     /// Remembers that a topic was created by this process.
@@ -364,9 +375,8 @@ impl Partitions {
         let image = self.cluster.image();
         let mut led = Vec::new();
         for topic in image.topics() {
-            let replicas = topic.partitions.first().map_or(1, |first| first.replicas.len());
-            let config = topic_config(&self.config.get(), topic, replicas);
-            let open_all = config.is_ok_and(|config| wanted(&config));
+            // Most are open: only the others' configuration is asked for, once for each topic.
+            let mut open_all = None;
             for (index, partition) in topic.numbered() {
                 if partition.leader != Some(self.broker) {
                     continue;
@@ -374,7 +384,7 @@ impl Partitions {
                 let id = TopicIdPartition { topic_id: topic.id, partition: index };
                 if let Some(open) = self.if_open(id) {
                     led.push(open);
-                } else if open_all {
+                } else if *open_all.get_or_insert_with(|| self.is_configured(topic, &wanted)) {
                     match self.get_replica(&image, topic, index).await {
                         Ok(partition) => led.push(partition),
                         Err(error) => {
@@ -387,6 +397,11 @@ impl Partitions {
         led
     }
 
+    fn is_configured(&self, topic: &Topic, wanted: impl Fn(&TopicConfig) -> bool) -> bool {
+        let replicas = topic.partitions.first().map_or(1, |first| first.replicas.len());
+        topic_config(&self.config.get(), topic, replicas).is_ok_and(|config| wanted(&config))
+    }
+
     /// Takes the partitions of a topic out, so that nobody finds them any more.
     pub(crate) fn take_topic(&self, id: TopicId) -> Vec<Arc<Partition>> {
         let mut open = self.open.lock();
@@ -395,7 +410,9 @@ impl Partitions {
         open.grown.retain(|grown| grown.topic_id != id);
         open.parked.retain(|parked, _| parked.topic_id != id);
         let ids: Vec<_> = open.partitions.keys().filter(|key| key.topic_id == id).copied().collect();
-        ids.into_iter().filter_map(|id| open.partitions.remove(&id)).collect()
+        let taken: Vec<_> = ids.into_iter().filter_map(|id| open.partitions.remove(&id)).collect();
+        taken.iter().for_each(|partition| partition.tell_watcher());
+        taken
     }
 
     /// Takes every partition out and opens none any more.

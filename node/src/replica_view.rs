@@ -1,9 +1,11 @@
 //! One replica as this broker has it, for whoever watches a cluster.
 
+use std::sync::Arc;
+
 use highwater_engine::{LogReader, Positions};
 use highwater_records::{BrokerId, LeaderEpoch, Offset, TopicIdPartition};
 
-use crate::{Node, partition::State};
+use crate::{Changes, Node, partition::State};
 
 /// A replica at one moment.
 #[derive(Clone)]
@@ -47,10 +49,16 @@ pub struct LeadingView {
 }
 
 impl Node {
+    /// From now on every replica of which something may have changed is told here, and so are replicas that are opened and
+    /// closed. What is open already is not. The first one who watches is the only one.
+    pub fn tell_changes(&self, changes: Arc<Changes>) {
+        let _ = self.partitions.watcher.set(changes);
+    }
+
     /// This broker's replica of a partition; `None` if it is not open here. Waits for the partition's lock.
     pub fn replica(&self, id: TopicIdPartition) -> Option<ReplicaView> {
         let partition = self.partitions.if_open(id)?;
-        let view = partition.with_blocking(|state| ReplicaView {
+        let view = partition.look(|state| ReplicaView {
             leader_epoch: state.leader_epoch(),
             leading: LeadingView::of(state),
             positions: state.log.positions(),
@@ -63,7 +71,7 @@ impl Node {
     /// Whether this broker's replica has changed, for whoever would look at it with [`Node::replica`] then.
     pub fn replica_state(&self, id: TopicIdPartition) -> Option<ReplicaState> {
         let partition = self.partitions.if_open(id)?;
-        let state = partition.with_blocking(|state| ReplicaState {
+        let state = partition.look(|state| ReplicaState {
             leader_epoch: state.leader_epoch(),
             leading: LeadingView::of(state),
             positions: state.log.positions(),

@@ -8,7 +8,7 @@ mod state;
 mod waiting;
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -23,7 +23,10 @@ pub(crate) use follow::{FollowError, LeaderPositions, TieredStart, check_fetched
 pub(crate) use role::{Assigned, Assumed};
 pub(crate) use state::{State, View};
 
-use crate::{combine::Combined, metrics::TopicCounters};
+use crate::{changes::Changes, combine::Combined, metrics::TopicCounters};
+
+/// Where a node's partitions say that something of them may have changed, once somebody watches.
+pub(crate) type Watcher = Arc<OnceLock<Arc<Changes>>>;
 
 /// A partition that is open on this broker.
 pub(crate) struct Partition {
@@ -39,6 +42,8 @@ pub(crate) struct Partition {
     pub(crate) counters: Arc<TopicCounters>,
     /// Whether somebody asked for it since idle ones were last looked for.
     used: AtomicBool,
+    /// Who is told that something of it may have changed.
+    watcher: Watcher,
     /// One comparison with the head at a time.
     pub(crate) learning: tokio::sync::Mutex<()>,
     /// The log and who waits for it; nothing once the partition is closed.
@@ -57,6 +62,7 @@ impl Partition {
         config: Arc<TopicConfig>,
         tier: Option<Arc<PartitionTier>>,
         counters: Arc<TopicCounters>,
+        watcher: Watcher,
         state: State,
     ) -> Partition {
         Partition {
@@ -66,6 +72,7 @@ impl Partition {
             tier,
             counters,
             used: AtomicBool::new(false),
+            watcher,
             learning: tokio::sync::Mutex::default(),
             state: Combined::new(Some(state)),
         }
@@ -101,17 +108,34 @@ impl Partition {
         &self,
         operation: impl FnOnce(&mut State) -> R + Send + 'static,
     ) -> Result<R, Closed> {
-        self.state.with(|state| state.as_mut().map(operation).ok_or(Closed)).await
+        let done = self.state.with(|state| state.as_mut().map(operation).ok_or(Closed)).await;
+        self.tell_watcher();
+        done
     }
 
     /// Runs `operation` under the partition's lock, waiting for it. For code that may block.
     pub(crate) fn with_blocking<R>(&self, operation: impl FnOnce(&mut State) -> R) -> Result<R, Closed> {
+        let done = self.look(operation);
+        self.tell_watcher();
+        done
+    }
+
+    /// The same for whoever changes nothing that anybody watches.
+    pub(crate) fn look<R>(&self, operation: impl FnOnce(&mut State) -> R) -> Result<R, Closed> {
         self.state.with_blocking(|state| state.as_mut().map(operation).ok_or(Closed))
     }
 
     /// Closes the partition: tells everyone who waits, and gives the log to whoever ends it. `None` if somebody
     /// did already.
     pub(crate) async fn close(&self) -> Option<Log> {
-        self.state.with(|state| state.take().map(State::into_log)).await
+        let log = self.state.with(|state| state.take().map(State::into_log)).await;
+        self.tell_watcher();
+        log
+    }
+
+    pub(crate) fn tell_watcher(&self) {
+        if let Some(changes) = self.watcher.get() {
+            changes.note(self.id);
+        }
     }
 }

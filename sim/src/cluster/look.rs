@@ -1,4 +1,4 @@
-//! A picture of a whole cluster at one moment, as plain values: what invariants check.
+//! Pictures of a cluster at one moment, as plain values: what invariants check.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,16 +6,13 @@ use std::{
 };
 
 use highwater_metadata::Image;
-use highwater_node::ReplicaView;
-use highwater_records::{BrokerId, Durability, LeaderEpoch, Offset, TopicIdPartition};
+use highwater_records::{BrokerId, Durability};
 
-use crate::batch::{Batches, SeenBatch};
+use crate::batch::SeenBatch;
 
-/// The whole cluster at one moment.
+/// What brokers know of the metadata log at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Look {
-    /// Every partition of every topic, but for those that are exactly as they were when they were pictured last.
-    pub partitions: BTreeMap<TopicIdPartition, PartitionLook>,
     /// What all entries add up to.
     pub truth: Arc<Image>,
     /// What running brokers know.
@@ -68,7 +65,8 @@ pub struct ReplicaLook {
     pub watermark: u64,
     /// Epochs and where they begin.
     pub epochs: Vec<(u32, u64)>,
-    /// Batches below the watermark that were not looked at before. Of replicas that may be elected, below any watermark.
+    /// Batches below the watermark that were not looked at before. Of replicas that may be elected, below any watermark
+    /// that any replica ever had.
     pub fresh: Vec<SeenBatch>,
 }
 
@@ -81,6 +79,23 @@ pub struct Leads {
     pub version: u32,
     /// Where its log ended when it began to lead (exclusive).
     pub epoch_start: u64,
+}
+
+impl Default for PartitionLook {
+    fn default() -> PartitionLook {
+        PartitionLook {
+            leader: None,
+            leader_epoch: 0,
+            partition_epoch: 0,
+            isr: BTreeSet::new(),
+            eligible: BTreeSet::new(),
+            min_isr: 0,
+            durability: Durability::Synced,
+            replicas: BTreeMap::new(),
+            true_watermark: 0,
+            tiered: None,
+        }
+    }
 }
 
 impl PartitionLook {
@@ -98,40 +113,5 @@ impl PartitionLook {
             .iter()
             .filter(|(_, replica)| replica.leader_epoch == self.leader_epoch)
             .filter_map(|(broker, replica)| Some((*broker, replica, replica.leads.as_ref()?)))
-    }
-}
-
-impl ReplicaLook {
-    /// Takes a picture; batches from `from` on are read, up to the watermark and at least to `to`.
-    pub(super) fn of(view: &ReplicaView, life: u64, from: &mut u64, to: u64) -> ReplicaLook {
-        let positions = view.positions;
-        let start = positions.local_start.get().max(*from);
-        let bound = Offset::new(to.min(positions.log_end.get())).unwrap_or(positions.high_watermark);
-        let bound = bound.max(positions.high_watermark);
-        let mut fresh = Vec::new();
-        if let Some(offset) = Offset::new(start)
-            && offset < bound
-            && let Ok(range) = view.reader.read(offset, 1 << 20, bound, true)
-            && let Ok(bytes) = range.bytes()
-        {
-            fresh = Batches::skim(&bytes);
-            *from = fresh.last().map_or(start, |batch| batch.last + 1);
-        }
-        ReplicaLook {
-            life,
-            leader_epoch: view.leader_epoch.0,
-            leads: view.leading.as_ref().map(|leading| Leads {
-                maximal: leading.maximal_isr.iter().copied().collect(),
-                version: leading.partition_epoch,
-                epoch_start: leading.epoch_start.get(),
-            }),
-            log_start: positions.log_start.get(),
-            local_start: positions.local_start.get(),
-            durable_end: positions.durable_end.get(),
-            log_end: positions.log_end.get(),
-            watermark: positions.high_watermark.get(),
-            epochs: view.epochs.iter().map(|(LeaderEpoch(epoch), start)| (*epoch, start.get())).collect(),
-            fresh,
-        }
     }
 }

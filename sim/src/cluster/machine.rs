@@ -164,7 +164,7 @@ impl Machine {
                     world.executor.note(&[31, u64::from(id.0)], || format!("broker {id} has registered"));
                     *state.lock() = State::Serving;
                     let process = inside.id();
-                    network.set_up(id, Up { env: inside, node: node.clone() });
+                    network.set_up(id, Up::new(inside, node.clone()));
                     let Some(why) = node.ends().await else { return };
                     drop(node);
                     world.stats.count(match why {

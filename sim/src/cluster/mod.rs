@@ -7,6 +7,7 @@
 
 mod faults;
 pub mod invariant;
+mod known;
 mod look;
 mod machine;
 pub mod marks;

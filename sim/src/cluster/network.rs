@@ -2,13 +2,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use highwater_env::{BoxFuture, Env, EnvExt, Lane};
 use highwater_node::{
-    Node,
+    Changes, Node,
     peers::{
         ControlError, ControlReply, ControlRequest, MarkerRefusal, MetadataNews, MetadataTail,
         MetadataTailError, MetadataTailed, PeerError, Peers, ReplicaAnswer, ReplicaFetch, ReplicaFetchError,
@@ -32,6 +35,8 @@ pub(super) const CLIENTS: BrokerId = BrokerId(1_000_001);
 /// Who can reach whom.
 pub(super) struct Network {
     state: Mutex<State>,
+    /// Counts how often somebody began or ended to run.
+    generation: AtomicU64,
 }
 
 struct State {
@@ -59,6 +64,16 @@ type Marker = (ProducerId, ProducerEpoch, TopicIdPartition);
 pub(super) struct Up {
     pub(super) env: Arc<SimEnv>,
     pub(super) node: Arc<Node>,
+    /// Where the node says which of its replicas may have changed.
+    pub(super) changes: Arc<Changes>,
+}
+
+impl Up {
+    pub(super) fn new(env: Arc<SimEnv>, node: Arc<Node>) -> Up {
+        let changes = Arc::new(Changes::default());
+        node.tell_changes(changes.clone());
+        Up { env, node, changes }
+    }
 }
 
 /// How long a message that gets lost keeps its sender waiting, before it notices.
@@ -79,6 +94,7 @@ impl Network {
                 marks: BTreeMap::new(),
                 unsettled: BTreeSet::new(),
             }),
+            generation: AtomicU64::new(0),
         })
     }
 
@@ -89,6 +105,7 @@ impl Network {
     /// A node runs.
     pub(super) fn set_up(&self, broker: BrokerId, up: Up) {
         let old = self.state.lock().up.insert(broker, up);
+        self.generation.fetch_add(1, Ordering::Relaxed);
         drop(old);
     }
 
@@ -99,6 +116,7 @@ impl Network {
         let newer = if is_it(state.up.get(&broker)) { state.up.remove(&broker) } else { None };
         let older = if is_it(state.older.get(&broker)) { state.older.remove(&broker) } else { None };
         drop(state);
+        self.generation.fetch_add(1, Ordering::Relaxed);
         drop((newer, older));
     }
 
@@ -108,6 +126,7 @@ impl Network {
         if let Some(up) = state.up.remove(&broker) {
             state.older.insert(broker, up);
         }
+        self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Nobody runs any more.
@@ -115,7 +134,13 @@ impl Network {
         let mut state = self.state.lock();
         let old = (std::mem::take(&mut state.up), std::mem::take(&mut state.older));
         drop(state);
+        self.generation.fetch_add(1, Ordering::Relaxed);
         drop(old);
+    }
+
+    /// Another number whenever [`Network::nodes`] may have another answer.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
     }
 
     /// A broker's node: the only one, or the newer one of two.
@@ -228,7 +253,9 @@ impl Network {
             return Err(failed("lost on the way"));
         };
         env.sleep(there).await;
-        let Some(Up { env: inside, node }) = self.reached(to) else { return Err(failed("nobody listens")) };
+        let Some(Up { env: inside, node, .. }) = self.reached(to) else {
+            return Err(failed("nobody listens"));
+        };
         let request = Arc::new(request);
         let doubled = self.state.lock().doubled;
         if self.draw(|random| random.chance(doubled, 1000)) {

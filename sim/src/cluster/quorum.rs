@@ -2,7 +2,14 @@
 //! loses proposals, delays and reorders them, does not say what became of them, changes its leader, and shows each
 //! broker the committed entries when it pleases.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use highwater_env::{Env, EnvExt, Lane};
 use highwater_metadata::{
@@ -22,6 +29,7 @@ pub struct Quorum {
     network: Arc<Network>,
     state: Mutex<State>,
     committed: Notify,
+    count: AtomicUsize,
     /// Told at once of every unclean election.
     on_unclean: Mutex<Option<OnUnclean>>,
 }
@@ -75,6 +83,7 @@ impl Quorum {
             network,
             state: Mutex::new(state),
             committed: Notify::new(),
+            count: AtomicUsize::new(0),
             on_unclean: Mutex::new(None),
         });
         for broker in brokers {
@@ -90,6 +99,11 @@ impl Quorum {
     /// Everything that is committed, from the entry with this index on.
     pub(super) fn entries_from(&self, index: usize) -> Vec<Entry> {
         self.state.lock().entries.get(index..).unwrap_or_default().to_vec()
+    }
+
+    /// How many entries are committed.
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
     }
 
     /// From now on this is called for every unclean election, before anybody hears of it.
@@ -185,6 +199,7 @@ impl Quorum {
             let id = EntryId::new(last + 1 + gap).expect("above zero");
             state.entries.push(Entry { id, expects, records });
             let visible = state.entries.len();
+            self.count.store(visible, Ordering::Relaxed);
             // The leader knows at once.
             if let Some(view) = state.views.get_mut(&broker) {
                 view.visible = visible;

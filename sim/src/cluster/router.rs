@@ -92,7 +92,7 @@ impl Router {
             self.env.sleep(Duration::from_secs(1)).await;
             return None;
         }
-        let Up { env, node } = self.network.reached(broker)?;
+        let Up { env, node, .. } = self.network.reached(broker)?;
         let (reply, answer) = oneshot::channel();
         let task = async move {
             let _ = reply.send(request(node).await);

@@ -15,7 +15,7 @@ use super::{
     plan::ClusterPlan,
     quorum::Quorum,
     router::Router,
-    tiered::Tiered,
+    tiered,
     watch::{Watch, Watched},
     work::Work,
 };
@@ -34,8 +34,11 @@ use crate::{
 /// Once faults are over, everything must work again within this time.
 const CONVERGES_WITHIN: Duration = Duration::from_secs(180);
 
-/// How often every replica is looked at, in nanoseconds.
-const LOOK_EVERY: u64 = 25_000_000;
+/// How often what is due by itself is done and what brokers know of the metadata log is looked at, in nanoseconds.
+const TICK: u64 = 25_000_000;
+
+/// How often everything is looked at, the bucket too, in nanoseconds.
+const LOOK_AT_ALL: u64 = 500_000_000;
 
 /// Runs one seed from beginning to end.
 pub fn run_cluster(seed: u64, options: Options) -> Outcome {
@@ -65,9 +68,11 @@ struct Run {
     store: Option<Store>,
     faults: Faults,
     watch: Watch,
-    tiered: Tiered,
     work: Option<Work>,
-    next_look: u64,
+    /// Who runs, as of a generation of the network.
+    brokers: (u64, Vec<Watched>),
+    next_tick: u64,
+    next_look_at_all: u64,
 }
 
 impl Run {
@@ -108,8 +113,18 @@ impl Run {
         };
         world.connect(Some((world.clients.clone(), Arc::new(router))));
         let watch = Watch::new(plan.beyond);
-        let tiered = Tiered::default();
-        Run { plan, around, machines, store, faults, watch, tiered, work: None, next_look: 0 }
+        Run {
+            plan,
+            around,
+            machines,
+            store,
+            faults,
+            watch,
+            work: None,
+            brokers: (u64::MAX, Vec::new()),
+            next_tick: 0,
+            next_look_at_all: 0,
+        }
     }
 
     /// Nothing breaks any more: all must come right, in bounded time.
@@ -237,53 +252,84 @@ impl Run {
             let now = self.around.world.executor.now();
             // A machine without power is not there any more, not even to be looked at.
             let power_cut = self.faults.has_cut_power(&self.machines);
-            let looked = now >= self.next_look && !power_cut;
-            if looked {
-                self.next_look = now + LOOK_EVERY;
-                self.look();
+            let ticks = now >= self.next_tick && !power_cut;
+            if !power_cut {
+                self.look_at_changes();
             }
-            if looked || power_cut || now >= next_due {
-                if !looked && !power_cut {
-                    // What holds before a fault strikes, and what the broker that it hits has said until then.
-                    self.look();
-                }
+            if ticks {
+                self.next_tick = now + TICK;
+                self.look_at_the_rest();
+            }
+            if ticks || power_cut || now >= next_due {
                 let (around, machines) = (&self.around, &mut self.machines);
                 let stopped = self.faults.act(around, machines, self.store.as_ref(), self.watch.truth());
                 for (broker, how) in stopped {
                     self.watch.stopped(broker, how);
                 }
                 next_due = self.faults.next_due();
+                self.look_at_changes();
             }
-            if now >= until || self.around.world.has_violated() || (looked && done(self)) {
+            if now >= until || self.around.world.has_violated() || (ticks && done(self)) {
                 return;
             }
-            let next = next_due.min(self.next_look).max(now + 1);
+            let next = next_due.min(self.next_tick).max(now + 1);
             let _ = self.around.world.executor.step(until.min(next));
         }
     }
 
-    fn look(&mut self) {
+    /// After every step: new entries of the metadata log, and every replica of which something may have changed.
+    fn look_at_changes(&mut self) {
         let world = &self.around.world;
-        let entries = self.around.quorum.entries_from(self.watch.entries());
-        self.watch.take_in(&entries, &world.stats);
-        if let Some(work) = &self.work {
-            work.look(self.watch.truth());
+        let is_decided = self.around.quorum.count() > self.watch.entries();
+        if is_decided {
+            let entries = self.around.quorum.entries_from(self.watch.entries());
+            self.watch.take_in(&entries, &world.stats);
+            if let Some(work) = &self.work {
+                work.look(self.watch.truth());
+            }
         }
+        let generation = self.around.network.generation();
+        let (known, brokers) = &mut self.brokers;
+        let is_another = *known != generation;
+        if is_another {
+            *known = generation;
+            *brokers = self.around.network.nodes().into_iter().map(Watched::of).collect();
+        }
+        let mut found = Ok(());
+        if is_decided || is_another {
+            brokers.iter().for_each(|watched| drop(watched.changes.take()));
+            found = self.watch.look(brokers, &world.stats);
+        } else {
+            for index in 0..brokers.len() {
+                let mut changed = brokers[index].changes.take();
+                changed.sort_unstable();
+                changed.dedup();
+                let broker = Some(brokers[index].broker);
+                for at in changed {
+                    let look = |()| self.watch.look_at(at, brokers, broker, None, &world.stats).map(drop);
+                    found = found.and_then(look);
+                }
+            }
+        }
+        if let Err(violation) = found {
+            world.violate(violation);
+        }
+    }
+
+    /// Now and then: what brokers know of the metadata log, what the bucket has, and marks.
+    fn look_at_the_rest(&mut self) {
+        let world = &self.around.world;
         for (mark, times) in self.around.network.take_marks() {
             (0..times).for_each(|_| world.stats.count(mark));
         }
-        let nodes = self.around.network.nodes();
-        let watched: Vec<Watched<'_>> = nodes
-            .iter()
-            .map(|(broker, up)| Watched {
-                broker: *broker,
-                life: up.env.id().number(),
-                image: up.node.image(),
-                node: &up.node,
-            })
-            .collect();
-        let tiered = self.tiered.look(world, self.store.as_ref(), self.watch.truth());
-        if let Err(violation) = self.watch.look(&watched, &tiered, &world.stats) {
+        let (_, brokers) = &self.brokers;
+        let mut found = self.watch.look_at_images(brokers);
+        if world.executor.now() >= self.next_look_at_all {
+            self.next_look_at_all = world.executor.now() + LOOK_AT_ALL;
+            let tiered = tiered::look(world, self.store.as_ref(), self.watch.truth());
+            found = found.and_then(|()| self.watch.look_again(brokers, &tiered, &world.stats));
+        }
+        if let Err(violation) = found {
             world.violate(violation);
         }
     }
@@ -293,6 +339,7 @@ impl Run {
         let outcome = Outcome::of(world, seed);
         if sound {
             world.connect(None);
+            drop(self.brokers);
             self.around.network.clear();
             world.executor.shut_down();
         }

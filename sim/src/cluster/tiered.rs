@@ -12,44 +12,27 @@ use crate::{
     world::World,
 };
 
-/// How often the bucket is looked at, in nanoseconds.
-const EVERY: u64 = 500_000_000;
-
-/// When it was looked at.
-#[derive(Default)]
-pub(super) struct Tiered {
-    next: u64,
-}
-
-impl Tiered {
-    /// What each tiered partition has there: from (inclusive) and to (exclusive). Most of the time nothing, because it is
-    /// not yet time to look again.
-    pub(super) fn look(
-        &mut self,
-        world: &World,
-        store: Option<&Store>,
-        image: &Image,
-    ) -> BTreeMap<TopicIdPartition, (u64, u64)> {
-        let mut found = BTreeMap::new();
-        let now = world.executor.now();
-        let (Some(store), Some(cluster_id)) = (store.filter(|_| now >= self.next), image.cluster_id()) else {
-            return found;
-        };
-        self.next = now + EVERY;
-        let env = Arc::new(AtOnce::of(world));
-        let owner = Owner { cluster_id: cluster_id.to_owned() };
-        let tier = Tier::new(env, Arc::new(store.memory().clone()), owner, TierOptions::default());
-        for topic in image.topics() {
-            if topic.configs.get("remote.storage.enable").is_none_or(|set| set != "true") {
-                continue;
-            }
-            for (partition, _) in topic.numbered() {
-                let at = TopicIdPartition { topic_id: topic.id, partition };
-                if let Some(Ok(Some(summary))) = at_once(tier.partition(at, &topic.name, 0).load()) {
-                    found.insert(at, (summary.start.get(), summary.end.get()));
-                }
+/// What each tiered partition has there: from (inclusive) and to (exclusive).
+pub(super) fn look(
+    world: &World,
+    store: Option<&Store>,
+    image: &Image,
+) -> BTreeMap<TopicIdPartition, (u64, u64)> {
+    let mut found = BTreeMap::new();
+    let (Some(store), Some(cluster_id)) = (store, image.cluster_id()) else { return found };
+    let env = Arc::new(AtOnce::of(world));
+    let owner = Owner { cluster_id: cluster_id.to_owned() };
+    let tier = Tier::new(env, Arc::new(store.memory().clone()), owner, TierOptions::default());
+    for topic in image.topics() {
+        if topic.configs.get("remote.storage.enable").is_none_or(|set| set != "true") {
+            continue;
+        }
+        for (partition, _) in topic.numbered() {
+            let at = TopicIdPartition { topic_id: topic.id, partition };
+            if let Some(Ok(Some(summary))) = at_once(tier.partition(at, &topic.name, 0).load()) {
+                found.insert(at, (summary.start.get(), summary.end.get()));
             }
         }
-        found
     }
+    found
 }

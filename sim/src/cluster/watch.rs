@@ -1,18 +1,20 @@
-//! The observer that sees every replica: it looks at the whole cluster again and again, and compares.
+//! The observer that sees every replica: after every step it looks at those that have changed, and compares.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
 };
 
-use highwater_metadata::{Applied, Entry, Image, Topic};
-use highwater_node::{Node, ReplicaState};
-use highwater_records::{BrokerId, Durability, LeaderEpoch, TopicIdPartition};
+use highwater_metadata::{Applied, Entry as Decided, Image, Topic};
+use highwater_node::{Changes, Node};
+use highwater_records::{BrokerId, Durability, TopicIdPartition};
 
 pub use super::look::{Leads, Look, PartitionLook, ReplicaLook};
 use super::{
     invariant::{self, ClusterInvariant, Decision, Stopped},
+    known::{Known, News},
     marks::mark,
+    network::Up,
 };
 use crate::{observer::Violation, stats::Stats};
 
@@ -20,12 +22,8 @@ use crate::{observer::Violation, stats::Stats};
 pub struct Watch {
     truth: Arc<Image>,
     entries: usize,
-    watermarks: BTreeMap<TopicIdPartition, u64>,
     invariants: Vec<Box<dyn ClusterInvariant>>,
-    /// Each replica of each life of a broker: how far it was read, and where its log ended.
-    replicas: BTreeMap<(BrokerId, u64, TopicIdPartition), (u64, u64)>,
-    /// What each partition was made of when its picture was taken last: while that stays the same, so would every check.
-    seen: BTreeMap<TopicIdPartition, Seen>,
+    known: BTreeMap<TopicIdPartition, Known>,
     /// How each broker stopped since it last registered.
     stops: BTreeMap<BrokerId, Stopped>,
     /// Partitions whose loss was reported: of those nothing is promised.
@@ -39,10 +37,8 @@ impl Watch {
         Watch {
             truth: Arc::default(),
             entries: 0,
-            watermarks: BTreeMap::new(),
             invariants: invariant::all(operator),
-            replicas: BTreeMap::new(),
-            seen: BTreeMap::new(),
+            known: BTreeMap::new(),
             stops: BTreeMap::new(),
             lost: BTreeSet::new(),
             violation: None,
@@ -50,32 +46,22 @@ impl Watch {
     }
 }
 
-/// Everything that a partition's picture is made of, but for what the bucket has.
-struct Seen {
-    topic: Arc<Topic>,
-    leader_epoch: LeaderEpoch,
-    true_watermark: u64,
-    replicas: Vec<(BrokerId, u64, ReplicaState)>,
-}
-
-impl Seen {
-    fn is(&self, other: &Seen) -> bool {
-        Arc::ptr_eq(&self.topic, &other.topic)
-            && (self.leader_epoch, self.true_watermark) == (other.leader_epoch, other.true_watermark)
-            && self.replicas == other.replicas
-    }
-}
-
 /// A running broker, as the watch looks at it.
-pub struct Watched<'a> {
+pub struct Watched {
     /// The broker.
     pub broker: BrokerId,
     /// Which life of it.
     pub life: u64,
-    /// Its image.
-    pub image: Arc<Image>,
     /// It itself.
-    pub node: &'a Node,
+    pub node: Arc<Node>,
+    /// Where it says which of its replicas may have changed.
+    pub changes: Arc<Changes>,
+}
+
+impl Watched {
+    pub(super) fn of((broker, up): (BrokerId, Up)) -> Watched {
+        Watched { broker, life: up.env.id().number(), node: up.node, changes: up.changes }
+    }
 }
 
 impl Watch {
@@ -97,7 +83,7 @@ impl Watch {
     }
 
     /// Takes in entries that were committed since.
-    pub fn take_in(&mut self, entries: &[Entry], stats: &Stats) {
+    pub fn take_in(&mut self, entries: &[Decided], stats: &Stats) {
         for entry in entries {
             let before = self.truth.clone();
             let effective = Arc::make_mut(&mut self.truth).apply(entry) == Applied::Effective;
@@ -120,103 +106,132 @@ impl Watch {
         self.entries += entries.len();
     }
 
-    /// Looks at everything. `tiered` says what the bucket has of a partition, where it is known at this moment.
+    /// Looks at every partition.
     ///
     /// # Errors
     /// The first invariant that does not hold.
-    pub fn look(
-        &mut self,
-        brokers: &[Watched<'_>],
-        tiered: &BTreeMap<TopicIdPartition, (u64, u64)>,
-        stats: &Stats,
-    ) -> Result<(), Violation> {
+    pub fn look(&mut self, brokers: &[Watched], stats: &Stats) -> Result<(), Violation> {
         if let Some(violation) = self.violation.take() {
             return Err(violation);
         }
-        let look = self.picture(brokers, tiered, stats);
-        for invariant in &mut self.invariants {
-            invariant.check(&look).map_err(|why| Violation { invariant: invariant.name(), why })?;
+        self.look_at_all(brokers, &BTreeMap::new(), stats)?;
+        Ok(())
+    }
+
+    /// The same when every change was looked at already: `tiered` says what the bucket has of partitions.
+    ///
+    /// # Errors
+    /// The first invariant that does not hold; and a replica that has changed without anybody being told.
+    pub fn look_again(
+        &mut self,
+        brokers: &[Watched],
+        tiered: &BTreeMap<TopicIdPartition, (u64, u64)>,
+        stats: &Stats,
+    ) -> Result<(), Violation> {
+        match self.look_at_all(brokers, tiered, stats)? {
+            None => Ok(()),
+            Some(at) => {
+                let why = format!("{at} has changed, and nobody was told");
+                Err(Violation { invariant: "the watch itself", why })
+            }
         }
-        for (at, partition) in &look.partitions {
-            let known = self.watermarks.entry(*at).or_default();
-            let seen = partition.replicas.values().map(|replica| replica.watermark).max().unwrap_or(0);
-            *known = (*known).max(seen);
+    }
+
+    /// Answers with a partition that had changed.
+    fn look_at_all(
+        &mut self,
+        brokers: &[Watched],
+        tiered: &BTreeMap<TopicIdPartition, (u64, u64)>,
+        stats: &Stats,
+    ) -> Result<Option<TopicIdPartition>, Violation> {
+        let truth = self.truth.clone();
+        let mut changed = None;
+        for topic in truth.topics() {
+            for (partition, _) in topic.numbered() {
+                let at = TopicIdPartition { topic_id: topic.id, partition };
+                if self.look_at(at, brokers, None, tiered.get(&at).copied(), stats)? {
+                    changed = Some(at);
+                }
+            }
+        }
+        self.known.retain(|at, _| truth.partition(*at).is_some());
+        Ok(changed)
+    }
+
+    /// Looks at what brokers know of the metadata log.
+    ///
+    /// # Errors
+    /// The first invariant that does not hold.
+    pub fn look_at_images(&mut self, brokers: &[Watched]) -> Result<(), Violation> {
+        let images = brokers.iter().map(|watched| (watched.broker, watched.node.image())).collect();
+        let look = Look { truth: self.truth.clone(), images };
+        for invariant in &mut self.invariants {
+            invariant.images(&look).map_err(|why| Violation { invariant: invariant.name(), why })?;
         }
         Ok(())
     }
 
-    fn picture(
+    /// Looks at one partition, as far as it is another one than at the last look; of replicas only at the one of broker
+    /// `changed`, if it is given. Answers whether it is.
+    ///
+    /// # Errors
+    /// The first invariant that does not hold.
+    pub fn look_at(
         &mut self,
-        brokers: &[Watched<'_>],
-        tiered: &BTreeMap<TopicIdPartition, (u64, u64)>,
+        at: TopicIdPartition,
+        brokers: &[Watched],
+        changed: Option<BrokerId>,
+        tiered: Option<(u64, u64)>,
         stats: &Stats,
-    ) -> Look {
-        // Most of the cluster is as it was most of the time: only what is not is pictured.
-        let images = brokers.iter().map(|watched| (watched.broker, watched.image.clone())).collect();
-        let mut look = Look { partitions: BTreeMap::new(), truth: self.truth.clone(), images };
-        for topic in look.truth.topics() {
-            for (partition, state) in topic.numbered() {
-                let at = TopicIdPartition { topic_id: topic.id, partition };
-                if self.lost.contains(&at) {
-                    continue;
-                }
-                let true_watermark = self.watermarks.get(&at).copied().unwrap_or(0);
-                let leader_epoch = look.truth.leader_epoch(state);
-                let found = brokers.iter().filter_map(|watched| {
-                    Some((watched.broker, watched.life, watched.node.replica_state(at)?))
-                });
-                let seen =
-                    Seen { topic: topic.clone(), leader_epoch, true_watermark, replicas: found.collect() };
-                let tiered = tiered.get(&at).copied();
-                if tiered.is_none() && self.seen.get(&at).is_some_and(|before| before.is(&seen)) {
-                    continue;
-                }
-                let isr: BTreeSet<_> = state.isr.iter().copied().collect();
-                let eligible: BTreeSet<_> = state.eligible_leaders.iter().copied().collect();
-                let mut replicas = BTreeMap::new();
-                let mut unread = false;
-                for watched in brokers {
-                    let Some(view) = watched.node.replica(at) else { continue };
-                    let key = (watched.broker, watched.life, at);
-                    let (read_to, log_end) = self.replicas.entry(key).or_default();
-                    let end = view.positions.log_end.get();
-                    if *log_end > end {
-                        stats.count("mark: a follower cut its log");
-                        *read_to = (*read_to).min(end);
-                    }
-                    *log_end = end;
-                    let may_lead = isr.contains(&watched.broker) || eligible.contains(&watched.broker);
-                    let to = if may_lead { true_watermark } else { 0 };
-                    let replica = ReplicaLook::of(&view, watched.life, read_to, to);
-                    unread |= !replica.fresh.is_empty();
-                    replicas.insert(watched.broker, replica);
-                }
-                // Whoever has read something may have more to read.
-                match unread {
-                    true => drop(self.seen.remove(&at)),
-                    false => drop(self.seen.insert(at, seen)),
-                }
-                let seen = PartitionLook {
-                    leader: state.leader,
-                    leader_epoch: leader_epoch.0,
-                    partition_epoch: state.partition_epoch,
-                    isr,
-                    eligible,
-                    min_isr: min_isr(topic).min(state.replicas.len()),
-                    durability: durability(topic),
-                    replicas,
-                    true_watermark,
-                    tiered,
-                };
-                look.partitions.insert(at, seen);
+    ) -> Result<bool, Violation> {
+        let topic = self.truth.topic(at.topic_id).filter(|_| !self.lost.contains(&at));
+        let Some((topic, state)) = topic.and_then(|topic| Some((topic, topic.partition(at.partition)?)))
+        else {
+            self.known.remove(&at);
+            return Ok(false);
+        };
+        let (known, mut news) = match self.known.entry(at) {
+            Entry::Vacant(place) => (place.insert(Known::default()), News { roles: true, ..News::default() }),
+            Entry::Occupied(known) => (known.into_mut(), News::default()),
+        };
+        news.roles |= known.decided(topic, state, self.truth.leader_epoch(state).0);
+        for watched in brokers.iter().filter(|one| changed.is_none_or(|broker| broker == one.broker)) {
+            known.replica(at, watched, &mut news, stats);
+        }
+        if changed.is_none() {
+            let gone: Vec<BrokerId> = known
+                .states
+                .keys()
+                .filter(|id| !brokers.iter().any(|one| one.broker == **id))
+                .copied()
+                .collect();
+            for broker in gone {
+                known.forget(broker, &mut news);
             }
         }
-        look
+        let has_changed = news.any();
+        known.picture.tiered = tiered;
+        news.bucket = tiered.is_some();
+        loop {
+            // What counts by now may be there to be read where nothing has changed.
+            if news.any() {
+                news.batches |= known.read(at, brokers);
+            }
+            for invariant in self.invariants.iter_mut().filter(|one| news.concerns(one.depends_on())) {
+                let checked = invariant.partition(&at, &known.picture);
+                checked.map_err(|why| Violation { invariant: invariant.name(), why })?;
+            }
+            let picture = &mut known.picture;
+            let seen = picture.replicas.values().map(|replica| replica.watermark).max().unwrap_or(0);
+            let positions = seen > picture.true_watermark;
+            if !positions && !news.batches {
+                return Ok(has_changed);
+            }
+            picture.true_watermark = picture.true_watermark.max(seen);
+            picture.replicas.values_mut().for_each(|replica| replica.fresh.clear());
+            news = News { positions, again: true, ..News::default() };
+        }
     }
-}
-
-fn min_isr(topic: &Topic) -> usize {
-    topic.configs.get("min.insync.replicas").and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
 pub(super) fn durability(topic: &Topic) -> Durability {

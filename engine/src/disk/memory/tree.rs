@@ -226,7 +226,9 @@ impl Tree {
 
     fn split(&self, path: &Path) -> io::Result<(NodeId, String)> {
         let (parent, name) = (path.parent(), path.file_name());
-        let (Some(parent), Some(name)) = (parent, name) else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let (Some(parent), Some(name)) = (parent, name) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
         let parent = self.find(parent)?;
         self.directory(parent)?;
         Ok((parent, name.to_string_lossy().into_owned()))

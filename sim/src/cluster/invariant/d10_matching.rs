@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use highwater_records::TopicIdPartition;
 
-use super::ClusterInvariant;
-use crate::cluster::look::Look;
+use super::{ClusterInvariant, DependsOn};
+use crate::cluster::look::PartitionLook;
 
 /// See the file's text.
 #[derive(Default)]
@@ -19,19 +19,21 @@ impl ClusterInvariant for Matching {
         "D10 log matching"
     }
 
-    fn check(&mut self, look: &Look) -> Result<(), String> {
-        for (at, partition) in &look.partitions {
-            let committed = self.committed.entry(*at).or_default();
-            for (broker, replica) in &partition.replicas {
-                for batch in replica.fresh.iter().filter(|batch| batch.last < replica.watermark) {
-                    let found = (batch.last, batch.content, batch.epoch);
-                    let known = committed.entry(batch.base).or_insert(found);
-                    if *known != found {
-                        return Err(format!(
-                            "{at}: at {} broker {broker} has committed {found:?}, and {known:?} was committed before",
-                            batch.base
-                        ));
-                    }
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::Batches
+    }
+
+    fn partition(&mut self, at: &TopicIdPartition, partition: &PartitionLook) -> Result<(), String> {
+        let committed = self.committed.entry(*at).or_default();
+        for (broker, replica) in &partition.replicas {
+            for batch in replica.fresh.iter().filter(|batch| batch.last < replica.watermark) {
+                let found = (batch.last, batch.content, batch.epoch);
+                let known = committed.entry(batch.base).or_insert(found);
+                if *known != found {
+                    return Err(format!(
+                        "{at}: at {} broker {broker} has committed {found:?}, and {known:?} was committed before",
+                        batch.base
+                    ));
                 }
             }
         }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use highwater_records::TopicIdPartition;
 
-use super::ClusterInvariant;
-use crate::cluster::look::Look;
+use super::{ClusterInvariant, DependsOn};
+use crate::cluster::look::PartitionLook;
 
 /// See the file's text.
 #[derive(Default)]
@@ -19,23 +19,24 @@ impl ClusterInvariant for Lineage {
         "D11 epoch lineage"
     }
 
-    fn check(&mut self, look: &Look) -> Result<(), String> {
-        for (at, partition) in &look.partitions {
-            for (broker, replica) in &partition.replicas {
-                let grows =
-                    replica.epochs.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 < pair[1].1);
-                if !grows {
-                    return Err(format!("{at}: broker {broker} has epochs {:?}", replica.epochs));
-                }
-                for (epoch, start) in replica.epochs.iter().skip(1) {
-                    let known = self.starts.entry((*at, *epoch)).or_insert(*start);
-                    if known != start {
-                        let all: Vec<_> =
-                            partition.replicas.iter().map(|(id, other)| (id.0, &other.epochs)).collect();
-                        return Err(format!(
-                            "{at}: epoch {epoch} begins at {start} on broker {broker}, and at {known} elsewhere; {all:?}"
-                        ));
-                    }
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::Roles
+    }
+
+    fn partition(&mut self, at: &TopicIdPartition, partition: &PartitionLook) -> Result<(), String> {
+        for (broker, replica) in &partition.replicas {
+            let grows = replica.epochs.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 < pair[1].1);
+            if !grows {
+                return Err(format!("{at}: broker {broker} has epochs {:?}", replica.epochs));
+            }
+            for (epoch, start) in replica.epochs.iter().skip(1) {
+                let known = self.starts.entry((*at, *epoch)).or_insert(*start);
+                if known != start {
+                    let all: Vec<_> =
+                        partition.replicas.iter().map(|(id, other)| (id.0, &other.epochs)).collect();
+                    return Err(format!(
+                        "{at}: epoch {epoch} begins at {start} on broker {broker}, and at {known} elsewhere; {all:?}"
+                    ));
                 }
             }
         }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use highwater_records::{BrokerId, TopicIdPartition};
 
-use super::{ClusterInvariant, Decision};
-use crate::cluster::look::Look;
+use super::{ClusterInvariant, Decision, DependsOn};
+use crate::cluster::look::PartitionLook;
 
 /// See the file's text.
 #[derive(Default)]
@@ -21,18 +21,20 @@ impl ClusterInvariant for Truncation {
         "D12 no cut below the watermark"
     }
 
-    fn check(&mut self, look: &Look) -> Result<(), String> {
-        for (at, partition) in &look.partitions {
-            for (broker, replica) in &partition.replicas {
-                let now = (replica.life, replica.watermark);
-                let Some((life, watermark)) = self.watermarks.insert((*at, *broker), now) else { continue };
-                let deeper = life == replica.life && replica.log_end < watermark;
-                if deeper && !self.taken_away.remove(&(*at, *broker)) {
-                    return Err(format!(
-                        "{at}: broker {broker} cut its log to {}, and its watermark was {watermark}",
-                        replica.log_end
-                    ));
-                }
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::Positions
+    }
+
+    fn partition(&mut self, at: &TopicIdPartition, partition: &PartitionLook) -> Result<(), String> {
+        for (broker, replica) in &partition.replicas {
+            let now = (replica.life, replica.watermark);
+            let Some((life, watermark)) = self.watermarks.insert((*at, *broker), now) else { continue };
+            let deeper = life == replica.life && replica.log_end < watermark;
+            if deeper && !self.taken_away.remove(&(*at, *broker)) {
+                return Err(format!(
+                    "{at}: broker {broker} cut its log to {}, and its watermark was {watermark}",
+                    replica.log_end
+                ));
             }
         }
         Ok(())

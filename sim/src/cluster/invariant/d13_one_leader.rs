@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use highwater_records::{BrokerId, TopicIdPartition};
 
-use super::ClusterInvariant;
-use crate::cluster::look::Look;
+use super::{ClusterInvariant, DependsOn};
+use crate::cluster::look::PartitionLook;
 
 /// See the file's text.
 #[derive(Default)]
@@ -18,25 +18,24 @@ impl ClusterInvariant for OneLeader {
         "D13 one leader per epoch"
     }
 
-    fn check(&mut self, look: &Look) -> Result<(), String> {
-        for (at, partition) in &look.partitions {
-            for (broker, replica) in partition.replicas.iter().filter(|(_, replica)| replica.leads.is_some())
-            {
-                let epoch = replica.leader_epoch;
-                let known = self.leaders.entry((*at, epoch)).or_insert(*broker);
-                if known != broker {
-                    return Err(format!("{at}: brokers {known} and {broker} lead in epoch {epoch}"));
-                }
-                let decided = match epoch.cmp(&partition.leader_epoch) {
-                    std::cmp::Ordering::Less => true,
-                    std::cmp::Ordering::Equal => partition.leader == Some(*broker),
-                    std::cmp::Ordering::Greater => false,
-                };
-                if !decided {
-                    return Err(format!(
-                        "{at}: broker {broker} leads in epoch {epoch}, which nobody decided"
-                    ));
-                }
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::Roles
+    }
+
+    fn partition(&mut self, at: &TopicIdPartition, partition: &PartitionLook) -> Result<(), String> {
+        for (broker, replica) in partition.replicas.iter().filter(|(_, replica)| replica.leads.is_some()) {
+            let epoch = replica.leader_epoch;
+            let known = self.leaders.entry((*at, epoch)).or_insert(*broker);
+            if known != broker {
+                return Err(format!("{at}: brokers {known} and {broker} lead in epoch {epoch}"));
+            }
+            let decided = match epoch.cmp(&partition.leader_epoch) {
+                std::cmp::Ordering::Less => true,
+                std::cmp::Ordering::Equal => partition.leader == Some(*broker),
+                std::cmp::Ordering::Greater => false,
+            };
+            if !decided {
+                return Err(format!("{at}: broker {broker} leads in epoch {epoch}, which nobody decided"));
             }
         }
         Ok(())

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use highwater_records::TopicIdPartition;
 
-use super::ClusterInvariant;
-use crate::cluster::look::Look;
+use super::{ClusterInvariant, DependsOn};
+use crate::cluster::look::PartitionLook;
 
 /// See the file's text.
 #[derive(Default)]
@@ -19,25 +19,27 @@ impl ClusterInvariant for Watermark {
         "D14 watermark of replicas"
     }
 
-    fn check(&mut self, look: &Look) -> Result<(), String> {
-        for (at, partition) in &look.partitions {
-            for (broker, replica) in &partition.replicas {
-                let ordered = replica.log_start <= replica.watermark && replica.watermark <= replica.log_end;
-                if !ordered || replica.durable_end > replica.log_end {
-                    return Err(format!("{at}: positions of broker {broker} are out of order: {replica:?}"));
-                }
-                if replica.leads.is_none() {
-                    continue;
-                }
-                let known = self.leaders.entry((*at, replica.leader_epoch)).or_default();
-                if replica.watermark < *known {
-                    return Err(format!(
-                        "{at}: the watermark of leader {broker} went back from {known} to {} in epoch {}",
-                        replica.watermark, replica.leader_epoch
-                    ));
-                }
-                *known = replica.watermark;
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::Positions
+    }
+
+    fn partition(&mut self, at: &TopicIdPartition, partition: &PartitionLook) -> Result<(), String> {
+        for (broker, replica) in &partition.replicas {
+            let ordered = replica.log_start <= replica.watermark && replica.watermark <= replica.log_end;
+            if !ordered || replica.durable_end > replica.log_end {
+                return Err(format!("{at}: positions of broker {broker} are out of order: {replica:?}"));
             }
+            if replica.leads.is_none() {
+                continue;
+            }
+            let known = self.leaders.entry((*at, replica.leader_epoch)).or_default();
+            if replica.watermark < *known {
+                return Err(format!(
+                    "{at}: the watermark of leader {broker} went back from {known} to {} in epoch {}",
+                    replica.watermark, replica.leader_epoch
+                ));
+            }
+            *known = replica.watermark;
         }
         Ok(())
     }

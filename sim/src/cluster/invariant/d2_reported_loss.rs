@@ -6,8 +6,6 @@ use highwater_metadata::{Image, MetadataRecord, Partition};
 use highwater_records::TopicIdPartition;
 
 use super::{ClusterInvariant, Decision};
-use crate::cluster::look::Look;
-
 /// See the file's text.
 pub struct ReportedLoss {
     /// Whether an operator may have asked.
@@ -17,10 +15,6 @@ pub struct ReportedLoss {
 impl ClusterInvariant for ReportedLoss {
     fn name(&self) -> &'static str {
         "D2 losses are asked for and reported"
-    }
-
-    fn check(&mut self, _: &Look) -> Result<(), String> {
-        Ok(())
     }
 
     fn decided(&mut self, decision: &Decision<'_>) -> Result<(), String> {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use highwater_records::{BrokerId, TopicIdPartition};
 
-use super::ClusterInvariant;
-use crate::cluster::look::Look;
+use super::{ClusterInvariant, DependsOn};
+use crate::cluster::look::PartitionLook;
 
 /// What was seen of a partition's leader last.
 struct Seen {
@@ -27,35 +27,37 @@ impl ClusterInvariant for AckRule {
         "D3 acknowledgement rule"
     }
 
-    fn check(&mut self, look: &Look) -> Result<(), String> {
-        for (at, partition) in &look.partitions {
-            let Some((broker, replica, leads)) = partition.leaders().next() else {
-                self.seen.remove(at);
-                continue;
-            };
-            let leader = (broker, replica.life, replica.leader_epoch);
-            let below = partition.isr.len() < partition.min_isr && leads.version == partition.partition_epoch;
-            let below_minimum = below.then_some(partition.partition_epoch);
-            let before = self.seen.insert(*at, Seen { leader, watermark: replica.watermark, below_minimum });
-            let Some(before) = before.filter(|before| before.leader == leader) else { continue };
-            if replica.watermark <= before.watermark {
-                continue;
-            }
-            if below && before.below_minimum == below_minimum {
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::Positions
+    }
+
+    fn partition(&mut self, at: &TopicIdPartition, partition: &PartitionLook) -> Result<(), String> {
+        let Some((broker, replica, leads)) = partition.leaders().next() else {
+            self.seen.remove(at);
+            return Ok(());
+        };
+        let leader = (broker, replica.life, replica.leader_epoch);
+        let below = partition.isr.len() < partition.min_isr && leads.version == partition.partition_epoch;
+        let below_minimum = below.then_some(partition.partition_epoch);
+        let before = self.seen.insert(*at, Seen { leader, watermark: replica.watermark, below_minimum });
+        let Some(before) = before.filter(|before| before.leader == leader) else { return Ok(()) };
+        if replica.watermark <= before.watermark {
+            return Ok(());
+        }
+        if below && before.below_minimum == below_minimum {
+            return Err(format!(
+                "{at}: the watermark of broker {broker} moved from {} to {} while only {:?} were in sync",
+                before.watermark, replica.watermark, partition.isr
+            ));
+        }
+        for member in partition.isr.intersection(&leads.maximal) {
+            let Some(follower) = partition.replicas.get(member) else { continue };
+            let counted = partition.counted(follower);
+            if counted < replica.watermark {
                 return Err(format!(
-                    "{at}: the watermark of broker {broker} moved from {} to {} while only {:?} were in sync",
-                    before.watermark, replica.watermark, partition.isr
+                    "{at}: the watermark of broker {broker} moved to {}, and broker {member}, in sync, has {counted}",
+                    replica.watermark
                 ));
-            }
-            for member in partition.isr.intersection(&leads.maximal) {
-                let Some(follower) = partition.replicas.get(member) else { continue };
-                let counted = partition.counted(follower);
-                if counted < replica.watermark {
-                    return Err(format!(
-                        "{at}: the watermark of broker {broker} moved to {}, and broker {member}, in sync, has {counted}",
-                        replica.watermark
-                    ));
-                }
             }
         }
         Ok(())
@@ -65,7 +67,7 @@ impl ClusterInvariant for AckRule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::invariant::testing::{brokers, says};
+    use crate::cluster::invariant::testing::{AT, brokers, says};
 
     #[test]
     fn a_watermark_that_moves_too_far_or_too_soon() {
@@ -83,9 +85,9 @@ mod tests {
             let mut partition = crate::cluster::invariant::testing::sound();
             partition.isr = brokers(&[1]);
             partition.replicas.get_mut(&BrokerId(1)).unwrap().watermark = watermark;
-            crate::cluster::invariant::testing::look(partition)
+            partition
         };
-        assert_eq!(rule.check(&picture(10)), Ok(()));
-        assert!(rule.check(&picture(11)).unwrap_err().contains("were in sync"));
+        assert_eq!(rule.partition(&AT, &picture(10)), Ok(()));
+        assert!(rule.partition(&AT, &picture(11)).unwrap_err().contains("were in sync"));
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use highwater_records::TopicIdPartition;
 
-use super::ClusterInvariant;
-use crate::cluster::look::{Look, PartitionLook};
+use super::{ClusterInvariant, DependsOn};
+use crate::cluster::look::PartitionLook;
 
 /// See the file's text.
 #[derive(Default)]
@@ -19,30 +19,31 @@ impl ClusterInvariant for Joining {
         "D4 joining the in-sync set"
     }
 
-    fn check(&mut self, look: &Look) -> Result<(), String> {
-        for (at, now) in &look.partitions {
-            let settled =
-                self.before.get(at).is_some_and(|before| before.partition_epoch == now.partition_epoch);
-            if settled {
-                continue;
-            }
-            let slim = PartitionLook { replicas: BTreeMap::new(), ..now.clone() };
-            let Some(before) = self.before.insert(*at, slim) else { continue };
-            if before.leader_epoch != now.leader_epoch || before.leader != now.leader {
-                continue;
-            }
-            let start = now.leaders().next().map_or(0, |(_, _, leads)| leads.epoch_start);
-            let needed = start.max(before.true_watermark);
-            for member in now.isr.difference(&before.isr) {
-                let Some(replica) = now.replicas.get(member) else { continue };
-                if now.counted(replica) < needed {
-                    return Err(format!(
-                        "{at}: broker {member} joined in version {} with {}, and needs {needed} (committed {}, start {start})",
-                        now.partition_epoch,
-                        now.counted(replica),
-                        before.true_watermark
-                    ));
-                }
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::Roles
+    }
+
+    fn partition(&mut self, at: &TopicIdPartition, now: &PartitionLook) -> Result<(), String> {
+        let settled = self.before.get(at).is_some_and(|before| before.partition_epoch == now.partition_epoch);
+        if settled {
+            return Ok(());
+        }
+        let slim = PartitionLook { replicas: BTreeMap::new(), ..now.clone() };
+        let Some(before) = self.before.insert(*at, slim) else { return Ok(()) };
+        if before.leader_epoch != now.leader_epoch || before.leader != now.leader {
+            return Ok(());
+        }
+        let start = now.leaders().next().map_or(0, |(_, _, leads)| leads.epoch_start);
+        let needed = start.max(before.true_watermark);
+        for member in now.isr.difference(&before.isr) {
+            let Some(replica) = now.replicas.get(member) else { continue };
+            if now.counted(replica) < needed {
+                return Err(format!(
+                    "{at}: broker {member} joined in version {} with {}, and needs {needed} (committed {}, start {start})",
+                    now.partition_epoch,
+                    now.counted(replica),
+                    before.true_watermark
+                ));
             }
         }
         Ok(())

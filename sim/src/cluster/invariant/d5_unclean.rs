@@ -5,7 +5,7 @@
 use highwater_records::Durability;
 
 use super::{ClusterInvariant, Decision};
-use crate::cluster::{look::Look, watch::durability};
+use crate::cluster::watch::durability;
 
 /// See the file's text.
 pub struct Unclean;
@@ -13,10 +13,6 @@ pub struct Unclean;
 impl ClusterInvariant for Unclean {
     fn name(&self) -> &'static str {
         "D5 unclean stops are no candidates"
-    }
-
-    fn check(&mut self, _: &Look) -> Result<(), String> {
-        Ok(())
     }
 
     fn decided(&mut self, decision: &Decision<'_>) -> Result<(), String> {

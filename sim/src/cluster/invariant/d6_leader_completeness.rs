@@ -1,7 +1,9 @@
 //! D6: whoever leads in the epoch in force has everything below the highest watermark that any replica ever had.
 
-use super::ClusterInvariant;
-use crate::cluster::look::Look;
+use highwater_records::TopicIdPartition;
+
+use super::{ClusterInvariant, DependsOn};
+use crate::cluster::look::PartitionLook;
 
 /// See the file's text.
 pub struct LeaderCompleteness;
@@ -11,16 +13,18 @@ impl ClusterInvariant for LeaderCompleteness {
         "D6 leader completeness"
     }
 
-    fn check(&mut self, look: &Look) -> Result<(), String> {
-        for (at, partition) in &look.partitions {
-            for (broker, replica) in &partition.replicas {
-                let leads = replica.leads.is_some() && replica.leader_epoch == partition.leader_epoch;
-                if leads && replica.log_end < partition.true_watermark {
-                    return Err(format!(
-                        "{at}: broker {broker} leads in epoch {} and ends at {}, but {} was committed",
-                        replica.leader_epoch, replica.log_end, partition.true_watermark
-                    ));
-                }
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::Positions
+    }
+
+    fn partition(&mut self, at: &TopicIdPartition, partition: &PartitionLook) -> Result<(), String> {
+        for (broker, replica) in &partition.replicas {
+            let leads = replica.leads.is_some() && replica.leader_epoch == partition.leader_epoch;
+            if leads && replica.log_end < partition.true_watermark {
+                return Err(format!(
+                    "{at}: broker {broker} leads in epoch {} and ends at {}, but {} was committed",
+                    replica.leader_epoch, replica.log_end, partition.true_watermark
+                ));
             }
         }
         Ok(())

@@ -1,8 +1,10 @@
 //! D7: every running broker that may be elected, because it is in sync or eligible, has everything below the highest
 //! watermark that any replica ever had. This is also what joining must have made sure of (D4).
 
-use super::ClusterInvariant;
-use crate::cluster::look::Look;
+use highwater_records::TopicIdPartition;
+
+use super::{ClusterInvariant, DependsOn};
+use crate::cluster::look::PartitionLook;
 
 /// See the file's text.
 pub struct Candidates;
@@ -12,17 +14,19 @@ impl ClusterInvariant for Candidates {
         "D7 candidate completeness"
     }
 
-    fn check(&mut self, look: &Look) -> Result<(), String> {
-        for (at, partition) in &look.partitions {
-            for broker in partition.isr.union(&partition.eligible) {
-                let Some(replica) = partition.replicas.get(broker) else { continue };
-                if replica.log_end < partition.true_watermark {
-                    return Err(format!(
-                        "{at}: broker {broker} may be elected and ends at {}, but {} was committed; in sync {:?}, \
-                         eligible {:?}",
-                        replica.log_end, partition.true_watermark, partition.isr, partition.eligible
-                    ));
-                }
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::Positions
+    }
+
+    fn partition(&mut self, at: &TopicIdPartition, partition: &PartitionLook) -> Result<(), String> {
+        for broker in partition.isr.union(&partition.eligible) {
+            let Some(replica) = partition.replicas.get(broker) else { continue };
+            if replica.log_end < partition.true_watermark {
+                return Err(format!(
+                    "{at}: broker {broker} may be elected and ends at {}, but {} was committed; in sync {:?}, \
+                     eligible {:?}",
+                    replica.log_end, partition.true_watermark, partition.isr, partition.eligible
+                ));
             }
         }
         Ok(())

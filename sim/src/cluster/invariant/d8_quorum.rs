@@ -1,7 +1,9 @@
 //! D8: a leader that is not of the past counts, for its watermark, everyone whom the metadata log has in sync.
 
-use super::ClusterInvariant;
-use crate::cluster::look::{Leads, Look};
+use highwater_records::TopicIdPartition;
+
+use super::{ClusterInvariant, DependsOn};
+use crate::cluster::look::{Leads, PartitionLook};
 
 /// See the file's text.
 pub struct Quorum;
@@ -11,19 +13,21 @@ impl ClusterInvariant for Quorum {
         "D8 the leader counts the in-sync set"
     }
 
-    fn check(&mut self, look: &Look) -> Result<(), String> {
-        for (at, partition) in &look.partitions {
-            if partition.isr.len() < partition.min_isr {
-                continue;
-            }
-            for (broker, replica) in &partition.replicas {
-                let Some(Leads { maximal, version, .. }) = &replica.leads else { continue };
-                if replica.leader_epoch == partition.leader_epoch && !partition.isr.is_subset(maximal) {
-                    return Err(format!(
-                        "{at}: broker {broker} counts {maximal:?} in version {version}, in sync are {:?} in {}",
-                        partition.isr, partition.partition_epoch
-                    ));
-                }
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::Roles
+    }
+
+    fn partition(&mut self, at: &TopicIdPartition, partition: &PartitionLook) -> Result<(), String> {
+        if partition.isr.len() < partition.min_isr {
+            return Ok(());
+        }
+        for (broker, replica) in &partition.replicas {
+            let Some(Leads { maximal, version, .. }) = &replica.leads else { continue };
+            if replica.leader_epoch == partition.leader_epoch && !partition.isr.is_subset(maximal) {
+                return Err(format!(
+                    "{at}: broker {broker} counts {maximal:?} in version {version}, in sync are {:?} in {}",
+                    partition.isr, partition.partition_epoch
+                ));
             }
         }
         Ok(())

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use highwater_records::TopicIdPartition;
 
-use super::ClusterInvariant;
-use crate::cluster::look::Look;
+use super::{ClusterInvariant, DependsOn};
+use crate::cluster::look::PartitionLook;
 
 /// See the file's text.
 #[derive(Default)]
@@ -19,23 +19,25 @@ impl ClusterInvariant for StrongIsr {
         "D9 candidates have what was committed"
     }
 
-    fn check(&mut self, look: &Look) -> Result<(), String> {
-        for (at, partition) in &look.partitions {
-            let committed = self.committed.entry(*at).or_default();
-            for replica in partition.replicas.values() {
-                for batch in replica.fresh.iter().filter(|batch| batch.last < replica.watermark) {
-                    committed.entry(batch.base).or_insert((batch.last, batch.content, batch.epoch));
-                }
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::Batches
+    }
+
+    fn partition(&mut self, at: &TopicIdPartition, partition: &PartitionLook) -> Result<(), String> {
+        let committed = self.committed.entry(*at).or_default();
+        for replica in partition.replicas.values() {
+            for batch in replica.fresh.iter().filter(|batch| batch.last < replica.watermark) {
+                committed.entry(batch.base).or_insert((batch.last, batch.content, batch.epoch));
             }
-            for (broker, replica) in &partition.replicas {
-                for batch in replica.fresh.iter().filter(|batch| batch.last >= replica.watermark) {
-                    let found = (batch.last, batch.content, batch.epoch);
-                    if committed.get(&batch.base).is_some_and(|known| *known != found) {
-                        return Err(format!(
-                            "{at}: broker {broker} may be elected and has {found:?} at {}, where {:?} is committed",
-                            batch.base, committed[&batch.base]
-                        ));
-                    }
+        }
+        for (broker, replica) in &partition.replicas {
+            for batch in replica.fresh.iter().filter(|batch| batch.last >= replica.watermark) {
+                let found = (batch.last, batch.content, batch.epoch);
+                if committed.get(&batch.base).is_some_and(|known| *known != found) {
+                    return Err(format!(
+                        "{at}: broker {broker} may be elected and has {found:?} at {}, where {:?} is committed",
+                        batch.base, committed[&batch.base]
+                    ));
                 }
             }
         }

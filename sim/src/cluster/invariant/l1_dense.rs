@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use highwater_records::{BrokerId, TopicIdPartition};
 
-use super::ClusterInvariant;
-use crate::cluster::look::Look;
+use super::{ClusterInvariant, DependsOn};
+use crate::cluster::look::PartitionLook;
 
 /// See the file's text.
 #[derive(Default)]
@@ -19,32 +19,34 @@ impl ClusterInvariant for Dense {
         "L1 no gaps between batches"
     }
 
-    fn check(&mut self, look: &Look) -> Result<(), String> {
-        for (at, partition) in &look.partitions {
-            for (broker, replica) in &partition.replicas {
-                let Some(first) = replica.fresh.first() else { continue };
-                // A cut is read again from there on, and what a replica has given up begins where it begins.
-                let known = self.read.get(&(*at, *broker)).filter(|(life, _)| *life == replica.life);
-                if let Some((_, end)) = known
-                    && first.base > *end
-                    && first.base != replica.local_start
-                {
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::Batches
+    }
+
+    fn partition(&mut self, at: &TopicIdPartition, partition: &PartitionLook) -> Result<(), String> {
+        for (broker, replica) in &partition.replicas {
+            let Some(first) = replica.fresh.first() else { continue };
+            // A cut is read again from there on, and what a replica has given up begins where it begins.
+            let known = self.read.get(&(*at, *broker)).filter(|(life, _)| *life == replica.life);
+            if let Some((_, end)) = known
+                && first.base > *end
+                && first.base != replica.local_start
+            {
+                return Err(format!(
+                    "{at}: broker {broker} has a batch at {}, and none between {end} and it",
+                    first.base
+                ));
+            }
+            for pair in replica.fresh.windows(2) {
+                if pair[1].base != pair[0].last + 1 {
                     return Err(format!(
-                        "{at}: broker {broker} has a batch at {}, and none between {end} and it",
-                        first.base
+                        "{at}: on broker {broker} the batch {}..={} is followed by one at {}",
+                        pair[0].base, pair[0].last, pair[1].base
                     ));
                 }
-                for pair in replica.fresh.windows(2) {
-                    if pair[1].base != pair[0].last + 1 {
-                        return Err(format!(
-                            "{at}: on broker {broker} the batch {}..={} is followed by one at {}",
-                            pair[0].base, pair[0].last, pair[1].base
-                        ));
-                    }
-                }
-                let end = replica.fresh.last().map_or(0, |batch| batch.last + 1);
-                self.read.insert((*at, *broker), (replica.life, end));
             }
+            let end = replica.fresh.last().map_or(0, |batch| batch.last + 1);
+            self.read.insert((*at, *broker), (replica.life, end));
         }
         Ok(())
     }
@@ -53,7 +55,7 @@ impl ClusterInvariant for Dense {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::invariant::testing::{batch, look, sound};
+    use crate::cluster::invariant::testing::{AT, batch, sound};
 
     #[test]
     fn gaps_and_offsets_that_are_there_twice() {
@@ -63,7 +65,7 @@ mod tests {
             let replica = partition.replicas.get_mut(&BrokerId(2)).unwrap();
             replica.life = life;
             replica.fresh = fresh.iter().map(|(base, last)| batch(*base, *last, 1)).collect();
-            dense.check(&look(partition))
+            dense.partition(&AT, &partition)
         };
         assert_eq!(says(1, &[(0, 1), (2, 2)]), Ok(()));
         assert_eq!(says(1, &[(3, 3)]), Ok(()));

@@ -20,7 +20,7 @@ impl ClusterInvariant for SameImage {
         "M4 the same entries give the same image"
     }
 
-    fn check(&mut self, look: &Look) -> Result<(), String> {
+    fn images(&mut self, look: &Look) -> Result<(), String> {
         for (broker, image) in &look.images {
             let applied = image.applied();
             if applied != look.truth.applied() || self.compared.insert(*broker, applied) == Some(applied) {
@@ -46,9 +46,9 @@ mod tests {
             images: [(BrokerId(1), Arc::new(theirs))].into(),
             ..Look::default()
         };
-        assert_eq!(SameImage::default().check(&look(image(&["one"]))), Ok(()));
-        assert!(SameImage::default().check(&look(image(&["two"]))).is_err());
-        assert_eq!(SameImage::default().check(&look(image(&["one", "two"]))), Ok(()), "further on");
+        assert_eq!(SameImage::default().images(&look(image(&["one"]))), Ok(()));
+        assert!(SameImage::default().images(&look(image(&["two"]))).is_err());
+        assert_eq!(SameImage::default().images(&look(image(&["one", "two"]))), Ok(()), "further on");
     }
 
     use highwater_metadata::Image;

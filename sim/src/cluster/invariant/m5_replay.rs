@@ -20,7 +20,7 @@ impl ClusterInvariant for Replay {
         "M5 replay gives the same image"
     }
 
-    fn check(&mut self, look: &Look) -> Result<(), String> {
+    fn images(&mut self, look: &Look) -> Result<(), String> {
         let known = self.compared.as_ref().is_some_and(|known| Arc::ptr_eq(known, &look.truth));
         if !known && self.image != *look.truth {
             return Err(format!("after entry {:?} replay gives another image", look.truth.applied()));
@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn an_image_that_the_log_does_not_give() {
         let look = |truth| Look { truth: Arc::new(truth), ..Look::default() };
-        assert_eq!(Replay::default().check(&look(Image::new())), Ok(()));
-        assert!(Replay::default().check(&look(image(&["one"]))).is_err());
+        assert_eq!(Replay::default().images(&look(Image::new())), Ok(()));
+        assert!(Replay::default().images(&look(image(&["one"]))).is_err());
     }
 }

@@ -19,7 +19,7 @@ impl ClusterInvariant for Prefix {
         "M6 a broker's image is a prefix"
     }
 
-    fn check(&mut self, look: &Look) -> Result<(), String> {
+    fn images(&mut self, look: &Look) -> Result<(), String> {
         self.applied.retain(|broker, _| look.images.contains_key(broker));
         for (broker, image) in &look.images {
             let applied = image.applied();
@@ -48,9 +48,9 @@ mod tests {
             ..Look::default()
         };
         let mut prefix = Prefix::default();
-        assert_eq!(prefix.check(&look(&["a", "b"], &["a"])), Ok(()));
-        assert_eq!(prefix.check(&look(&["a", "b"], &["a", "b"])), Ok(()));
-        assert!(prefix.check(&look(&["a", "b"], &["a"])).unwrap_err().contains("went back"));
-        assert!(prefix.check(&look(&["a"], &["a", "b"])).unwrap_err().contains("never committed"));
+        assert_eq!(prefix.images(&look(&["a", "b"], &["a"])), Ok(()));
+        assert_eq!(prefix.images(&look(&["a", "b"], &["a", "b"])), Ok(()));
+        assert!(prefix.images(&look(&["a", "b"], &["a"])).unwrap_err().contains("went back"));
+        assert!(prefix.images(&look(&["a"], &["a", "b"])).unwrap_err().contains("never committed"));
     }
 }

@@ -54,18 +54,50 @@ use std::collections::BTreeMap;
 use highwater_metadata::{Entry, Image, MetadataRecord, ReplicationRecord};
 use highwater_records::{BrokerId, TopicIdPartition};
 
-use super::look::Look;
+use super::look::{Look, PartitionLook};
+
+/// What of a partition a promise is about: it is checked again after the very step in which that has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DependsOn {
+    /// Who leads, who is in sync, in which epochs, on which brokers.
+    Roles,
+    /// The same, and any position of any replica.
+    Positions,
+    /// Batches of any replica that were not read before.
+    Batches,
+    /// What the bucket has.
+    Bucket,
+    /// No partition.
+    Nothing,
+}
 
 /// Something that must hold in every picture.
 pub trait ClusterInvariant: Send {
     /// Its number in the list of invariants, and a few words.
     fn name(&self) -> &'static str;
 
-    /// Checks one picture.
+    /// What of a partition it is about.
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::Nothing
+    }
+
+    /// Checks one partition, of which something has changed that it depends on.
     ///
     /// # Errors
     /// What does not hold, for people.
-    fn check(&mut self, look: &Look) -> Result<(), String>;
+    fn partition(&mut self, at: &TopicIdPartition, partition: &PartitionLook) -> Result<(), String> {
+        let _ = (at, partition);
+        Ok(())
+    }
+
+    /// Checks what brokers know of the metadata log.
+    ///
+    /// # Errors
+    /// What does not hold, for people.
+    fn images(&mut self, look: &Look) -> Result<(), String> {
+        let _ = look;
+        Ok(())
+    }
 
     /// Checks an entry of the metadata log, every one and in order.
     ///

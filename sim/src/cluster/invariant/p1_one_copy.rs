@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use highwater_records::TopicIdPartition;
 
-use super::ClusterInvariant;
-use crate::cluster::look::Look;
+use super::{ClusterInvariant, DependsOn};
+use crate::cluster::look::PartitionLook;
 
 /// See the file's text.
 #[derive(Default)]
@@ -20,28 +20,29 @@ impl ClusterInvariant for OneCopy {
         "P1 exactly one copy"
     }
 
-    fn check(&mut self, look: &Look) -> Result<(), String> {
-        for (at, partition) in &look.partitions {
-            for replica in partition.replicas.values() {
-                for batch in replica.fresh.iter().filter(|batch| batch.last < replica.watermark) {
-                    let Some((id, epoch, sequence)) = batch.producer else { continue };
-                    let placed = self.placed.entry((*at, id, epoch)).or_default();
-                    let known = *placed.entry(sequence).or_insert(batch.base);
-                    if known != batch.base {
-                        return Err(format!(
-                            "{at}: sequence {sequence} of producer {id} lies at {known} and at {}",
-                            batch.base
-                        ));
-                    }
-                    let earlier =
-                        placed.range(..sequence).next_back().filter(|(_, base)| **base > batch.base);
-                    let later = placed.range(sequence + 1..).next().filter(|(_, base)| **base < batch.base);
-                    if let Some((other, base)) = earlier.or(later) {
-                        return Err(format!(
-                            "{at}: producer {id} has sequence {sequence} at {} and {other} at {base}",
-                            batch.base
-                        ));
-                    }
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::Batches
+    }
+
+    fn partition(&mut self, at: &TopicIdPartition, partition: &PartitionLook) -> Result<(), String> {
+        for replica in partition.replicas.values() {
+            for batch in replica.fresh.iter().filter(|batch| batch.last < replica.watermark) {
+                let Some((id, epoch, sequence)) = batch.producer else { continue };
+                let placed = self.placed.entry((*at, id, epoch)).or_default();
+                let known = *placed.entry(sequence).or_insert(batch.base);
+                if known != batch.base {
+                    return Err(format!(
+                        "{at}: sequence {sequence} of producer {id} lies at {known} and at {}",
+                        batch.base
+                    ));
+                }
+                let earlier = placed.range(..sequence).next_back().filter(|(_, base)| **base > batch.base);
+                let later = placed.range(sequence + 1..).next().filter(|(_, base)| **base < batch.base);
+                if let Some((other, base)) = earlier.or(later) {
+                    return Err(format!(
+                        "{at}: producer {id} has sequence {sequence} at {} and {other} at {base}",
+                        batch.base
+                    ));
                 }
             }
         }

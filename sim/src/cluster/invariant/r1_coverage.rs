@@ -1,7 +1,9 @@
 //! R1 and R2: between its log start and its end every replica has everything, on its disk or in the bucket.
 
-use super::ClusterInvariant;
-use crate::cluster::look::Look;
+use highwater_records::TopicIdPartition;
+
+use super::{ClusterInvariant, DependsOn};
+use crate::cluster::look::PartitionLook;
 
 /// See the file's text.
 pub struct Coverage;
@@ -11,17 +13,19 @@ impl ClusterInvariant for Coverage {
         "R1/R2 no hole between disk and bucket"
     }
 
-    fn check(&mut self, look: &Look) -> Result<(), String> {
-        for (at, partition) in &look.partitions {
-            let Some((start, end)) = partition.tiered else { continue };
-            for (broker, replica) in &partition.replicas {
-                let elsewhere = replica.local_start > replica.log_start;
-                if elsewhere && replica.local_start > end {
-                    return Err(format!(
-                        "{at}: the disk of broker {broker} begins at {}, its log at {}, and the bucket has [{start}, {end})",
-                        replica.local_start, replica.log_start
-                    ));
-                }
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::Bucket
+    }
+
+    fn partition(&mut self, at: &TopicIdPartition, partition: &PartitionLook) -> Result<(), String> {
+        let Some((start, end)) = partition.tiered else { return Ok(()) };
+        for (broker, replica) in &partition.replicas {
+            let elsewhere = replica.local_start > replica.log_start;
+            if elsewhere && replica.local_start > end {
+                return Err(format!(
+                    "{at}: the disk of broker {broker} begins at {}, its log at {}, and the bucket has [{start}, {end})",
+                    replica.local_start, replica.log_start
+                ));
             }
         }
         Ok(())

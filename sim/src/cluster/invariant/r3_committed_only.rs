@@ -1,7 +1,9 @@
 //! R3: only what is committed is in the bucket.
 
-use super::ClusterInvariant;
-use crate::cluster::look::Look;
+use highwater_records::TopicIdPartition;
+
+use super::{ClusterInvariant, DependsOn};
+use crate::cluster::look::PartitionLook;
 
 /// See the file's text.
 pub struct CommittedOnly;
@@ -11,14 +13,16 @@ impl ClusterInvariant for CommittedOnly {
         "R3 only what is committed is uploaded"
     }
 
-    fn check(&mut self, look: &Look) -> Result<(), String> {
-        for (at, partition) in &look.partitions {
-            let Some((_, end)) = partition.tiered else { continue };
-            let now = partition.replicas.values().map(|replica| replica.watermark).max().unwrap_or(0);
-            let committed = partition.true_watermark.max(now);
-            if end > committed {
-                return Err(format!("{at}: the bucket has everything below {end}, committed is {committed}"));
-            }
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::Bucket
+    }
+
+    fn partition(&mut self, at: &TopicIdPartition, partition: &PartitionLook) -> Result<(), String> {
+        let Some((_, end)) = partition.tiered else { return Ok(()) };
+        let now = partition.replicas.values().map(|replica| replica.watermark).max().unwrap_or(0);
+        let committed = partition.true_watermark.max(now);
+        if end > committed {
+            return Err(format!("{at}: the bucket has everything below {end}, committed is {committed}"));
         }
         Ok(())
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use highwater_records::TopicIdPartition;
 
-use super::ClusterInvariant;
-use crate::cluster::look::Look;
+use super::{ClusterInvariant, DependsOn};
+use crate::cluster::look::PartitionLook;
 
 /// See the file's text.
 #[derive(Default)]
@@ -19,13 +19,15 @@ impl ClusterInvariant for Manifest {
         "R5 the bucket's head never goes back"
     }
 
-    fn check(&mut self, look: &Look) -> Result<(), String> {
-        for (at, partition) in &look.partitions {
-            let Some(now) = partition.tiered else { continue };
-            let Some(before) = self.known.insert(*at, now) else { continue };
-            if now.0 < before.0 || now.1 < before.1 {
-                return Err(format!("{at}: the bucket had {before:?} and has {now:?}"));
-            }
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::Bucket
+    }
+
+    fn partition(&mut self, at: &TopicIdPartition, partition: &PartitionLook) -> Result<(), String> {
+        let Some(now) = partition.tiered else { return Ok(()) };
+        let Some(before) = self.known.insert(*at, now) else { return Ok(()) };
+        if now.0 < before.0 || now.1 < before.1 {
+            return Err(format!("{at}: the bucket had {before:?} and has {now:?}"));
         }
         Ok(())
     }
@@ -34,13 +36,12 @@ impl ClusterInvariant for Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::invariant::testing::{look, sound};
+    use crate::cluster::invariant::testing::{AT, sound};
 
     #[test]
     fn a_head_that_goes_back() {
         let mut manifest = Manifest::default();
-        let mut says =
-            |tiered| manifest.check(&look(crate::cluster::look::PartitionLook { tiered, ..sound() }));
+        let mut says = |tiered| manifest.partition(&AT, &PartitionLook { tiered, ..sound() });
         assert_eq!(says(Some((0, 5))), Ok(()));
         assert_eq!(says(None), Ok(()), "not looked at");
         assert_eq!(says(Some((2, 8))), Ok(()));

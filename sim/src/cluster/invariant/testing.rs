@@ -10,7 +10,7 @@ use highwater_records::{BrokerId, Durability, LeaderEpoch, PartitionIndex, Topic
 use super::{ClusterInvariant, Decision, Stopped};
 use crate::{
     batch::SeenBatch,
-    cluster::look::{Leads, Look, PartitionLook, ReplicaLook},
+    cluster::look::{Leads, PartitionLook, ReplicaLook},
 };
 
 pub(crate) fn brokers(ids: &[u32]) -> BTreeSet<BrokerId> {
@@ -42,11 +42,6 @@ pub(crate) fn sound() -> PartitionLook {
     }
 }
 
-pub(crate) fn look(partition: PartitionLook) -> Look {
-    let at = TopicIdPartition { topic_id: TOPIC, partition: PartitionIndex(0) };
-    Look { partitions: [(at, partition)].into(), ..Look::default() }
-}
-
 pub(crate) fn batch(base: u64, last: u64, content: u64) -> SeenBatch {
     SeenBatch { base, last, epoch: 1, content, first_timestamp: 0, size: 100, producer: None }
 }
@@ -56,13 +51,15 @@ pub(crate) fn says(
     mut invariant: impl ClusterInvariant,
     change: impl FnOnce(&mut PartitionLook),
 ) -> Result<(), String> {
-    invariant.check(&look(sound())).expect("the picture is sound");
+    invariant.partition(&AT, &sound()).expect("the picture is sound");
     let mut partition = sound();
     change(&mut partition);
-    invariant.check(&look(partition))
+    invariant.partition(&AT, &partition)
 }
 
 const TOPIC: TopicId = TopicId::from_bytes([7; 16]);
+/// The partition that pictures are of.
+pub(crate) const AT: TopicIdPartition = TopicIdPartition { topic_id: TOPIC, partition: PartitionIndex(0) };
 
 /// An image of so many entries, each of which sets one feature.
 pub(crate) fn image(features: &[&str]) -> Image {
@@ -123,6 +120,21 @@ pub(crate) fn registered_again(
     invariant.decided(&decision)
 }
 
+/// A partition of brokers 1 and 2 that nobody leads, in which 2 alone is in sync.
+pub(crate) fn image_with_topic() -> Image {
+    let mut image = Image::new();
+    let created = MetadataRecord::PartitionCreated {
+        topic: AT.topic_id,
+        partition: AT.partition,
+        replicas: vec![BrokerId(1), BrokerId(2)],
+        isr: vec![BrokerId(2)],
+        leader: None,
+        leader_epoch: LeaderEpoch(0),
+    };
+    apply(&mut image, vec![MetadataRecord::TopicCreated { id: TOPIC, name: "t".into() }, created]);
+    image
+}
+
 /// What `invariant` says when `leader` is elected in `epoch`, with a report or without, in a partition of brokers 1 and 2
 /// that nobody leads, in which 2 alone is in sync.
 pub(crate) fn elected(
@@ -131,17 +143,8 @@ pub(crate) fn elected(
     epoch: u32,
     report: bool,
 ) -> Result<(), String> {
-    let (topic, partition) = (TOPIC, PartitionIndex(0));
-    let mut before = Image::new();
-    let created = MetadataRecord::PartitionCreated {
-        topic,
-        partition,
-        replicas: vec![BrokerId(1), BrokerId(2)],
-        isr: vec![BrokerId(2)],
-        leader: None,
-        leader_epoch: LeaderEpoch(0),
-    };
-    apply(&mut before, vec![MetadataRecord::TopicCreated { id: TOPIC, name: "t".into() }, created]);
+    let (topic, partition) = (AT.topic_id, AT.partition);
+    let before = image_with_topic();
     let mut after = before.clone();
     let changed = MetadataRecord::PartitionChanged {
         topic,

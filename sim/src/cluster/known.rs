@@ -1,0 +1,204 @@
+//! One partition as it was pictured last, and what has changed of it since: most of a cluster is as it was most of the
+//! time, and nothing of that is looked at again.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use highwater_metadata::{Partition, Topic};
+use highwater_node::ReplicaState;
+use highwater_records::{BrokerId, Offset, TopicIdPartition};
+
+use super::{
+    invariant::DependsOn,
+    look::{Leads, PartitionLook},
+    watch::{Watched, durability},
+};
+use crate::{batch::Batches, stats::Stats};
+
+/// See the file's text.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) picture: PartitionLook,
+    /// What the picture was made of, of each broker that runs.
+    pub(super) states: BTreeMap<BrokerId, (u64, ReplicaState)>,
+    topic: Option<Arc<Topic>>,
+    /// Of each life of a broker: how far its replica was read, and where its log ended.
+    reads: BTreeMap<(BrokerId, u64), (u64, u64)>,
+}
+
+/// What has changed of a partition.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct News {
+    pub(super) roles: bool,
+    pub(super) positions: bool,
+    pub(super) batches: bool,
+    pub(super) bucket: bool,
+    /// Whether more may have come to count than when it was looked at last.
+    pub(super) again: bool,
+}
+
+impl News {
+    pub(super) fn any(&self) -> bool {
+        self.roles || self.positions || self.again
+    }
+
+    /// Whether what is about this is to be checked.
+    pub(super) fn concerns(&self, what: DependsOn) -> bool {
+        match what {
+            DependsOn::Roles => self.roles,
+            DependsOn::Positions => self.roles || self.positions,
+            DependsOn::Batches => self.batches,
+            DependsOn::Bucket => self.bucket,
+            DependsOn::Nothing => false,
+        }
+    }
+}
+
+impl Known {
+    /// Takes in what the metadata log says, and answers whether that is news.
+    pub(super) fn decided(&mut self, topic: &Arc<Topic>, state: &Partition, leader_epoch: u32) -> bool {
+        let same = self.topic.as_ref().is_some_and(|known| Arc::ptr_eq(known, topic));
+        if same && self.picture.leader_epoch == leader_epoch {
+            return false;
+        }
+        self.topic = Some(topic.clone());
+        let picture = &mut self.picture;
+        picture.leader = state.leader;
+        picture.leader_epoch = leader_epoch;
+        picture.partition_epoch = state.partition_epoch;
+        picture.isr = state.isr.iter().copied().collect();
+        picture.eligible = state.eligible_leaders.iter().copied().collect();
+        picture.min_isr = min_isr(topic).min(state.replicas.len());
+        picture.durability = durability(topic);
+        true
+    }
+
+    /// Looks at the replica of one broker.
+    pub(super) fn replica(
+        &mut self,
+        at: TopicIdPartition,
+        watched: &Watched,
+        news: &mut News,
+        stats: &Stats,
+    ) {
+        let Some(mut state) = watched.node.replica_state(at) else {
+            self.forget(watched.broker, news);
+            return;
+        };
+        // Files are synced behind everybody's back, and nothing is promised about when.
+        state.positions.recovery_point = Offset::ZERO;
+        let before = self.states.get(&watched.broker).filter(|(life, _)| *life == watched.life);
+        let before = before.map(|(_, before)| before);
+        if before == Some(&state) {
+            return;
+        }
+        news.positions = true;
+        let role = |state: &ReplicaState| {
+            let leads = state.leading.as_ref().map(|leads| (leads.partition_epoch, leads.epoch_start));
+            (state.leader_epoch, leads, state.last_epoch, state.positions.log_start)
+        };
+        let counts = |state: &ReplicaState| state.leading.as_ref().map(|leads| leads.maximal_isr.clone());
+        let picture = self.picture.replicas.entry(watched.broker).or_default();
+        if before.is_none_or(|before| role(before) != role(&state) || counts(before) != counts(&state)) {
+            news.roles = true;
+            picture.life = watched.life;
+            picture.leader_epoch = state.leader_epoch.0;
+            picture.leads = state.leading.as_ref().map(|leading| Leads {
+                maximal: leading.maximal_isr.iter().copied().collect(),
+                version: leading.partition_epoch,
+                epoch_start: leading.epoch_start.get(),
+            });
+            let view = watched.node.replica(at);
+            picture.epochs = view.map_or_else(Vec::new, |view| {
+                view.epochs.iter().map(|(epoch, start)| (epoch.0, start.get())).collect()
+            });
+        }
+        let positions = state.positions;
+        picture.log_start = positions.log_start.get();
+        picture.local_start = positions.local_start.get();
+        picture.durable_end = positions.durable_end.get();
+        picture.log_end = positions.log_end.get();
+        picture.watermark = positions.high_watermark.get();
+        let (read_to, log_end) = self.reads.entry((watched.broker, watched.life)).or_default();
+        if *log_end > picture.log_end {
+            stats.count("mark: a follower cut its log");
+            *read_to = (*read_to).min(picture.log_end);
+        }
+        *log_end = picture.log_end;
+        self.states.insert(watched.broker, (watched.life, state));
+    }
+
+    /// This broker has no such replica any more, or runs no more.
+    pub(super) fn forget(&mut self, broker: BrokerId, news: &mut News) {
+        if self.states.remove(&broker).is_some() {
+            self.picture.replicas.remove(&broker);
+            news.roles = true;
+        }
+    }
+
+    /// Reads the batches below each replica's watermark that were not read before; of replicas that may be elected, those
+    /// below any watermark. Answers whether there were any.
+    pub(super) fn read(&mut self, at: TopicIdPartition, brokers: &[Watched]) -> bool {
+        let (isr, eligible) = (&self.picture.isr, &self.picture.eligible);
+        let committed = self.picture.true_watermark;
+        let mut any = false;
+        for watched in brokers {
+            let Some(replica) = self.picture.replicas.get_mut(&watched.broker) else { continue };
+            let may_lead = isr.contains(&watched.broker) || eligible.contains(&watched.broker);
+            let to = replica.watermark.max(if may_lead { committed.min(replica.log_end) } else { 0 });
+            let Some((read_to, _)) = self.reads.get_mut(&(watched.broker, watched.life)) else { continue };
+            let from = replica.local_start.max(*read_to);
+            if from < to {
+                replica.fresh = read(watched, at, from, to);
+                *read_to = replica.fresh.last().map_or(from, |batch| batch.last + 1);
+                any |= !replica.fresh.is_empty();
+            }
+        }
+        any
+    }
+}
+
+fn read(watched: &Watched, at: TopicIdPartition, from: u64, to: u64) -> Vec<crate::batch::SeenBatch> {
+    let (Some(view), Some(from), Some(to)) = (watched.node.replica(at), Offset::new(from), Offset::new(to))
+    else {
+        return Vec::new();
+    };
+    let Ok(range) = view.reader.read(from, 1 << 20, to, true) else { return Vec::new() };
+    range.bytes().map_or_else(|_| Vec::new(), |bytes| Batches::skim(&bytes))
+}
+
+fn min_isr(topic: &Topic) -> usize {
+    topic.configs.get("min.insync.replicas").and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use highwater_metadata::Image;
+
+    use super::*;
+    use crate::cluster::invariant::testing;
+
+    #[test]
+    fn roles_concern_positions_too_and_nothing_concerns_nobody() {
+        let roles = News { roles: true, ..News::default() };
+        assert!(roles.concerns(DependsOn::Roles) && roles.concerns(DependsOn::Positions) && roles.any());
+        assert!(!roles.concerns(DependsOn::Batches) && !roles.concerns(DependsOn::Bucket));
+        let positions = News { positions: true, ..News::default() };
+        assert!(positions.concerns(DependsOn::Positions) && !positions.concerns(DependsOn::Roles));
+        assert!(!News::default().any() && !roles.concerns(DependsOn::Nothing));
+    }
+
+    #[test]
+    fn what_was_decided_is_news_once() {
+        let at = testing::AT;
+        let topic = |image: &Image| image.topic(at.topic_id).expect("it was created").clone();
+        let image = testing::image_with_topic();
+        let state = image.partition(at).expect("so was its partition");
+        let mut known = Known::default();
+        assert!(known.decided(&topic(&image), state, 0));
+        assert!(!known.decided(&topic(&image), state, 0));
+        assert!(known.decided(&topic(&image), state, 1), "another leader epoch");
+        let other = testing::image_with_topic();
+        assert!(known.decided(&topic(&other), state, 1), "another version");
+        assert_eq!(known.picture.isr, testing::brokers(&[2]));
+    }
+}
