@@ -29,40 +29,43 @@ pub struct NewBatch {
 impl NewBatch {
     /// The batch's bytes, with base offset zero, as a client sends it.
     pub fn encode(&self) -> Bytes {
-        let mut body = Vec::new();
-        for index in 0..i64::from(self.count) {
-            let mut record = vec![0];
-            varint(&mut record, index);
-            varint(&mut record, index);
-            varint(&mut record, -1);
-            let mut value = self.tag.to_be_bytes().to_vec();
-            value.resize(self.value_size.max(8), index as u8);
-            varint(&mut record, value.len() as i64);
-            record.extend_from_slice(&value);
-            varint(&mut record, 0);
-            varint(&mut body, record.len() as i64);
-            body.extend_from_slice(&record);
-        }
+        let value_len = self.value_size.max(8);
         let (id, epoch, sequence) =
             self.producer.map_or((-1, -1, -1), |(id, epoch, sequence)| (id as i64, epoch as i16, sequence));
-        let mut covered = Vec::new();
-        covered.extend_from_slice(&0i16.to_be_bytes());
-        covered.extend_from_slice(&(self.count as i32 - 1).to_be_bytes());
-        covered.extend_from_slice(&self.timestamp_ms.to_be_bytes());
-        covered.extend_from_slice(&(self.timestamp_ms + i64::from(self.count) - 1).to_be_bytes());
-        covered.extend_from_slice(&id.to_be_bytes());
-        covered.extend_from_slice(&epoch.to_be_bytes());
-        covered.extend_from_slice(&sequence.to_be_bytes());
-        covered.extend_from_slice(&(self.count as i32).to_be_bytes());
-        covered.extend_from_slice(&body);
-
-        let mut batch = Vec::with_capacity(COVERED_FROM + covered.len());
+        // Lengths and the checksum are put in where they belong once they are known.
+        let mut batch = Vec::with_capacity(HEADER_LEN + self.count as usize * (value_len + 24));
         batch.extend_from_slice(&0i64.to_be_bytes());
-        batch.extend_from_slice(&((COVERED_FROM + covered.len() - 12) as i32).to_be_bytes());
+        batch.extend_from_slice(&0i32.to_be_bytes());
         batch.extend_from_slice(&(-1i32).to_be_bytes());
         batch.push(2);
-        batch.extend_from_slice(&crc32c::crc32c(&covered).to_be_bytes());
-        batch.extend_from_slice(&covered);
+        batch.extend_from_slice(&0u32.to_be_bytes());
+        batch.extend_from_slice(&0i16.to_be_bytes());
+        batch.extend_from_slice(&(self.count as i32 - 1).to_be_bytes());
+        batch.extend_from_slice(&self.timestamp_ms.to_be_bytes());
+        batch.extend_from_slice(&(self.timestamp_ms + i64::from(self.count) - 1).to_be_bytes());
+        batch.extend_from_slice(&id.to_be_bytes());
+        batch.extend_from_slice(&epoch.to_be_bytes());
+        batch.extend_from_slice(&sequence.to_be_bytes());
+        batch.extend_from_slice(&(self.count as i32).to_be_bytes());
+        let mut head = Vec::with_capacity(24);
+        for index in 0..i64::from(self.count) {
+            head.clear();
+            head.push(0);
+            varint(&mut head, index);
+            varint(&mut head, index);
+            varint(&mut head, -1);
+            varint(&mut head, value_len as i64);
+            varint(&mut batch, (head.len() + value_len + 1) as i64);
+            batch.extend_from_slice(&head);
+            let value_at = batch.len();
+            batch.extend_from_slice(&self.tag.to_be_bytes());
+            batch.resize(value_at + value_len, index as u8);
+            varint(&mut batch, 0);
+        }
+        let len = (batch.len() - 12) as i32;
+        batch[8..12].copy_from_slice(&len.to_be_bytes());
+        let checksum = crc32c::crc32c(&batch[COVERED_FROM..]);
+        batch[17..COVERED_FROM].copy_from_slice(&checksum.to_be_bytes());
         Bytes::from(batch)
     }
 

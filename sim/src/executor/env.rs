@@ -1,7 +1,10 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, Weak},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -31,7 +34,7 @@ impl SimEnv {
 
 impl Env for SimEnv {
     fn now(&self) -> Instant {
-        Instant::from_nanos(self.shared.table.lock().now)
+        Instant::from_nanos(self.shared.now.load(Ordering::Relaxed))
     }
 
     fn wall_ms(&self) -> i64 {
@@ -39,12 +42,7 @@ impl Env for SimEnv {
     }
 
     fn sleep_until(&self, at: Instant) -> BoxFuture<'static, ()> {
-        Box::pin(Sleep {
-            shared: Arc::downgrade(&self.shared),
-            process: self.process,
-            at: at.as_nanos(),
-            timer: None,
-        })
+        Box::pin(Sleep { shared: self.shared.clone(), process: self.process, at: at.as_nanos(), timer: None })
     }
 
     fn random(&self) -> u64 {
@@ -52,7 +50,8 @@ impl Env for SimEnv {
     }
 
     fn spawn(&self, lane: Lane, task: BoxFuture<'static, ()>) {
-        let waker = |id| TaskWaker::of(id, &self.shared);
+        let ready = self.shared.ready.clone();
+        let waker = |task| Arc::new(TaskWaker { task, queued: AtomicBool::new(false), ready });
         let spawned = self.shared.table.lock().spawn(self.process, lane, task, waker);
         match spawned {
             Ok(id) => self.shared.start(id),
@@ -69,8 +68,8 @@ impl Env for SimEnv {
 }
 
 struct Sleep {
-    // Weak: a sleep may be held by what the table holds.
-    shared: Weak<Shared>,
+    // A sleep may be held by what the table holds: whoever kills the process breaks that circle.
+    shared: Arc<Shared>,
     process: ProcessId,
     at: u64,
     timer: Option<EventKey>,
@@ -80,14 +79,14 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Some(shared) = self.shared.upgrade() else { return Poll::Pending };
-        let mut table = shared.table.lock();
-        let old = self.timer.take().and_then(|key| table.remove_timer(key));
-        let ready = table.now >= self.at;
-        if !ready {
-            self.timer = table.add_timer(self.process, self.at, context.waker().clone());
-        }
+        let timer = self.timer.take();
+        let mut table = self.shared.table.lock();
+        let old = timer.and_then(|key| table.remove_timer(key));
+        let ready = table.now() >= self.at;
+        let timer =
+            if ready { None } else { table.add_timer(self.process, self.at, context.waker().clone()) };
         drop(table);
+        self.timer = timer;
         drop(old);
         if ready { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -95,8 +94,8 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        let (Some(key), Some(shared)) = (self.timer, self.shared.upgrade()) else { return };
-        let old = shared.table.lock().remove_timer(key);
+        let Some(key) = self.timer else { return };
+        let old = self.shared.table.lock().remove_timer(key);
         drop(old);
     }
 }

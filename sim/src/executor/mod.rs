@@ -7,7 +7,10 @@ mod table;
 mod tests;
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     task::{Context, Wake, Waker},
 };
 
@@ -17,7 +20,7 @@ pub use env::SimEnv;
 pub use table::{BlockingCost, ProcessId};
 
 use crate::{random::Random, trace::Trace};
-use table::{Event, Table, TaskId};
+use table::{Event, Table, Task, TaskId};
 
 /// The seeded executor.
 ///
@@ -34,15 +37,23 @@ pub struct Idle;
 
 struct Shared {
     table: Mutex<Table>,
-    // Apart from the table, so that a waker may be used wherever it is dropped or called.
-    ready: Mutex<Vec<TaskId>>,
+    // What is asked for more often than anything else.
+    now: Arc<AtomicU64>,
+    ready: Arc<Ready>,
+}
+
+/// Tasks that are to be polled. Apart from the table, so that a waker may be used wherever it is dropped or called.
+#[derive(Default)]
+struct Ready {
+    tasks: Mutex<Vec<Arc<TaskWaker>>>,
 }
 
 impl Executor {
     /// An executor at time zero, with no processes.
     pub fn new(seed: u64, trace: Trace) -> Executor {
-        let table = Table::new(Random::new(seed).fork("executor"), trace);
-        Executor { shared: Arc::new(Shared { table: Mutex::new(table), ready: Mutex::default() }) }
+        let now = Arc::new(AtomicU64::new(0));
+        let table = Table::new(Random::new(seed).fork("executor"), trace, now.clone());
+        Executor { shared: Arc::new(Shared { table: Mutex::new(table), now, ready: Arc::default() }) }
     }
 
     /// A new process: the environment for its tasks.
@@ -73,7 +84,7 @@ impl Executor {
 
     /// Nanoseconds since the start.
     pub fn now(&self) -> u64 {
-        self.table().now
+        self.shared.now.load(Ordering::Relaxed)
     }
 
     /// How many steps were made.
@@ -112,7 +123,7 @@ impl Executor {
     /// Adds a line to the trace; see [`Trace::note`].
     pub fn note(&self, words: &[u64], line: impl FnOnce() -> String) {
         let mut table = self.table();
-        let now = table.now;
+        let now = table.now();
         table.trace.note(now, words, line);
     }
 
@@ -131,10 +142,13 @@ impl Executor {
     /// When a task or blocking work does: in a simulation that is a finding.
     pub fn step(&self, until: u64) -> Result<(), Idle> {
         match self.next_ready() {
-            Some(task) => self.poll(task),
-            None => self.next_event(until)?,
+            Next::Poll(polled) => {
+                self.poll(polled);
+                Ok(())
+            }
+            Next::Gone => Ok(()),
+            Next::Event => self.next_event(until),
         }
-        Ok(())
     }
 
     /// Steps until nothing is left to do before `until` nanoseconds.
@@ -146,28 +160,32 @@ impl Executor {
         self.shared.table.lock()
     }
 
-    /// A random one of the ready tasks; `None` if it is an event's turn.
-    fn next_ready(&self) -> Option<TaskId> {
+    /// A random one of the ready tasks, unless it is an event's turn.
+    fn next_ready(&self) -> Next {
         let mut table = self.table();
         // Events that came due while tasks ran compete with the tasks that are ready.
         if table.prefer_event() {
-            return None;
+            return Next::Event;
         }
-        let mut ready = self.shared.ready.lock();
+        let mut ready = self.shared.ready.tasks.lock();
         while !ready.is_empty() {
             let index = table.schedule.below(ready.len() as u64) as usize;
-            let task = ready.swap_remove(index);
-            if let Some(until) = table.paused_until(task) {
-                table.wake_at(task, until);
-            } else if table.is_alive(task) {
-                return Some(task);
+            let woken = ready.swap_remove(index);
+            woken.queued.store(false, Ordering::Relaxed);
+            if let Some(until) = table.paused_until(woken.task) {
+                table.wake_at(woken.task, until);
+            } else if table.is_alive(woken.task) {
+                drop(ready);
+                let future = table.begin_poll(woken.task);
+                return future.map_or(Next::Gone, |future| Next::Poll((future, woken)));
             }
         }
-        None
+        Next::Event
     }
 
-    fn poll(&self, task: TaskId) {
-        let Some((mut future, waker)) = self.table().begin_poll(task) else { return };
+    fn poll(&self, (mut future, woken): (Task, Arc<TaskWaker>)) {
+        let task = woken.task;
+        let waker = Waker::from(woken);
         let finished = future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
         let dropped = self.table().end_poll(task, future, finished);
         drop(dropped);
@@ -187,51 +205,57 @@ impl Executor {
 impl Shared {
     /// A task that was spawned becomes ready, now or a little later.
     fn start(self: &Arc<Self>, task: TaskId) {
-        let late = self.table.lock().late_start(task);
-        match late {
-            None => self.make_ready(task),
-            Some(until) => {
-                self.table.lock().wake_at(task, until);
+        let mut table = self.table.lock();
+        match table.late_start(task) {
+            None => {
+                let waker = table.waker(task);
+                drop(table);
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
             }
+            Some(until) => table.wake_at(task, until),
         }
     }
+}
 
-    fn make_ready(&self, task: TaskId) {
-        let mut ready = self.ready.lock();
-        if !ready.contains(&task) {
-            ready.push(task);
-        }
-    }
+/// What a step is.
+enum Next {
+    Poll((Task, Arc<TaskWaker>)),
+    Event,
+    /// A task that is being polled already.
+    Gone,
 }
 
 /// Wakes one task, however often and from wherever: there is one for each task.
 struct TaskWaker {
     task: TaskId,
-    shared: std::sync::Weak<Shared>,
-}
-
-impl TaskWaker {
-    fn of(task: TaskId, shared: &Arc<Shared>) -> Waker {
-        Waker::from(Arc::new(TaskWaker { task, shared: Arc::downgrade(shared) }))
-    }
+    /// Whether it is among those that are ready.
+    queued: AtomicBool,
+    ready: Arc<Ready>,
 }
 
 impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
+        if !self.queued.swap(true, Ordering::Relaxed) {
+            let ready = self.ready.clone();
+            ready.tasks.lock().push(self);
+        }
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if let Some(shared) = self.shared.upgrade() {
-            shared.make_ready(self.task);
+        if !self.queued.load(Ordering::Relaxed) {
+            self.clone().wake();
         }
     }
 }
 
 impl Drop for Executor {
     fn drop(&mut self) {
-        // Tasks hold environments and those hold the table: break the circle.
+        // Tasks hold environments and those hold the table, and what is ready holds the list of it: break the circles.
         let everything = self.table().kill_all();
         drop(everything);
+        let ready = std::mem::take(&mut *self.shared.ready.tasks.lock());
+        drop(ready);
     }
 }

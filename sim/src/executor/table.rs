@@ -1,12 +1,16 @@
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Poll, Waker},
 };
 
 use highwater_env::{BoxFuture, Lane};
 use parking_lot::Mutex;
 
+use super::TaskWaker;
 use crate::{random::Random, trace::Trace};
 
 /// A process in the simulation: one incarnation of a broker, or the clients.
@@ -20,8 +24,12 @@ impl ProcessId {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct TaskId(u64);
+/// A task: a number that no other one has, and where it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TaskId {
+    number: u64,
+    slot: usize,
+}
 
 pub(super) type Work = Box<dyn FnOnce() + Send>;
 pub(super) type Task = BoxFuture<'static, ()>;
@@ -123,24 +131,31 @@ struct Process {
 }
 
 struct TaskEntry {
+    number: u64,
     process: ProcessId,
     lane: Lane,
     /// `None` while it is polled.
     future: Option<Task>,
-    waker: Waker,
+    waker: Arc<TaskWaker>,
 }
 
 /// Everything the executor knows. Nothing in here calls out: what may run foreign code (futures, closures,
 /// wakers, their destructors) is handed to the caller, who has let go of the lock.
 pub(super) struct Table {
-    pub(super) now: u64,
+    now: u64,
+    /// The same, for whoever only looks at the clock.
+    clock: Arc<AtomicU64>,
     pub(super) wall_offset_ms: i64,
     pub(super) steps: u64,
     pub(super) schedule: Random,
     pub(super) trace: Trace,
     seed: Random,
     processes: BTreeMap<ProcessId, Process>,
-    tasks: BTreeMap<TaskId, TaskEntry>,
+    tasks: Vec<Option<TaskEntry>>,
+    /// Where there is no task in `tasks`.
+    free: Vec<usize>,
+    /// No process stands still any longer than until then.
+    paused_max: u64,
     events: BTreeMap<EventKey, Event>,
     next_id: u64,
 }
@@ -155,19 +170,45 @@ const LATE_ONE_IN: u64 = 8;
 const POLL_MAX_NANOS: u64 = 5_000;
 
 impl Table {
-    pub(super) fn new(seed: Random, trace: Trace) -> Table {
+    pub(super) fn new(seed: Random, trace: Trace, clock: Arc<AtomicU64>) -> Table {
         Table {
             now: 0,
+            clock,
             wall_offset_ms: WALL_START_MS,
             steps: 0,
             schedule: seed.fork("schedule"),
             trace,
             seed,
             processes: BTreeMap::new(),
-            tasks: BTreeMap::new(),
+            tasks: Vec::new(),
+            free: Vec::new(),
+            paused_max: 0,
             events: BTreeMap::new(),
             next_id: 0,
         }
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.now
+    }
+
+    fn set_now(&mut self, now: u64) {
+        self.now = now;
+        self.clock.store(now, Ordering::Relaxed);
+    }
+
+    fn task(&self, id: TaskId) -> Option<&TaskEntry> {
+        self.tasks.get(id.slot)?.as_ref().filter(|task| task.number == id.number)
+    }
+
+    fn task_mut(&mut self, id: TaskId) -> Option<&mut TaskEntry> {
+        self.tasks.get_mut(id.slot)?.as_mut().filter(|task| task.number == id.number)
+    }
+
+    fn take_slot(&mut self, slot: usize) -> Option<TaskEntry> {
+        let taken = self.tasks.get_mut(slot)?.take()?;
+        self.free.push(slot);
+        Some(taken)
     }
 
     pub(super) fn wall_ms(&self) -> i64 {
@@ -212,7 +253,7 @@ impl Table {
 
     /// When a new task begins, if that is not at once.
     pub(super) fn late_start(&mut self, task: TaskId) -> Option<u64> {
-        let process = self.tasks.get(&task)?.process;
+        let process = self.task(task)?.process;
         let most = self.processes.get(&process)?.late_nanos;
         let is_late = most > 0 && self.schedule.chance(1, LATE_ONE_IN);
         is_late.then(|| self.now.saturating_add(self.schedule.below(most)))
@@ -221,22 +262,26 @@ impl Table {
     pub(super) fn pause(&mut self, process: ProcessId, until: u64) {
         if let Some(process) = self.processes.get_mut(&process) {
             process.paused_until = process.paused_until.max(until);
+            self.paused_max = self.paused_max.max(until);
         }
         self.trace.count(&[8, process.0, until]);
     }
 
     /// Until when the task's process stands still, if it does.
     pub(super) fn paused_until(&self, task: TaskId) -> Option<u64> {
-        let process = self.tasks.get(&task)?.process;
+        if self.paused_max <= self.now {
+            return None;
+        }
+        let process = self.task(task)?.process;
         self.processes.get(&process).map(|process| process.paused_until).filter(|until| *until > self.now)
     }
 
     /// Wakes a task that stands still when it goes on.
     pub(super) fn wake_at(&mut self, task: TaskId, until: u64) {
-        let Some((process, waker)) = self.tasks.get(&task).map(|task| (task.process, task.waker.clone()))
-        else {
+        let Some((process, waker)) = self.task(task).map(|task| (task.process, task.waker.clone())) else {
             return;
         };
+        let waker = Waker::from(waker);
         let key = (until, self.fresh_id());
         self.events.insert(key, Event::Wake { process, waker });
     }
@@ -244,9 +289,13 @@ impl Table {
     pub(super) fn kill(&mut self, process: ProcessId) -> (Vec<Task>, Vec<Event>) {
         self.processes.remove(&process);
         self.trace.count(&[9, process.0]);
-        let tasks: Vec<TaskId> =
-            self.tasks.iter().filter(|(_, task)| task.process == process).map(|(id, _)| *id).collect();
-        let futures = tasks.iter().filter_map(|id| self.tasks.remove(id)?.future).collect();
+        let of_it = |(slot, task): (usize, &Option<TaskEntry>)| {
+            task.as_ref().filter(|task| task.process == process).map(|task| (task.number, slot))
+        };
+        let mut tasks: Vec<(u64, usize)> = self.tasks.iter().enumerate().filter_map(of_it).collect();
+        // They are dropped in the order in which they began.
+        tasks.sort_unstable();
+        let futures = tasks.iter().filter_map(|(_, slot)| self.take_slot(*slot)?.future).collect();
         let keys: Vec<EventKey> =
             self.events.iter().filter(|(_, event)| event.process() == process).map(|(key, _)| *key).collect();
         let events = keys.iter().filter_map(|key| self.events.remove(key)).collect();
@@ -269,37 +318,50 @@ impl Table {
         process: ProcessId,
         lane: Lane,
         future: Task,
-        waker: impl FnOnce(TaskId) -> Waker,
+        waker: impl FnOnce(TaskId) -> Arc<TaskWaker>,
     ) -> Result<TaskId, Task> {
         if !self.processes.contains_key(&process) {
             return Err(future);
         }
-        let id = TaskId(self.fresh_id());
-        self.tasks.insert(id, TaskEntry { process, lane, future: Some(future), waker: waker(id) });
+        let slot = self.free.pop().unwrap_or(self.tasks.len());
+        if slot == self.tasks.len() {
+            self.tasks.push(None);
+        }
+        let id = TaskId { number: self.fresh_id(), slot };
+        let future = Some(future);
+        self.tasks[slot] = Some(TaskEntry { number: id.number, process, lane, future, waker: waker(id) });
         Ok(id)
     }
 
     pub(super) fn is_alive(&self, task: TaskId) -> bool {
-        self.tasks.contains_key(&task)
+        self.task(task).is_some()
     }
 
-    pub(super) fn begin_poll(&mut self, task: TaskId) -> Option<(Task, Waker)> {
+    pub(super) fn waker(&self, task: TaskId) -> Option<Arc<TaskWaker>> {
+        self.task(task).map(|task| task.waker.clone())
+    }
+
+    pub(super) fn begin_poll(&mut self, task: TaskId) -> Option<Task> {
         self.steps += 1;
-        self.now += self.schedule.below(POLL_MAX_NANOS);
-        let entry = self.tasks.get_mut(&task)?;
-        let (future, waker) = (entry.future.take()?, entry.waker.clone());
-        let words = [0, task.0, entry.lane.index() as u64, self.now];
+        let cost = self.schedule.below(POLL_MAX_NANOS);
+        self.set_now(self.now + cost);
+        let now = self.now;
+        let entry = self.task_mut(task)?;
+        let future = entry.future.take()?;
+        let words = [0, task.number, entry.lane.index() as u64, now];
         self.trace.count(&words);
-        Some((future, waker))
+        Some(future)
     }
 
     /// Puts a polled task back; one that finished, or whose process died meanwhile, comes back to be dropped.
     pub(super) fn end_poll(&mut self, task: TaskId, future: Task, finished: bool) -> Option<Task> {
         if finished {
-            self.tasks.remove(&task);
+            if self.task(task).is_some() {
+                self.take_slot(task.slot);
+            }
             return Some(future);
         }
-        match self.tasks.get_mut(&task) {
+        match self.task_mut(task) {
             Some(entry) => {
                 entry.future = Some(future);
                 None
@@ -346,18 +408,21 @@ impl Table {
             match self.events.first_key_value() {
                 Some(((at, _), _)) if *at <= until.max(self.now) => {}
                 _ => {
-                    self.now = self.now.max(until);
+                    self.set_now(self.now.max(until));
                     return None;
                 }
             }
             let ((at, id), event) = self.events.pop_first()?;
-            let paused = self.processes.get(&event.process()).map_or(0, |process| process.paused_until);
+            let paused = match self.paused_max > self.now.max(at) {
+                true => self.processes.get(&event.process()).map_or(0, |process| process.paused_until),
+                false => 0,
+            };
             if paused > at.max(self.now) {
                 self.events.insert((paused, id), event);
                 continue;
             }
             self.steps += 1;
-            self.now = self.now.max(at);
+            self.set_now(self.now.max(at));
             self.trace.count(&[event.code(), id, self.now]);
             return Some(event);
         }
