@@ -44,7 +44,6 @@ mod tests {
         let look = |theirs: Image| Look {
             truth: Arc::new(image(&["one"])),
             images: [(BrokerId(1), Arc::new(theirs))].into(),
-            ..Look::default()
         };
         assert_eq!(SameImage::default().images(&look(image(&["one"]))), Ok(()));
         assert!(SameImage::default().images(&look(image(&["two"]))).is_err());

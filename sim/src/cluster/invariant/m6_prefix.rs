@@ -45,7 +45,6 @@ mod tests {
         let look = |truth: &[&str], theirs: &[&str]| Look {
             truth: Arc::new(image(truth)),
             images: [(BrokerId(1), Arc::new(image(theirs)))].into(),
-            ..Look::default()
         };
         let mut prefix = Prefix::default();
         assert_eq!(prefix.images(&look(&["a", "b"], &["a"])), Ok(()));
