@@ -49,3 +49,27 @@ impl Default for GroupConfig {
         }
     }
 }
+
+/// What a single group is configured with, where that is not what all are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupOverrides {
+    /// In place of [`GroupConfig::consumer_session_timeout_ms`].
+    pub session_timeout_ms: Option<u64>,
+    /// In place of [`GroupConfig::consumer_heartbeat_interval_ms`].
+    pub heartbeat_interval_ms: Option<u64>,
+    /// In place of [`GroupConfig::consumer_assignment_interval_ms`], however few members the group has.
+    pub assignment_interval_ms: Option<u64>,
+}
+
+/// What is known of the configuration of single groups.
+pub trait GroupConfigs {
+    /// What is set for the group of this name.
+    fn of_group(&self, group: &str) -> GroupOverrides;
+}
+
+/// Nothing is set for any.
+impl GroupConfigs for () {
+    fn of_group(&self, _: &str) -> GroupOverrides {
+        GroupOverrides::default()
+    }
+}

@@ -27,7 +27,7 @@ mod subscription;
 mod transaction;
 
 pub use consumer::{Assignment, Pattern};
-pub use group_config::GroupConfig;
+pub use group_config::{GroupConfig, GroupConfigs, GroupOverrides};
 pub use group_error::GroupError;
 pub use group_request::{
     Ask, Caller, CommitOffsets, CommitPartition, CommitTopic, Committed, ConsumerBeat, ConsumerHeartbeat,

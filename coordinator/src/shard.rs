@@ -1,7 +1,7 @@
 use alloc::{string::String, vec::Vec};
 use highwater_records::{Offset, ProducerEpoch, ProducerId, TimestampMs, TopicId};
 
-use crate::format::FormatError;
+use crate::{GroupConfigs, format::FormatError};
 
 /// One partition of a coordinator's topic as a state machine.
 ///
@@ -52,6 +52,8 @@ pub struct Moment<'a> {
     pub random: u128,
     /// The cluster's topics.
     pub topics: &'a dyn Topics,
+    /// What single groups are configured with.
+    pub groups: &'a dyn GroupConfigs,
 }
 
 /// What is known of the cluster's topics.

@@ -32,6 +32,7 @@ pub struct Image {
     names: SharedMap<Arc<str>, TopicId>,
     deleted: SharedMap<TopicId, Arc<Topic>>,
     broker_configs: Arc<BTreeMap<Option<BrokerId>, BTreeMap<String, String>>>,
+    group_configs: Arc<BTreeMap<String, BTreeMap<String, String>>>,
     epoch_floors: Arc<BTreeMap<BrokerId, LeaderEpoch>>,
     next_producer_id: u64,
     pub(crate) quotas: Arc<BTreeMap<QuotaEntity, BTreeMap<String, QuotaValue>>>,
@@ -194,6 +195,17 @@ impl Image {
         self.broker_configs.get(&broker).unwrap_or(&NONE)
     }
 
+    /// Configuration set for a group, whether there is one of this name or not; empty when nothing was.
+    pub fn group_config(&self, group: &str) -> &BTreeMap<String, String> {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        self.group_configs.get(group).unwrap_or(&NONE)
+    }
+
+    /// The groups for which something is set, by name.
+    pub fn configured_groups(&self) -> impl Iterator<Item = &str> {
+        self.group_configs.keys().map(String::as_str)
+    }
+
     /// The first producer id that belongs to no block yet.
     pub const fn next_producer_id(&self) -> ProducerId {
         ProducerId(self.next_producer_id)
@@ -271,6 +283,14 @@ impl Image {
                 ConfigResource::Brokers => {
                     let configs = Arc::make_mut(&mut self.broker_configs);
                     set(configs.entry(None).or_default(), key, value.as_ref());
+                }
+                ConfigResource::Group(name) => {
+                    let configs = Arc::make_mut(&mut self.group_configs);
+                    let of_group = configs.entry(name.clone()).or_default();
+                    set(of_group, key, value.as_ref());
+                    if of_group.is_empty() {
+                        configs.remove(name);
+                    }
                 }
             },
             MetadataRecord::EpochFloorRaised { broker, floor } => {

@@ -112,7 +112,7 @@ pub enum MetadataRecord {
 }
 
 /// Whose configuration a key belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConfigResource {
     /// One topic.
     Topic(TopicId),
@@ -120,6 +120,8 @@ pub enum ConfigResource {
     Broker(BrokerId),
     /// Every broker that has no value of its own.
     Brokers,
+    /// One group, whether there is one of this name or not.
+    Group(String),
 }
 
 /// Where a broker listens.
@@ -242,6 +244,10 @@ impl MetadataRecord {
                         write::uvarint(out, id.0);
                     }
                     ConfigResource::Brokers => out.push(2),
+                    ConfigResource::Group(name) => {
+                        out.push(3);
+                        put_text(out, name);
+                    }
                 }
                 put_text(out, key);
                 put_optional_text(out, value.as_deref());
@@ -302,6 +308,7 @@ impl MetadataRecord {
                     0 => ConfigResource::Topic(topic_id(&mut reader)?),
                     1 => ConfigResource::Broker(broker_id(&mut reader)?),
                     2 => ConfigResource::Brokers,
+                    3 => ConfigResource::Group(text(&mut reader)?),
                     other => return Err(RecordError::BadChoice(other)),
                 },
                 key: text(&mut reader)?,

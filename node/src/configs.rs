@@ -3,7 +3,9 @@
 use highwater_env::BoxFuture;
 use highwater_metadata::{
     Topic,
-    config::{ConfigSource, Described, Kind, describe_broker, describe_brokers, describe_topic},
+    config::{
+        ConfigSource, Described, Kind, describe_broker, describe_brokers, describe_group, describe_topic,
+    },
     decide::{self, ConfigChange, ConfigTarget, check_topic_name},
 };
 
@@ -54,6 +56,23 @@ impl Node {
             )));
         }
         Ok(describe_broker(&self.live.get()).into_iter().map(entry).collect())
+    }
+
+    /// Every key of a group, whether there is one of this name or not.
+    ///
+    /// # Errors
+    /// [`DescribeConfigsError::InvalidRequest`] of one without a name.
+    pub fn describe_group_config(
+        &self,
+        caller: &Caller,
+        group: &str,
+    ) -> Result<Vec<ConfigEntry>, DescribeConfigsError> {
+        let _ = caller;
+        if group.is_empty() {
+            return Err(DescribeConfigsError::InvalidRequest("Group name must not be empty".into()));
+        }
+        let set = self.image().group_config(group).clone();
+        Ok(describe_group(&set, &self.live.get()).into_iter().map(entry).collect())
     }
 
     /// Changes configurations, each by itself, answered in order. With `validate_only` nothing changes.
@@ -151,5 +170,6 @@ const fn source(source: ConfigSource) -> i8 {
         ConfigSource::Brokers => 3,
         ConfigSource::BrokerFile => 4,
         ConfigSource::Default => 5,
+        ConfigSource::Group => 8,
     }
 }

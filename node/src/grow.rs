@@ -7,6 +7,7 @@ use highwater_records::PartitionIndex;
 use crate::{
     Node,
     cluster::ChangeError,
+    coordinator::is_internal,
     join_all::{AT_ONCE, join_all},
     request::{Caller, CreatePartitionsError},
 };
@@ -25,13 +26,20 @@ impl Node {
             let _ = caller;
             let mut answers = Vec::with_capacity(wishes.len());
             for wish in wishes {
-                answers.push(match validate_only {
-                    true => decide::create_partitions(&self.image(), &wish).map(drop).map_err(Into::into),
+                answers.push(match validate_only || is_internal(&wish.topic) {
+                    true => self.may_grow(&wish),
                     false => self.grow(&wish).await,
                 });
             }
             answers
         })
+    }
+
+    fn may_grow(&self, wish: &decide::CreatePartitions) -> Result<(), CreatePartitionsError> {
+        decide::create_partitions(&self.image(), wish)?;
+        // A group's partition is its name's hash by their number: of the groups that there are most would be forgotten.
+        // Kafka does it, and forgets them when it is started next.
+        if is_internal(&wish.topic) { Err(CreatePartitionsError::Internal) } else { Ok(()) }
     }
 
     async fn grow(&self, wish: &decide::CreatePartitions) -> Result<(), CreatePartitionsError> {

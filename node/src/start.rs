@@ -132,6 +132,7 @@ impl Opened {
             cluster: cluster.clone(),
             partitions: partitions.clone(),
             committer: committer.clone(),
+            bounds: config.groups.bounds.clone(),
         };
         let settings = config.groups.clone();
         let groups =

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use highwater_env::{BoxFuture, Lane};
-use highwater_metadata::{Entry, EntryId, Image, MetadataRecord, Topic, decide};
+use highwater_metadata::{Entry, EntryId, Image, MetadataRecord, Topic, config::BrokerConfig, decide};
 use highwater_records::{BrokerId, PartitionIndex, TopicId};
 
 use crate::{
@@ -66,7 +66,8 @@ impl Node {
 
     /// Creates topics, each by itself, answered in order. With `validate_only` nothing is created.
     ///
-    /// A topic that is answered `Ok` is durable, and so are its empty logs.
+    /// A topic that is answered `Ok` is durable, and so are its empty logs. All are refused if they have more than
+    /// [`decide::PARTITIONS_MAX`] partitions together.
     pub fn create_topics<'a>(
         &'a self,
         caller: &'a Caller,
@@ -75,6 +76,10 @@ impl Node {
     ) -> BoxFuture<'a, Vec<Result<CreatedTopic, CreateTopicError>>> {
         Box::pin(async move {
             let _ = caller;
+            // As in Kafka before anything else is looked at, and for all of them.
+            if partitions_of(&topics, &self.live.get()) > u64::from(decide::PARTITIONS_MAX) {
+                return topics.iter().map(|_| Err(CreateTopicError::TooManyPartitions)).collect();
+            }
             let mut answers = Vec::with_capacity(topics.len());
             for topic in topics {
                 answers.push(self.create_topic(topic, validate_only).await);
@@ -194,6 +199,17 @@ impl Node {
         });
         Ok(deleted)
     }
+}
+
+/// How many partitions these topics have together.
+fn partitions_of(topics: &[CreateTopic], config: &BrokerConfig) -> u64 {
+    let of_one = |topic: &CreateTopic| match topic.partitions {
+        _ if !topic.assignments.is_empty() => topic.assignments.len() as u64,
+        // A number that is none is refused when the topic's turn comes.
+        Some(number) => u64::try_from(number).unwrap_or(0),
+        None => u64::from(config.num_partitions),
+    };
+    topics.iter().map(of_one).sum()
 }
 
 /// What a topic would be if `records` were in force.

@@ -86,6 +86,7 @@ class Mutating(Side):
         request, _ = self.conversation.messages[self.api]
         for _ in range(self.changes):
             changed, other = change(absurd, request, self.version, fields)
+            other = adjusted(self.api, len(self.told), other)
             if changed and answered(self.api, other) and len(request.encode(other, self.version)) <= FRAME_MAX:
                 self._put(what, changed, other)
 
@@ -137,6 +138,20 @@ def answered(api, fields):
         return True
     parts = [part for topic in fields["TopicData"] for part in topic.get("PartitionData", [])]
     return fields["Acks"] != 0 and all(part.get("Records") is not None for part in parts)
+
+
+def adjusted(api, number, fields):
+    """The fields without what the answers to depend on the moment, or on who asks.
+
+    A member that brings an expression for topics is in a group of its own: Kafka looks for them in the background, and in which
+    epoch the group is after that depends on when it gets to it. Only replicas know what they fetched last."""
+    if api == "ConsumerGroupHeartbeat" and fields.get("SubscribedTopicRegex") and fields["GroupId"]:
+        return {**fields, "GroupId": f"expression-{number}"}
+    if api == "Fetch":
+        each = lambda part: {name: value for name, value in part.items() if name != "LastFetchedEpoch"}
+        topics = [{**topic, "Partitions": [each(part) for part in topic.get("Partitions", [])]} for topic in fields["Topics"]]
+        return {**fields, "Topics": topics}
+    return fields
 
 
 def walk(message, declared, version, fields, path=()):

@@ -235,6 +235,10 @@ def describe_configs(side, v):
     ask("unknown broker", 4, "99", None)
     ask("no number", 4, "me", None)
     ask("a broker", 4, "1", ["message.max.bytes", "log.retention.ms", "num.partitions", "node.id"])
+    ask("a group", 32, "nobody", None)
+    side.set_for_group(f"described-{v}", {"consumer.session.timeout.ms": "50000"})
+    ask("a group for which something is set", 32, f"described-{v}", None)
+    ask("a group without a name", 32, "", None)
 
 
 def incremental_alter_configs(side, v):
@@ -259,6 +263,22 @@ def incremental_alter_configs(side, v):
     ask("unknown topic", ("retention.ms", 0, "1"), name="nowhere")
     ask("unknown kind", ("retention.ms", 0, "1"), kind=77)
     ask("validated", ("retention.ms", 0, "77"), only=True)
+    of_group = lambda what, *changes, name=f"group-{v}", **more: ask(what, *changes, kind=32, name=name, **more)
+    session, beat, interval = (f"consumer.{key}.ms" for key in ("session.timeout", "heartbeat.interval", "assignment.interval"))
+    of_group("of a group", (session, 0, "50000"), (beat, 0, "15000"))
+    of_group("of a group: less than brokers allow", (session, 0, "44999"))
+    of_group("of a group: more than brokers allow", (session, 0, "60001"))
+    of_group("of a group: more beats than brokers allow", (beat, 0, "4999"))
+    of_group("of a group: fewer beats than brokers allow", (beat, 0, "15001"))
+    of_group("of a group: the interval", (interval, 0, "0"))
+    of_group("of a group: too long an interval", (interval, 0, "15001"))
+    of_group("of a group: below zero", (interval, 0, "-1"))
+    of_group("of a group: bad value", (session, 0, "soon"))
+    of_group("of a group: a broker's key", ("group.consumer.session.timeout.ms", 0, "50000"))
+    of_group("of a group: append to a number", (session, 2, "5"))
+    of_group("of a group: default again", (session, 1, None))
+    of_group("of a group: validated", (session, 0, "51000"), name="validated-only", only=True)
+    of_group("of a group without a name", (session, 0, "50000"), name="")
 
 
 def alter_configs(side, v):
@@ -276,6 +296,10 @@ def alter_configs(side, v):
     ask("null", ("retention.ms", None))
     ask("unknown topic", ("retention.ms", "1"), name="nowhere")
     ask("unknown kind", ("retention.ms", "1"), kind=77)
+    beat = "consumer.heartbeat.interval.ms"
+    ask("of a group", (beat, "7000"), kind=32, name=f"whole-{v}")
+    ask("of a group: more than brokers allow", (beat, "60000"), kind=32, name=f"whole-{v}")
+    ask("of a group: nothing", kind=32, name=f"gone-{v}")
 
 
 def describe_cluster(side, v):
@@ -470,8 +494,11 @@ def alter_client_quotas(side, v):
 
 
 def list_config_resources(side, v):
-    """Of an unknown kind."""
+    """Of an unknown kind; groups for which something is set, which others saw to."""
     side.ask("unknown kind", {"ResourceTypes": [77]})
+    if v >= 1:
+        side.set_for_group(f"listed-{v}", {"consumer.heartbeat.interval.ms": "7000"})
+        side.ask("groups", {"ResourceTypes": [32]})
 
 
 QUESTIONS = {

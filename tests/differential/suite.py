@@ -13,7 +13,7 @@ from . import allowed, schema, script
 from .conversation import Closed, Conversation
 
 BROKER = {"num.partitions": "2", "node.id": "1", "group.initial.rebalance.delay.ms": "0", "group.consumer.assignment.interval.ms": "0"}
-KEYS = ("Name", "Topic", "TopicName", "ApiKey", "PartitionIndex", "Partition", "Index", "GroupId", "NodeId", "BrokerId", "ConfigName", "MemberId")
+KEYS = ("Name", "Topic", "TopicName", "ApiKey", "PartitionIndex", "Partition", "Index", "GroupId", "NodeId", "BrokerId", "ConfigName", "MemberId", "ResourceName")
 
 
 def main():
@@ -141,6 +141,13 @@ class Side:
         assert made["ErrorCode"] == 0, made
         wait_until(f"{topic} to be led", lambda: self._led(topic, partitions), pause=0.01)
         self.id(topic)
+
+    def set_for_group(self, group, configs):
+        """Configuration of a group, which need not be there."""
+        changes = [{"Name": name, "ConfigOperation": 0, "Value": value} for name, value in configs.items()]
+        wanted = {"ResourceType": 32, "ResourceName": group, "Configs": changes}
+        (done,) = self.set_up("IncrementalAlterConfigs", 1, {"Resources": [wanted]})["Responses"]
+        assert done["ErrorCode"] == 0, done
 
     def _led(self, topic, partitions):
         asked = {"Topics": [{"Name": topic, "TopicId": bytes(16)}], "AllowAutoTopicCreation": False}

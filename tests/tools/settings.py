@@ -52,6 +52,27 @@ def broker_configs(tools):
     expect(said, "log.dirs")
 
 
+def group_configs(tools):
+    """A group's keys are set before there is such a group, told with their sources, and unset."""
+    of = ["--entity-type", "groups", "--entity-name", "watchers"]
+    if tools.old:
+        # It knows topics, clients, users, brokers and addresses.
+        expect(tools.run(CONFIG, "--describe", *of, fails=True), "Invalid entity type groups")
+        return
+    said = tools.run(CONFIG, "--alter", *of, "--add-config", "consumer.session.timeout.ms=50000")
+    expect(said, "Completed updating config for group watchers")
+    expect(
+        tools.run(CONFIG, "--describe", *of),
+        r"consumer\.session\.timeout\.ms=50000 sensitive=false synonyms=\{DYNAMIC_GROUP_CONFIG:consumer\.session\.timeout\.ms=50000, "
+        r"DEFAULT_CONFIG:group\.consumer\.session\.timeout\.ms=45000\}",
+    )
+    expect(tools.run(CONFIG, "--describe", "--entity-type", "groups"), "Dynamic configs for group watchers are")
+    tools.run(CONFIG, "--alter", *of, "--delete-config", "consumer.session.timeout.ms")
+    expect_none(tools.run(CONFIG, "--describe", *of), r"=50000")
+    said = tools.run(CONFIG, "--alter", *of, "--add-config", "consumer.session.timeout.ms=1", fails=True)
+    expect(said, "InvalidConfiguration")
+
+
 def quotas(tools):
     """Quotas of client ids and users."""
     client = ["--entity-type", "clients", "--entity-name", "slow"]

@@ -20,6 +20,7 @@ TRIED = [
     ("offsets; delete records", "GetOffsetShell, DeleteRecordsCommand", topics.offsets_and_deleted_records),
     ("topics' configurations", "ConfigCommand", settings.topic_configs),
     ("brokers' configurations", "ConfigCommand", settings.broker_configs),
+    ("groups' configurations", "ConfigCommand", settings.group_configs),
     ("quotas", "ConfigCommand", settings.quotas),
     ("directories", "LogDirsCommand", settings.directories),
     ("preferred leaders", "LeaderElectionCommand", settings.elections),

@@ -51,7 +51,7 @@ impl Run {
     ) -> Vec<GroupReply> {
         let mut step = Step::default();
         let random = u128::from(self.tickets) << 80 | u128::from(self.tickets);
-        let at = Moment { elapsed_ms: self.now, wall: TimestampMs(1), random, topics: &World };
+        let at = Moment { elapsed_ms: self.now, wall: TimestampMs(1), random, topics: &World, groups: &() };
         let began = Instant::now();
         act(&mut self.shard, &at, &mut step);
         self.slowest = self.slowest.max(began.elapsed());

@@ -21,6 +21,7 @@ const DECOMPRESSED_MAX: usize = 256 << 20;
 /// Of a configuration record: what it configures.
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const GROUP: i8 = 32;
 
 /// The cluster, as Kafka's metadata log tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub(super) struct KafkaImage {
     pub(super) topic_configs: BTreeMap<String, BTreeMap<String, String>>,
     /// By broker; `""` for all.
     pub(super) broker_configs: BTreeMap<String, BTreeMap<String, String>>,
+    /// By group.
+    pub(super) group_configs: BTreeMap<String, BTreeMap<String, String>>,
     /// Configurations of anything else, and client quotas.
     pub(super) other_settings: u64,
     pub(super) next_producer_id: u64,
@@ -132,6 +135,7 @@ impl KafkaImage {
                 let configs = match resource_type {
                     TOPIC => &mut self.topic_configs,
                     BROKER => &mut self.broker_configs,
+                    GROUP => &mut self.group_configs,
                     _ => {
                         self.other_settings += 1;
                         return;
@@ -306,6 +310,13 @@ mod tests {
         assert!(image.topic_configs["a"].is_empty());
         image.apply(KafkaRecord::RemoveTopic { id: topic(1) });
         assert!(!image.topic_configs.contains_key("a"));
+        image.apply(KafkaRecord::Config {
+            resource_type: GROUP,
+            resource: "g".into(),
+            key: "consumer.session.timeout.ms".into(),
+            value: Some("50000".into()),
+        });
+        assert_eq!((image.group_configs["g"].len(), image.other_settings), (1, 0));
     }
 
     #[test]

@@ -113,6 +113,7 @@ impl Plan {
         planner.security();
         planner.topics();
         planner.broker_configs();
+        planner.group_configs();
         planner.producer_ids();
         planner.strays();
         Ok(planner.plan)
@@ -281,7 +282,11 @@ impl Planner<'_> {
             Err(error) => self.refuse(format!("{topic}: {error}")),
             Ok(configs) => {
                 let resource = ConfigResource::Topic(id);
-                let set = |(key, value)| MetadataRecord::ConfigSet { resource, key, value: Some(value) };
+                let set = |(key, value)| MetadataRecord::ConfigSet {
+                    resource: resource.clone(),
+                    key,
+                    value: Some(value),
+                };
                 self.plan.records.extend(configs.into_iter().map(set));
             }
         }
@@ -297,11 +302,28 @@ impl Planner<'_> {
             for (key, value) in configs {
                 match config::check_dynamic(key, value) {
                     Ok(()) => self.plan.records.push(MetadataRecord::ConfigSet {
-                        resource,
+                        resource: resource.clone(),
                         key: key.clone(),
                         value: Some(value.clone()),
                     }),
                     Err(error) => self.plan.notes.push(format!("broker setting not taken over: {error}")),
+                }
+            }
+        }
+    }
+
+    fn group_configs(&mut self) {
+        for (group, configs) in &self.image.group_configs {
+            for (key, value) in configs {
+                match config::check_group(key, value) {
+                    Ok(()) => self.plan.records.push(MetadataRecord::ConfigSet {
+                        resource: ConfigResource::Group(group.clone()),
+                        key: key.clone(),
+                        value: Some(value.clone()),
+                    }),
+                    Err(error) => {
+                        self.plan.notes.push(format!("setting of group {group:?} not taken over: {error}"));
+                    }
                 }
             }
         }

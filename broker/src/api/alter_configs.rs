@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const GROUP: i8 = 32;
 
 /// Why a resource was not altered.
 pub(super) type Failure = (ErrorCode, String);
@@ -114,6 +115,9 @@ pub(super) async fn alter(
 
 fn target(kind: i8, name: &str) -> Result<ConfigTarget, Failure> {
     match kind {
+        TOPIC if name.is_empty() => {
+            Err((ErrorCode::InvalidRequest, "Default topic resources are not allowed.".to_owned()))
+        }
         TOPIC => match check_topic_name(name) {
             Ok(()) => Ok(ConfigTarget::Topic(name.to_owned())),
             Err(error) => Err((ErrorCode::InvalidTopicException, error.to_string())),
@@ -126,10 +130,16 @@ fn target(kind: i8, name: &str) -> Result<ConfigTarget, Failure> {
                 Err((ErrorCode::InvalidRequest, message))
             }
         },
-        other => Err((
-            ErrorCode::InvalidRequest,
-            format!("resources of type {other} have no configuration here; topics (2) and brokers (4) have"),
-        )),
+        GROUP if name.is_empty() => {
+            Err((ErrorCode::InvalidRequest, "Default group resources are not allowed.".to_owned()))
+        }
+        GROUP => Ok(ConfigTarget::Group(name.to_owned())),
+        other => {
+            let message = format!(
+                "resources of type {other} have no configuration here; topics (2), brokers (4) and groups (32) have"
+            );
+            Err((ErrorCode::InvalidRequest, message))
+        }
     }
 }
 

@@ -64,14 +64,14 @@ fn code(error: &CreatePartitionsError) -> ErrorCode {
     match error {
         CreatePartitionsError::Refused(refused) => match refused {
             Refused::UnknownTopic => ErrorCode::UnknownTopicOrPartition,
-            Refused::Already(_) | Refused::NotAnIncrease { .. } | Refused::TooMany(_) => {
-                ErrorCode::InvalidPartitions
-            }
+            Refused::Already(_) | Refused::NotAnIncrease { .. } => ErrorCode::InvalidPartitions,
+            Refused::TooMany(_) => ErrorCode::PolicyViolation,
             Refused::AssignmentCount { .. } | Refused::InvalidAssignment(_) => {
                 ErrorCode::InvalidReplicaAssignment
             }
             Refused::TooFewBrokers { .. } => ErrorCode::InvalidReplicationFactor,
         },
+        CreatePartitionsError::Internal => ErrorCode::PolicyViolation,
         CreatePartitionsError::Unavailable(_) => ErrorCode::RequestTimedOut,
     }
 }

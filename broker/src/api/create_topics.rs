@@ -107,6 +107,7 @@ fn code(error: &CreateTopicError) -> ErrorCode {
         CreateTopicError::AlreadyExists(_) => ErrorCode::TopicAlreadyExists,
         CreateTopicError::InvalidName(_) => ErrorCode::InvalidTopicException,
         CreateTopicError::InvalidPartitions(_) => ErrorCode::InvalidPartitions,
+        CreateTopicError::TooManyPartitions => ErrorCode::PolicyViolation,
         CreateTopicError::InvalidReplicationFactor(_) => ErrorCode::InvalidReplicationFactor,
         CreateTopicError::InvalidAssignment(_) => ErrorCode::InvalidReplicaAssignment,
         CreateTopicError::InvalidConfig(_) => ErrorCode::InvalidConfig,

@@ -6,20 +6,26 @@ use highwater_coordinator::DeleteGroup;
 use highwater_wire::messages::delete_groups::{
     DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse,
 };
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn answer(call: Decoded<DeleteGroupsRequest>) -> Step {
     let Decoded { node, caller, start, request } = call;
-    let pending: Vec<_> = request
-        .groups_names
+    // One that is named twice is deleted once, and that is answered twice.
+    let names: BTreeSet<String> = request.groups_names.iter().cloned().collect();
+    let pending: Vec<_> = names
         .into_iter()
         .map(|group| (node.ask_group(&caller, &group, DeleteGroup(group.clone())), group))
         .collect();
     Step::Later(Box::pin(async move {
-        let mut results = Vec::with_capacity(pending.len());
+        let mut codes = BTreeMap::new();
         for (pending, group_id) in pending {
-            let error_code = outcome(&pending.wait().await.flatten());
-            results.push(DeletableGroupResult { group_id, error_code });
+            codes.insert(group_id, outcome(&pending.wait().await.flatten()));
         }
+        let result = |group_id: String| {
+            let error_code = codes.get(&group_id).copied().unwrap_or_default();
+            DeletableGroupResult { group_id, error_code }
+        };
+        let results = request.groups_names.into_iter().map(result).collect();
         reply(start, &DeleteGroupsResponse { results, ..DeleteGroupsResponse::default() })
     }))
 }

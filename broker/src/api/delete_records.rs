@@ -9,35 +9,34 @@ use highwater_wire::{
         DeleteRecordsPartitionResult, DeleteRecordsRequest, DeleteRecordsResponse, DeleteRecordsTopicResult,
     },
 };
+use std::collections::BTreeMap;
 
 pub(super) async fn answer(call: Decoded<DeleteRecordsRequest>) -> Reply {
     let Decoded { node, caller, start, request } = call;
-    let wanted = request.topics.iter().flat_map(|topic| {
-        topic.partitions.iter().map(|partition| OfPartition {
-            topic: TopicRef::Name(topic.name.clone()),
-            partition: partition.partition_index,
-            asked: partition.offset,
+    // Of a partition that is named twice the last offset counts.
+    let mut asked: BTreeMap<String, BTreeMap<i32, i64>> = BTreeMap::new();
+    for topic in request.topics {
+        let partitions = topic.partitions.into_iter();
+        let offsets = partitions.map(|partition| (partition.partition_index, partition.offset));
+        asked.entry(topic.name).or_default().extend(offsets);
+    }
+    let wanted = asked.iter().flat_map(|(topic, partitions)| {
+        partitions.iter().map(|(partition, offset)| OfPartition {
+            topic: TopicRef::Name(topic.clone()),
+            partition: *partition,
+            asked: *offset,
         })
     });
     let mut answers = node.delete_records(&caller, wanted.collect()).await.into_iter();
-    let topics = request.topics.into_iter().map(|topic| DeleteRecordsTopicResult {
-        name: topic.name,
-        partitions: topic
-            .partitions
-            .into_iter()
-            .zip(&mut answers)
-            .map(|(partition, answer)| {
-                let (low_watermark, error) = match answer {
-                    Ok(start) => (start.as_i64(), ErrorCode::None),
-                    Err(error) => (-1, partition_error(&error)),
-                };
-                DeleteRecordsPartitionResult {
-                    partition_index: partition.partition_index,
-                    low_watermark,
-                    error_code: error.code(),
-                }
-            })
-            .collect(),
+    let topics = asked.into_iter().map(|(name, partitions)| {
+        let results = partitions.into_keys().zip(&mut answers).map(|(partition_index, answer)| {
+            let (low_watermark, error) = match answer {
+                Ok(start) => (start.as_i64(), ErrorCode::None),
+                Err(error) => (-1, partition_error(&error)),
+            };
+            DeleteRecordsPartitionResult { partition_index, low_watermark, error_code: error.code() }
+        });
+        DeleteRecordsTopicResult { name, partitions: results.collect() }
     });
     reply(start, &DeleteRecordsResponse { topics: topics.collect(), ..DeleteRecordsResponse::default() })
 }

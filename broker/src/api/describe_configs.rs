@@ -14,8 +14,9 @@ use highwater_wire::{
 /// Kafka's numbers for kinds of resources.
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
-/// Those that have configurations in Kafka: loggers, metrics of clients and groups besides.
-const KINDS: [i8; 5] = [TOPIC, BROKER, 8, 16, 32];
+const GROUP: i8 = 32;
+/// Those that have configurations in Kafka: loggers and metrics of clients besides.
+const KINDS: [i8; 5] = [TOPIC, BROKER, 8, 16, GROUP];
 
 /// What else the client wants to know of each key.
 #[derive(Clone, Copy)]
@@ -34,8 +35,9 @@ pub(super) fn answer(call: Decoded<DescribeConfigsRequest>) -> Reply {
         let found = match strange.unwrap_or(resource.resource_type) {
             TOPIC => node.describe_topic_config(&caller, &resource.resource_name),
             BROKER => node.describe_broker_config(&caller, &resource.resource_name),
+            GROUP => node.describe_group_config(&caller, &resource.resource_name),
             other => Err(DescribeConfigsError::InvalidRequest(format!(
-                "resources of type {other} have no configuration here; topics (2) and brokers (4) have"
+                "resources of type {other} have no configuration here; topics (2), brokers (4) and groups (32) have"
             ))),
         };
         result(resource, found, detail)

@@ -59,6 +59,10 @@ fn page(
     let from = cursor.map_or("", |cursor| cursor.topic_name.as_str());
     let mut topics = Vec::new();
     for name in names.range::<str, _>((Bound::Included(from), Bound::Unbounded)) {
+        if room == 0 {
+            let next = Cursor { topic_name: name.clone(), partition_index: 0 };
+            return (topics, Some(next));
+        }
         let first = match cursor {
             Some(cursor) if cursor.topic_name == *name => {
                 usize::try_from(cursor.partition_index).unwrap_or(0)
@@ -69,10 +73,6 @@ fn page(
             topics.push(unknown(name));
             continue;
         };
-        if room == 0 {
-            let next = Cursor { topic_name: name.clone(), partition_index: 0 };
-            return (topics, Some(next));
-        }
         let told = described(image, topic, first, room);
         room -= told.partitions.len();
         let next = first + told.partitions.len();

@@ -14,6 +14,10 @@ use highwater_wire::{
 
 pub(super) async fn answer(call: Decoded<ElectLeadersRequest>) -> Reply {
     let Decoded { node, caller, start, request } = call;
+    let asks_nothing = request.topic_partitions.as_ref().is_some_and(Vec::is_empty);
+    if late(request.timeout_ms) && !asks_nothing {
+        return reply(start, &refused(request, ErrorCode::RequestTimedOut, "no time is left for it"));
+    }
     let election = match request.election_type {
         0 => ElectionType::Preferred,
         1 => ElectionType::Unclean,
@@ -22,10 +26,6 @@ pub(super) async fn answer(call: Decoded<ElectLeadersRequest>) -> Reply {
             return reply(start, &refused(request, ErrorCode::InvalidRequest, &message));
         }
     };
-    let asks_nothing = request.topic_partitions.as_ref().is_some_and(Vec::is_empty);
-    if late(request.timeout_ms) && !asks_nothing {
-        return reply(start, &refused(request, ErrorCode::RequestTimedOut, "no time is left for it"));
-    }
     let asked_for_all = request.topic_partitions.is_none();
     let wanted = request.topic_partitions.unwrap_or_else(|| all(&node));
     let mut results = Vec::with_capacity(wanted.len());
@@ -88,8 +88,7 @@ fn code(error: &LeadershipError<ElectError>) -> ErrorCode {
     }
 }
 
-/// As in Kafka every partition that was named has the error, too.
-/// The same of all that was asked.
+/// The same of all that was asked: as in Kafka every partition that was named has the error, too.
 fn refused(request: ElectLeadersRequest, code: ErrorCode, message: &str) -> ElectLeadersResponse {
     let code = code.code();
     let result = |partition_id| PartitionResult {

@@ -16,7 +16,10 @@ use highwater_wire::{
         PartitionData,
     },
 };
-use std::time::Duration;
+use std::{
+    collections::btree_map::{BTreeMap, Entry},
+    time::Duration,
+};
 
 pub(super) fn answer(call: Decoded<FetchRequest>) -> Result<Step, Refused> {
     let Decoded { node, caller, start, request } = call;
@@ -94,16 +97,27 @@ fn reference(version: i16, id: TopicId, name: &str) -> TopicRef {
 }
 
 fn split(version: i16, topics: Vec<FetchTopic>) -> Vec<FetchPartition> {
-    let mut wanted = Vec::new();
+    let mut wanted: Vec<FetchPartition> = Vec::new();
+    // Of a partition that is named twice the last wish counts. Most requests name few, in order.
+    let mut places: BTreeMap<(TopicRef, i32), usize> = BTreeMap::new();
     for topic in topics {
         let reference = reference(version, topic.topic_id, &topic.topic);
-        wanted.extend(topic.partitions.iter().map(|partition| FetchPartition {
-            topic: reference.clone(),
-            partition: partition.partition,
-            offset: partition.fetch_offset,
-            max_bytes: usize::try_from(partition.partition_max_bytes).unwrap_or(0),
-            current_leader_epoch: epoch(partition.current_leader_epoch),
-        }));
+        for partition in topic.partitions {
+            let wish = FetchPartition {
+                topic: reference.clone(),
+                partition: partition.partition,
+                offset: partition.fetch_offset,
+                max_bytes: usize::try_from(partition.partition_max_bytes).unwrap_or(0),
+                current_leader_epoch: epoch(partition.current_leader_epoch),
+            };
+            match places.entry((reference.clone(), partition.partition)) {
+                Entry::Occupied(place) => wanted[*place.get()] = wish,
+                Entry::Vacant(place) => {
+                    place.insert(wanted.len());
+                    wanted.push(wish);
+                }
+            }
+        }
     }
     wanted
 }

@@ -15,7 +15,7 @@ const BROKER_LOGGER: i8 = 8;
 const CLIENT_METRICS: i8 = 16;
 const GROUP: i8 = 32;
 
-/// All kinds that Kafka lists; of the last two there are none here yet.
+/// All kinds that Kafka lists; of metrics of clients there are none here.
 const KINDS: [i8; 5] = [TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP];
 
 pub(super) fn answer(call: Decoded<ListConfigResourcesRequest>) -> Reply {
@@ -42,6 +42,9 @@ pub(super) fn answer(call: Decoded<ListConfigResourcesRequest>) -> Reply {
         if kinds.contains(&kind) {
             image.brokers().keys().for_each(|id| list(kind, id.to_string()));
         }
+    }
+    if kinds.contains(&GROUP) {
+        image.configured_groups().for_each(|name| list(GROUP, name.to_owned()));
     }
     reply(start, &ListConfigResourcesResponse { config_resources, ..ListConfigResourcesResponse::default() })
 }

@@ -29,7 +29,7 @@ pub enum ClientCommand {
     Consume(ConsumeArguments),
     /// Groups of consumers.
     Groups(GroupAction),
-    /// Configurations of topics and brokers.
+    /// Configurations of topics, brokers and groups.
     Configs(ConfigAction),
 }
 
@@ -169,6 +169,8 @@ pub enum ConfigOf {
     Topic(String),
     /// That of one broker, or, without a number, of all.
     Broker(Option<i32>),
+    /// That of a group.
+    Group(String),
 }
 
 /// The names of these commands.
@@ -387,9 +389,10 @@ fn configs() -> Command {
                     .help("Those of one broker"),
             )
             .arg(switch("brokers", "Those that all brokers share"))
-            .group(clap::ArgGroup::new("whose").args(["topic", "broker", "brokers"]).required(true))
+            .arg(Arg::new("group").long("group").value_name("GROUP").help("Those of a group"))
+            .group(clap::ArgGroup::new("whose").args(["topic", "broker", "brokers", "group"]).required(true))
     };
-    group("configs", "Show and change the configuration of topics and brokers")
+    group("configs", "Show and change the configuration of topics, brokers and groups")
         .subcommand(
             of(Command::new("describe").about("Configurations, and where their values come from"))
                 .arg(switch("all", "Show defaults, too")),
@@ -479,9 +482,10 @@ fn group_action((name, of): (&str, &ArgMatches)) -> GroupAction {
 }
 
 fn config_action((name, of): (&str, &ArgMatches)) -> ConfigAction {
-    let whose = match of.get_one::<String>("topic") {
-        Some(topic) => ConfigOf::Topic(topic.clone()),
-        None => ConfigOf::Broker(of.get_one("broker").copied()),
+    let whose = match (of.get_one::<String>("topic"), of.get_one::<String>("group")) {
+        (Some(topic), _) => ConfigOf::Topic(topic.clone()),
+        (None, Some(group)) => ConfigOf::Group(group.clone()),
+        (None, None) => ConfigOf::Broker(of.get_one("broker").copied()),
     };
     match name {
         "describe" => ConfigAction::Describe { of: whose, all: of.get_flag("all") },

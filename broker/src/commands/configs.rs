@@ -14,6 +14,7 @@ use crate::{
 // Kafka's numbers of resource types and operations.
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const GROUP: i8 = 32;
 const SET: i8 = 0;
 const DELETE: i8 = 1;
 /// The source of what nobody set.
@@ -39,6 +40,8 @@ async fn resource(cluster: &mut Cluster, of: &ConfigOf) -> Result<(i8, String, S
         }
         ConfigOf::Broker(Some(id)) => Ok((BROKER, id.to_string(), format!("broker {id}"))),
         ConfigOf::Broker(None) => Ok((BROKER, String::new(), "all brokers".to_owned())),
+        // What is set for a group may be there before it.
+        ConfigOf::Group(group) => Ok((GROUP, group.clone(), format!("group {group}"))),
     }
 }
 
@@ -50,6 +53,7 @@ fn source(source: i8) -> &'static str {
         3 => "all brokers, dynamic",
         4 => "broker's file",
         DEFAULT => "default",
+        8 => "group",
         _ => "unknown",
     }
 }

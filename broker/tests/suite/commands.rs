@@ -216,6 +216,7 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
 async fn broker_of_groups(directory: &tempfile::TempDir) -> Broker {
     let mut options = BrokerOptions::in_directory(directory.path()).unwrap();
     options.set("group.initial.rebalance.delay.ms", "0").unwrap();
+    options.set("group.consumer.min.heartbeat.interval.ms", "500").unwrap();
     options.set("group.consumer.heartbeat.interval.ms", "500").unwrap();
     Broker::start(options).await.unwrap()
 }

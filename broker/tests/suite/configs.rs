@@ -14,13 +14,17 @@ use highwater_wire::{
     ErrorCode,
     messages::{
         alter_configs as whole,
+        consumer_group_heartbeat::ConsumerGroupHeartbeatRequest,
         describe_configs::{DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult},
+        find_coordinator::FindCoordinatorRequest,
         incremental_alter_configs::*,
+        list_config_resources::ListConfigResourcesRequest,
     },
 };
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const GROUP: i8 = 32;
 const SET: i8 = 0;
 const DELETE: i8 = 1;
 
@@ -206,5 +210,54 @@ async fn a_topic_compresses_as_it_is_told_and_keeps_the_records() {
     builder.push(Record { timestamp: TimestampMs(1), key: None, value: Some(&value), headers: &[] }).unwrap();
     let refused = client.produce("small", 0, builder.build(Offset::ZERO, None).unwrap()).await.unwrap_err();
     assert!(refused.to_string().contains("MESSAGE_TOO_LARGE"), "{refused}");
+    broker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_set_for_a_group_is_told_to_its_members_and_outlives_the_broker() {
+    let directory = tempfile::tempdir().unwrap();
+    let start = || Broker::start(BrokerOptions::in_directory(directory.path()).unwrap());
+    let broker = start().await.unwrap();
+    let mut client = Client::connect(broker.bootstrap(), "test").await.unwrap();
+    let session = ("consumer.session.timeout.ms", SET, Some("50000"));
+    let heartbeat = ("consumer.heartbeat.interval.ms", SET, Some("7000"));
+    let wish = change(GROUP, "readers", &[session, heartbeat]);
+    let done = client.connection().call(&wish).await.unwrap().responses.remove(0);
+    assert_eq!((done.error_code, done.error_message), (0, None));
+    for wrong in [change(GROUP, "", &[session]), change(GROUP, "readers", &[("no.such.key", SET, Some("1"))])]
+    {
+        assert_ne!(client.connection().call(&wrong).await.unwrap().responses[0].error_code, 0);
+    }
+    broker.stop().await.unwrap();
+
+    let broker = start().await.unwrap();
+    let mut client = Client::connect(broker.bootstrap(), "test").await.unwrap();
+    let asked = ListConfigResourcesRequest { resource_types: vec![GROUP] };
+    let listed = client.connection().call(&asked).await.unwrap().config_resources;
+    assert_eq!(listed.iter().map(|each| each.resource_name.as_str()).collect::<Vec<_>>(), ["readers"]);
+    for (group, interval) in [("readers", 7_000), ("others", 5_000)] {
+        let beat = ConsumerGroupHeartbeatRequest {
+            group_id: group.into(),
+            member_id: "one".into(),
+            rebalance_timeout_ms: 60_000,
+            subscribed_topic_names: Some(vec!["t".into()]),
+            topic_partitions: Some(Vec::new()),
+            ..ConsumerGroupHeartbeatRequest::default()
+        };
+        let key = FindCoordinatorRequest {
+            coordinator_keys: vec![group.into()],
+            ..FindCoordinatorRequest::default()
+        };
+        let answer = loop {
+            client.connection().call(&key).await.unwrap();
+            let answer = client.connection().call(&beat).await.unwrap();
+            let retriable = ErrorCode::from_code(answer.error_code).is_some_and(ErrorCode::is_retriable);
+            if !retriable {
+                break answer;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!((answer.error_code, answer.heartbeat_interval_ms), (0, interval), "{group}");
+    }
     broker.stop().await.unwrap();
 }

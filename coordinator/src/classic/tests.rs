@@ -61,7 +61,7 @@ impl Bench {
         let wall = TimestampMs(1_700_000_000_000 + self.now as i64);
         act(
             &mut self.shard,
-            &Moment { elapsed_ms: self.now, wall, random: self.random, topics: &World },
+            &Moment { elapsed_ms: self.now, wall, random: self.random, topics: &World, groups: &() },
             &mut step,
         );
         self.log.extend(step.records);

@@ -59,10 +59,11 @@ impl ConsumerGroup {
                 && request.owned.is_some());
         let moved = member.assigned != before.assigned;
         self.expect_heartbeat(&member.id, context);
+        let own = context.at.groups.of_group(&self.id);
         Ok(ConsumerBeat {
             member: String::from(&*member.id),
             epoch: member.epoch,
-            interval_ms: context.config.consumer_heartbeat_interval_ms,
+            interval_ms: own.heartbeat_interval_ms.unwrap_or(context.config.consumer_heartbeat_interval_ms),
             assignment: (is_full || moved).then_some(member.assigned),
         })
     }
@@ -292,7 +293,8 @@ impl ConsumerGroup {
     /// have it done for all.
     fn may_assign(&self, context: &Context<'_>) -> bool {
         let each = u64::try_from(self.members.len()).unwrap_or(u64::MAX);
-        let interval = context.config.consumer_assignment_interval_ms.min(each);
+        let own = context.at.groups.of_group(&self.id).assignment_interval_ms;
+        let interval = own.unwrap_or(context.config.consumer_assignment_interval_ms.min(each));
         self.assigned_at.is_none_or(|at| context.at.elapsed_ms >= at.saturating_add(interval))
     }
 

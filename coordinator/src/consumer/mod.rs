@@ -208,8 +208,13 @@ impl ConsumerGroup {
 
     fn expect_heartbeat(&self, member: &Arc<str>, context: &mut Context<'_>) {
         let classic = self.members.get(member).and_then(|member| member.classic.as_ref());
-        let session =
-            classic.map_or(context.config.consumer_session_timeout_ms, |own| own.session_timeout_ms);
+        let session = match classic {
+            Some(own) => own.session_timeout_ms,
+            None => {
+                let own = context.at.groups.of_group(&self.id).session_timeout_ms;
+                own.unwrap_or(context.config.consumer_session_timeout_ms)
+            }
+        };
         let at = context.at.elapsed_ms.saturating_add(session);
         context.deadlines.set(Timer::Session(self.id.clone(), member.clone()), at);
     }

@@ -12,8 +12,9 @@ use highwater_records::{Offset, TimestampMs, TopicId};
 use proptest::prelude::*;
 
 use crate::{
-    Assignment, ConsumerBeat, ConsumerHeartbeat, DescribedConsumerGroup, GroupConfig, GroupError, GroupReply,
-    GroupRequest, GroupShard, Logged, Moment, NewRecord, ReplyTo, Shard, Step, TopicFacts, Topics,
+    Assignment, ConsumerBeat, ConsumerHeartbeat, DescribedConsumerGroup, GroupConfig, GroupConfigs,
+    GroupError, GroupOverrides, GroupReply, GroupRequest, GroupShard, Logged, Moment, NewRecord, ReplyTo,
+    Shard, Step, TopicFacts, Topics,
 };
 
 /// Topics by name, with their numbers of partitions.
@@ -40,9 +41,17 @@ impl Topics for World {
     }
 }
 
+/// What is set for the group of these tests.
+impl GroupConfigs for GroupOverrides {
+    fn of_group(&self, group: &str) -> GroupOverrides {
+        if group == "g" { *self } else { GroupOverrides::default() }
+    }
+}
+
 struct Bench {
     shard: GroupShard,
     world: World,
+    overrides: GroupOverrides,
     now: u64,
     log: Vec<NewRecord>,
     random: u128,
@@ -54,6 +63,7 @@ impl Bench {
         let mut bench = Bench {
             shard: GroupShard::new(GroupConfig::default()),
             world,
+            overrides: GroupOverrides::default(),
             now: 0,
             log: Vec::new(),
             random: 0,
@@ -73,6 +83,7 @@ impl Bench {
             wall: TimestampMs(self.now as i64),
             random: self.random,
             topics: &self.world,
+            groups: &self.overrides,
         };
         act(&mut self.shard, &at, &mut step);
         self.log.extend(step.records);
@@ -217,6 +228,38 @@ fn members_share_and_take_over_when_one_leaves() {
     settle(&mut bench, &mut clients);
     assert_eq!(clients[0].owned.len(), 9);
     assert_eq!(bench.beat(Client { epoch: 3, ..gone }.request()), Err(GroupError::UnknownMember));
+}
+
+#[test]
+fn what_is_set_for_a_group_counts_from_the_next_heartbeat_on() {
+    let mut bench = Bench::new();
+    let mut clients = vec![Client::new("m1", &["a"])];
+    settle(&mut bench, &mut clients);
+    assert_eq!(bench.beat(clients[0].request()).unwrap().interval_ms, 5_000);
+    bench.overrides = GroupOverrides {
+        session_timeout_ms: Some(50_000),
+        heartbeat_interval_ms: Some(7_000),
+        assignment_interval_ms: Some(15_000),
+    };
+    assert_eq!(bench.beat(clients[0].request()).unwrap().interval_ms, 7_000);
+    bench.pass(49_000);
+    assert_eq!(bench.beat(clients[0].request()).unwrap().interval_ms, 7_000);
+    // Somebody new has to wait for the next assignment, though the group is small; another group has nothing to do with it.
+    let mut newcomer = Client::new("m2", &["a"]);
+    clients[0].beat(&mut bench, false).unwrap();
+    newcomer.beat(&mut bench, false).unwrap();
+    let third = Client::new("m3", &["a"]);
+    bench.beat(third.request()).unwrap();
+    let described = bench.describe();
+    assert_eq!((described.state, described.epoch - described.target_epoch), ("Assigning", 1));
+    bench.pass(15_000);
+    bench.beat(third.request()).unwrap();
+    let described = bench.describe();
+    assert_eq!(described.epoch, described.target_epoch);
+    let elsewhere = ConsumerHeartbeat { group: "h".into(), ..Client::new("m1", &["a"]).request() };
+    assert_eq!(bench.beat(elsewhere).unwrap().interval_ms, 5_000);
+    bench.pass(50_000);
+    assert_eq!(clients[0].beat(&mut bench, false), Err(GroupError::UnknownMember));
 }
 
 #[test]

@@ -60,7 +60,7 @@ impl Bench {
         let mut step = Step::default();
         self.random += 1;
         let wall = TimestampMs(self.now as i64);
-        let at = Moment { elapsed_ms: self.now, wall, random: self.random, topics: &World };
+        let at = Moment { elapsed_ms: self.now, wall, random: self.random, topics: &World, groups: &() };
         act(&mut self.shard, &at, &mut step);
         self.log.extend(step.records);
         self.answers.extend(step.early.into_iter().chain(step.replies).map(|(to, reply)| (to.0, reply)));

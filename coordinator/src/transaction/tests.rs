@@ -54,7 +54,7 @@ impl Driver {
         act: impl FnOnce(&mut TransactionShard, &Moment<'_>, &mut Step<TransactionShard>),
     ) -> Vec<Reply> {
         let wall = TimestampMs(1_000_000 + self.now.cast_signed());
-        let at = Moment { elapsed_ms: self.now, wall, random: 0, topics: &OneTopic };
+        let at = Moment { elapsed_ms: self.now, wall, random: 0, topics: &OneTopic, groups: &() };
         let mut step = Step::default();
         act(&mut self.shard, &at, &mut step);
         self.log.extend(step.records.into_iter().map(|record| (record.key, record.value)));

@@ -1,7 +1,7 @@
 //! A broker's configuration as values.
 
 use super::{
-    BROKER_KEYS, Listener, Settings,
+    BROKER_KEYS, GroupSettings, Listener, Settings,
     broker_keys::NEAREST_RACK,
     error::{ConfigError, ConfigProblem},
     listener, value,
@@ -80,70 +80,6 @@ pub struct BrokerConfig {
     pub transactions: TransactionSettings,
     /// What was given.
     pub settings: Settings,
-}
-
-/// What the group coordinator is configured with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupSettings {
-    /// `group.min.session.timeout.ms`.
-    pub session_timeout_min_ms: u64,
-    /// `group.max.session.timeout.ms`.
-    pub session_timeout_max_ms: u64,
-    /// `group.initial.rebalance.delay.ms`.
-    pub initial_rebalance_delay_ms: u64,
-    /// `group.max.size`.
-    pub size_max: u32,
-    /// `offset.metadata.max.bytes`.
-    pub offset_metadata_bytes_max: u32,
-    /// `offsets.retention.minutes`, in minutes.
-    pub offsets_retention_minutes: u32,
-    /// `offsets.retention.check.interval.ms`.
-    pub offsets_retention_check_ms: u64,
-    /// `group.consumer.session.timeout.ms`.
-    pub consumer_session_timeout_ms: u64,
-    /// `group.consumer.heartbeat.interval.ms`.
-    pub consumer_heartbeat_interval_ms: u64,
-    /// `group.consumer.max.size`.
-    pub consumer_size_max: u32,
-    /// `group.consumer.assignment.interval.ms`.
-    pub consumer_assignment_interval_ms: u64,
-    /// `group.consumer.migration.policy`: whether classic groups become groups of consumers, and whether they become
-    /// classic ones again.
-    pub consumer_migration: (bool, bool),
-    /// `offsets.topic.num.partitions`.
-    pub topic_partitions: u32,
-    /// `offsets.topic.replication.factor`.
-    pub topic_replicas: u32,
-    /// `offsets.topic.segment.bytes`.
-    pub topic_segment_bytes: u32,
-}
-
-impl GroupSettings {
-    fn new(from: &Reader<'_>) -> Result<GroupSettings, ConfigError> {
-        Ok(GroupSettings {
-            session_timeout_min_ms: from.u64("group.min.session.timeout.ms")?,
-            session_timeout_max_ms: from.u64("group.max.session.timeout.ms")?,
-            initial_rebalance_delay_ms: from.u64("group.initial.rebalance.delay.ms")?,
-            size_max: from.u32("group.max.size")?,
-            offset_metadata_bytes_max: from.u32("offset.metadata.max.bytes")?,
-            offsets_retention_minutes: from.u32("offsets.retention.minutes")?,
-            offsets_retention_check_ms: from.u64("offsets.retention.check.interval.ms")?,
-            consumer_session_timeout_ms: from.u64("group.consumer.session.timeout.ms")?,
-            consumer_heartbeat_interval_ms: from.u64("group.consumer.heartbeat.interval.ms")?,
-            consumer_assignment_interval_ms: from.u64("group.consumer.assignment.interval.ms")?,
-            consumer_size_max: from.u32("group.consumer.max.size")?,
-            consumer_migration: from.parsed("group.consumer.migration.policy", |policy| match policy {
-                "bidirectional" => Some((true, true)),
-                "upgrade" => Some((true, false)),
-                "downgrade" => Some((false, true)),
-                "disabled" => Some((false, false)),
-                _ => None,
-            })?,
-            topic_partitions: from.u32("offsets.topic.num.partitions")?,
-            topic_replicas: from.u32("offsets.topic.replication.factor")?,
-            topic_segment_bytes: from.u32("offsets.topic.segment.bytes")?,
-        })
-    }
 }
 
 /// What the transaction coordinator is configured with.
@@ -341,17 +277,21 @@ fn beside(path: &str, name: &str) -> String {
 
 /// Values in force, by key. Every value has been checked when it was given, and every default by a test: an error is
 /// said all the same, rather than a panic.
-struct Reader<'s> {
+pub(super) struct Reader<'s> {
     settings: &'s Settings,
 }
 
 impl Reader<'_> {
-    fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &str) -> Option<String> {
         let definition = BROKER_KEYS.iter().find(|definition| definition.name == name)?;
         self.settings.own(definition).filter(|text| !text.is_empty())
     }
 
-    fn parsed<T>(&self, name: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, ConfigError> {
+    pub(super) fn parsed<T>(
+        &self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, ConfigError> {
         let text = self.text(name).unwrap_or_default();
         parse(&text).ok_or_else(|| {
             let problem = ConfigProblem::Invalid { value: text.clone(), expected: "another value".into() };
@@ -359,19 +299,19 @@ impl Reader<'_> {
         })
     }
 
-    fn boolean(&self, name: &str) -> Result<bool, ConfigError> {
+    pub(super) fn boolean(&self, name: &str) -> Result<bool, ConfigError> {
         self.parsed(name, value::boolean)
     }
 
-    fn number(&self, name: &str) -> Result<i64, ConfigError> {
+    pub(super) fn number(&self, name: &str) -> Result<i64, ConfigError> {
         self.parsed(name, value::number)
     }
 
-    fn u32(&self, name: &str) -> Result<u32, ConfigError> {
+    pub(super) fn u32(&self, name: &str) -> Result<u32, ConfigError> {
         self.parsed(name, |text| value::number(text)?.try_into().ok())
     }
 
-    fn u64(&self, name: &str) -> Result<u64, ConfigError> {
+    pub(super) fn u64(&self, name: &str) -> Result<u64, ConfigError> {
         self.parsed(name, |text| value::number(text)?.try_into().ok())
     }
 }

@@ -55,12 +55,30 @@ pub const BROKER_KEYS: &[Definition] = &[
     key("group.consumer.heartbeat.interval.ms", Int, "5000")
         .at_least(1)
         .doc("How often members of consumer groups are told to send signs of life."),
+    key("group.consumer.max.assignment.interval.ms", Int, "15000")
+        .at_least(0)
+        .doc("The most that `consumer.assignment.interval.ms` of a group may be."),
+    key("group.consumer.max.heartbeat.interval.ms", Int, "15000")
+        .at_least(1)
+        .doc("The most that `consumer.heartbeat.interval.ms` of a group, or of all of them, may be."),
+    key("group.consumer.max.session.timeout.ms", Int, "60000")
+        .at_least(1)
+        .doc("The most that `consumer.session.timeout.ms` of a group, or of all of them, may be."),
     key("group.consumer.max.size", Int, "2147483647")
         .at_least(1)
         .doc("Most members of a consumer group."),
     key("group.consumer.migration.policy", Text, "bidirectional")
         .checked(Words(&["bidirectional", "upgrade", "downgrade", "disabled"]))
         .doc("Whether a classic group becomes one of consumers when the first member of the newer protocol joins it, and a classic one again when the last of them leaves."),
+    key("group.consumer.min.assignment.interval.ms", Int, "0")
+        .at_least(0)
+        .doc("The least that `consumer.assignment.interval.ms` of a group may be."),
+    key("group.consumer.min.heartbeat.interval.ms", Int, "5000")
+        .at_least(1)
+        .doc("The least that `consumer.heartbeat.interval.ms` of a group, or of all of them, may be."),
+    key("group.consumer.min.session.timeout.ms", Int, "45000")
+        .at_least(1)
+        .doc("The least that `consumer.session.timeout.ms` of a group, or of all of them, may be."),
     key("group.consumer.session.timeout.ms", Int, "45000")
         .at_least(1)
         .doc("How long a member of a consumer group may be silent."),

@@ -1,6 +1,6 @@
 //! What DescribeConfigs answers.
 
-use super::{BrokerConfig, Definition, Kind, Synonym, TOPIC_KEYS, broker_keys, topic};
+use super::{BrokerConfig, Definition, GROUP_KEYS, Kind, Synonym, TOPIC_KEYS, broker_keys};
 use alloc::{
     collections::BTreeMap,
     string::{String, ToString},
@@ -18,11 +18,13 @@ pub enum ConfigSource {
     Brokers,
     /// It was given to the broker when it started.
     BrokerFile,
+    /// It was set for the group.
+    Group,
     /// Nobody gave it.
     Default,
 }
 
-/// One key of a topic or broker with its value in force.
+/// One key of a topic, group or broker with its value in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Described {
     /// The key.
@@ -56,22 +58,28 @@ pub struct DescribedSynonym {
 /// Every key of a topic for which `set` was set, sorted by name.
 pub fn describe_topic(set: &BTreeMap<String, String>, broker: &BrokerConfig) -> Vec<Described> {
     let listed = TOPIC_KEYS.iter().filter(|definition| !definition.internal);
-    listed.map(|definition| describe_topic_key(definition, set, broker)).collect()
+    listed.map(|definition| describe_key(definition, set, ConfigSource::Topic, broker)).collect()
 }
 
-fn describe_topic_key(
+/// Every key of a group for which `set` was set, sorted by name.
+pub fn describe_group(set: &BTreeMap<String, String>, broker: &BrokerConfig) -> Vec<Described> {
+    GROUP_KEYS.iter().map(|definition| describe_key(definition, set, ConfigSource::Group, broker)).collect()
+}
+
+/// One key of something that broker keys give a default.
+fn describe_key(
     definition: &'static Definition,
     set: &BTreeMap<String, String>,
+    own: ConfigSource,
     broker: &BrokerConfig,
 ) -> Described {
-    let (value, source) = topic::source(definition.name, set, broker);
+    let (value, source) = match set.get(definition.name) {
+        Some(text) => (Some(text.clone()), own),
+        None => broker.settings.default_of(definition),
+    };
     let mut synonyms = Vec::new();
     if let Some(text) = set.get(definition.name) {
-        synonyms.push(DescribedSynonym {
-            name: definition.name,
-            value: Some(text.clone()),
-            source: ConfigSource::Topic,
-        });
+        synonyms.push(DescribedSynonym { name: definition.name, value: Some(text.clone()), source: own });
     }
     synonyms.extend(given(definition.synonyms, broker));
     let defaults = definition.synonyms.iter().filter(|synonym| synonym.default.is_some());

@@ -1,6 +1,6 @@
 //! The page `docs/configuration.md`.
 
-use super::{BROKER_KEYS, Definition, Importance, TOPIC_KEYS, value};
+use super::{BROKER_KEYS, Definition, GROUP_KEYS, Importance, TOPIC_KEYS, value};
 use alloc::{format, string::String, vec::Vec};
 
 /// The page, as Markdown. `docs/configuration.md` is this text; a test compares them.
@@ -18,6 +18,8 @@ pub fn documentation() -> String {
     );
     page.push_str(UNUSED);
     table(&mut page, TOPIC_KEYS.iter().filter(|definition| !definition.used), "Broker keys");
+    page.push_str(GROUPS);
+    table(&mut page, GROUP_KEYS.iter(), "Broker keys");
     page
 }
 
@@ -86,5 +88,14 @@ listed (those that end in `minutes` or `hours` are in that unit), else the defau
 
 const UNUSED: &str = "
 ### Accepted, validated and described, and read by nothing yet
+
+";
+
+const GROUPS: &str = "
+## Keys of a group
+
+Set while brokers run (`kafka-configs --entity-type groups`, `highwater configs alter --group`), and for groups of the newer
+protocol (KIP-848). The broker keys with `min` and `max` in their names bound them: a value beyond is refused, and one that
+was set before the bounds changed counts as the bound.
 
 ";

@@ -1,7 +1,7 @@
 //! Every configuration key, defined once.
 //!
 //! A key is one [`Definition`] in a table: [`TOPIC_KEYS`] for what a topic can have, with the broker keys that give its
-//! default, and [`BROKER_KEYS`] for the rest. Parsing, validation, defaults, what DescribeConfigs answers, the page
+//! default, [`GROUP_KEYS`] for what a group can have, likewise, and [`BROKER_KEYS`] for the rest. Parsing, validation, defaults, what DescribeConfigs answers, the page
 //! `docs/configuration.md` and the suggestion for a misspelt key all derive from it. Names and defaults are
 //! Kafka's; `docs/configuration.md` lists where we differ.
 //!
@@ -13,6 +13,8 @@ mod definition;
 mod describe;
 mod documentation;
 mod error;
+mod group;
+mod group_keys;
 mod known;
 mod listener;
 mod nearest;
@@ -21,17 +23,21 @@ mod topic;
 mod topic_keys;
 mod value;
 
-pub use broker::{BrokerConfig, BucketLocation, GroupSettings, TransactionSettings};
+pub use broker::{BrokerConfig, BucketLocation, TransactionSettings};
 pub use broker_keys::BROKER_KEYS;
 pub use definition::{BrokerKey, Check, Definition, Importance, Kind, Synonym};
 pub use describe::{
-    ConfigSource, Described, DescribedSynonym, describe_broker, describe_brokers, describe_topic,
+    ConfigSource, Described, DescribedSynonym, describe_broker, describe_brokers, describe_group,
+    describe_topic,
 };
 pub use documentation::documentation;
 pub use error::{ConfigError, ConfigProblem};
+pub(crate) use group::check_group_set;
+pub use group::{GroupBounds, GroupOverrides, GroupSettings, check_group};
+pub use group_keys::GROUP_KEYS;
 pub use known::{is_known_but_unused, known_but_unused};
 pub use listener::Listener;
-pub use nearest::{nearest_broker_key, nearest_topic_key, similar};
+pub use nearest::{nearest_broker_key, nearest_group_key, nearest_topic_key, similar};
 pub use settings::Settings;
 pub(crate) use topic::check_topic_set;
 pub use topic::{Compaction, TimestampType, TopicConfig};
@@ -41,6 +47,11 @@ pub(crate) use value::members;
 /// The definition of a topic key.
 pub fn topic_key(name: &str) -> Option<&'static Definition> {
     TOPIC_KEYS.iter().find(|definition| definition.name == name)
+}
+
+/// The definition of a group's key.
+pub fn group_key(name: &str) -> Option<&'static Definition> {
+    GROUP_KEYS.iter().find(|definition| definition.name == name)
 }
 
 /// The broker key of this name: one of the broker's own, or one that gives topics their default.

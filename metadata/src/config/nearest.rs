@@ -1,6 +1,6 @@
 //! Which key somebody may have meant.
 
-use super::{TOPIC_KEYS, broker_keys, known::known_but_unused};
+use super::{GROUP_KEYS, TOPIC_KEYS, broker_keys, known::known_but_unused};
 use alloc::vec::Vec;
 
 /// The broker key that is spelt most like `name`, used or not.
@@ -16,6 +16,11 @@ pub fn nearest_topic_key(name: &str) -> &'static str {
         TOPIC_KEYS.iter().filter(|definition| !definition.internal).map(|definition| definition.name),
     )
     .unwrap_or("")
+}
+
+/// The key of groups that is spelt most like `name`.
+pub fn nearest_group_key(name: &str) -> &'static str {
+    nearest(name, GROUP_KEYS.iter().map(|definition| definition.name)).unwrap_or("")
 }
 
 /// The one of `names` that is spelt most like `name`, the first of several; `None` if there are none.

@@ -88,8 +88,8 @@ impl Settings {
         given.or(definition.default).map(ToString::to_string)
     }
 
-    /// The value that a topic has unless told otherwise, in the units of the topic key, and where it comes from.
-    pub(crate) fn topic_default(&self, definition: &'static Definition) -> (Option<String>, ConfigSource) {
+    /// The value that a topic, or a group, has unless told otherwise, in the units of its key, and where it comes from.
+    pub(crate) fn default_of(&self, definition: &'static Definition) -> (Option<String>, ConfigSource) {
         for synonym in definition.synonyms {
             if let Some((text, source)) = self.layers(synonym.name).next() {
                 let value = value::in_unit(text, synonym.unit, definition.kind).ok();

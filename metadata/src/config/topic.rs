@@ -1,7 +1,7 @@
 //! A topic's configuration as values.
 
 use super::{
-    BrokerConfig, ConfigSource, check_topic,
+    BrokerConfig, check_topic,
     error::{ConfigError, ConfigProblem},
     topic_key, value,
 };
@@ -161,7 +161,7 @@ impl Reader<'_> {
     fn text(&self, name: &str) -> Option<String> {
         match self.set.get(name) {
             Some(text) => Some(text.clone()),
-            None => self.broker.settings.topic_default(topic_key(name)?).0,
+            None => self.broker.settings.default_of(topic_key(name)?).0,
         }
     }
 
@@ -296,17 +296,4 @@ fn limit(value: i64) -> Option<u64> {
 
 fn bound(value: i64) -> Option<u64> {
     if value == i64::MAX { None } else { limit(value) }
-}
-
-/// Where the value of a topic key comes from.
-pub(super) fn source(
-    name: &str,
-    set: &BTreeMap<String, String>,
-    broker: &BrokerConfig,
-) -> (Option<String>, ConfigSource) {
-    match (set.get(name), topic_key(name)) {
-        (Some(text), _) => (Some(text.clone()), ConfigSource::Topic),
-        (None, Some(definition)) => broker.settings.topic_default(definition),
-        (None, None) => (None, ConfigSource::Default),
-    }
 }

@@ -3,8 +3,8 @@
 use crate::{
     ConfigResource, Image, MetadataRecord,
     config::{
-        BrokerConfig, ConfigError, ConfigProblem, Definition, Kind, broker_key, check_dynamic, check_topic,
-        check_topic_set, members, topic_key,
+        BrokerConfig, ConfigError, ConfigProblem, Definition, Kind, broker_key, check_dynamic, check_group,
+        check_group_set, check_topic, check_topic_set, group_key, members, topic_key,
     },
 };
 use alloc::{
@@ -46,6 +46,8 @@ pub enum ConfigTarget {
     Broker(BrokerId),
     /// That of every broker.
     Brokers,
+    /// That of a group, whether there is one of this name or not.
+    Group(String),
 }
 
 /// Why a configuration does not change. The caller fixes the call.
@@ -104,9 +106,18 @@ pub fn alter_configs(
             let before = image.broker_configs(None);
             (ConfigResource::Brokers, before, changed_dynamic(before, change)?)
         }
+        ConfigTarget::Group(name) => {
+            let before = image.group_config(name);
+            let after = changed(before, change, group_key)?;
+            for (key, value) in after.iter().filter(|(key, value)| before.get(*key) != Some(value)) {
+                check_group(key, value)?;
+            }
+            check_group_set(&after, &broker.groups)?;
+            (ConfigResource::Group(name.clone()), before, after)
+        }
     };
     let set = |key: &String, value: Option<&String>| MetadataRecord::ConfigSet {
-        resource,
+        resource: resource.clone(),
         key: key.clone(),
         value: value.cloned(),
     };

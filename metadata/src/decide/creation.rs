@@ -138,7 +138,7 @@ pub fn create_topic(
     }
     let resource = ConfigResource::Topic(id);
     records.extend(configs.into_iter().map(|(key, value)| MetadataRecord::ConfigSet {
-        resource,
+        resource: resource.clone(),
         key,
         value: Some(value),
     }));

@@ -25,6 +25,9 @@ pub enum AlterQuotasError {
     /// Zero or less.
     #[error("Quota {0} must be greater than 0")]
     NotPositive(String),
+    /// More than a number of 64 bits holds.
+    #[error("Proposed value for {0} is too large for a LONG.")]
+    TooLarge(String),
     /// Bytes and connections come whole.
     #[error("{0} cannot be a fractional value.")]
     Fraction(String),
@@ -74,6 +77,9 @@ fn check(key: &str, value: f64, of_clients: bool) -> Result<QuotaValue, AlterQuo
         _ => return Err(AlterQuotasError::UnknownKey(key.to_string())),
     }
     let quota = QuotaValue::new(value).ok_or_else(|| AlterQuotasError::NotPositive(key.to_string()))?;
+    if whole && value > i64::MAX as f64 {
+        return Err(AlterQuotasError::TooLarge(key.to_string()));
+    }
     // Kafka's tolerance: the number has travelled as a fraction.
     if whole && value % 1.0 > 1e-6 {
         return Err(AlterQuotasError::Fraction(key.to_string()));

@@ -3,7 +3,10 @@
 use crate::creation::{apply, cluster, configured, id, with};
 use highwater_metadata::{
     ConfigResource, Image, MetadataRecord,
-    config::{BrokerConfig, ConfigProblem, ConfigSource, describe_broker, describe_brokers, describe_topic},
+    config::{
+        BrokerConfig, ConfigProblem, ConfigSource, GroupOverrides, describe_broker, describe_brokers,
+        describe_group, describe_topic,
+    },
     decide::{self, AlterConfigsError, ConfigChange, ConfigOperation as Operation, ConfigTarget},
 };
 use highwater_records::BrokerId;
@@ -165,4 +168,53 @@ fn brokers_take_what_can_be_altered_while_they_run() {
     }
     let refused = problem(&image, &all, &one("log.segment.bytes", Operation::Set("1".into())));
     assert!(matches!(refused, ConfigProblem::Invalid { .. }));
+}
+
+#[test]
+fn groups_have_keys_of_their_own_within_what_the_broker_allows() {
+    let mut image = image(&[]);
+    let group = ConfigTarget::Group("g".into());
+    let set = |key: &str, value: &str| one(key, Operation::Set(value.into()));
+    let (session, heartbeat) = ("consumer.session.timeout.ms", "consumer.heartbeat.interval.ms");
+    alter(&mut image, &group, &set(session, " 60000 "));
+    alter(&mut image, &group, &set("consumer.assignment.interval.ms", "15000"));
+    assert_eq!(image.configured_groups().collect::<Vec<_>>(), ["g"]);
+    for (key, value) in [(session, "44999"), (session, "60001"), (heartbeat, "4999"), (heartbeat, "soon")] {
+        let refused = problem(&image, &group, &set(key, value));
+        assert!(matches!(refused, ConfigProblem::Invalid { .. }), "{key}={value}: {refused:?}");
+    }
+    let unknown = problem(&image, &group, &set("consumer.session.timeout", "1"));
+    assert_eq!(unknown, ConfigProblem::UnknownKey { nearest: session });
+    // No member may be told to keep still for longer than it may be silent.
+    let settings =
+        [("group.consumer.min.session.timeout.ms", "10000"), ("group.consumer.session.timeout.ms", "50000")];
+    let broker = configured(&settings);
+    let both = ConfigChange::Whole(
+        [(session, "15000"), (heartbeat, "15000")].map(|(k, v)| (k.into(), v.into())).into(),
+    );
+    let refused = decide::alter_configs(&image, &broker, &group, &both).unwrap_err();
+    assert!(matches!(refused, AlterConfigsError::InvalidConfig(error)
+        if matches!(error.problem, ConfigProblem::Contradiction { .. })));
+    let described = describe_group(image.group_config("g"), &broker);
+    let of = |name: &str| described.iter().find(|key| key.name == name).unwrap();
+    let synonyms = of(session).synonyms.iter().map(|known| (known.value.as_deref().unwrap(), known.source));
+    assert_eq!(
+        synonyms.collect::<Vec<_>>(),
+        [
+            ("60000", ConfigSource::Group),
+            ("50000", ConfigSource::BrokerFile),
+            ("45000", ConfigSource::Default)
+        ]
+    );
+    assert_eq!((of(heartbeat).value.as_deref(), of(heartbeat).source), (Some("5000"), ConfigSource::Default));
+    // What was set before the bounds changed counts as far as they go.
+    let narrower = configured(&[("group.consumer.max.session.timeout.ms", "50000")]);
+    let overrides = |name: &str| GroupOverrides::new(image.group_config(name), &narrower.groups.bounds);
+    assert_eq!(
+        (overrides("g").session_timeout_ms, overrides("g").heartbeat_interval_ms),
+        (Some(50_000), None)
+    );
+    assert_eq!(overrides("h"), GroupOverrides::default());
+    alter(&mut image, &group, &whole(&[]));
+    assert_eq!(image.configured_groups().count(), 0);
 }

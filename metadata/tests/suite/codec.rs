@@ -88,6 +88,7 @@ fn record() -> impl Strategy<Value = MetadataRecord> {
         topic().prop_map(ConfigResource::Topic),
         broker().prop_map(ConfigResource::Broker),
         Just(ConfigResource::Brokers),
+        text().prop_map(ConfigResource::Group),
     ];
     prop_oneof![
         text().prop_map(|cluster_id| MetadataRecord::ClusterCreated { cluster_id }),

@@ -52,5 +52,6 @@ fn what_makes_no_sense_is_refused() {
         assert_eq!(refused(&client("a"), key, value), AlterQuotasError::NotPositive(key.into()));
         assert_eq!(QuotaValue::new(value), None);
     }
+    assert_eq!(refused(&client("a"), key, 1e19), AlterQuotasError::TooLarge(key.into()));
     assert_eq!(refused(&client("a"), key, 1.5), AlterQuotasError::Fraction(key.into()));
 }

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use highwater_coordinator::{Shard, partition_of};
 use highwater_env::{Env, Lane};
-use highwater_metadata::Image;
+use highwater_metadata::{Image, config::GroupBounds};
 use highwater_records::{BrokerId, PartitionIndex, TopicIdPartition};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -24,6 +24,7 @@ pub(crate) struct Ground {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) committer: Arc<Committer>,
+    pub(crate) bounds: GroupBounds,
 }
 
 /// What is done with a shard's effects: called with the life that the shard is in, once the effect's records count. Must

@@ -18,7 +18,7 @@ use super::{
     counted::until_counted,
     host::{EffectOf, Ground, Unavailable},
     load::replay,
-    topics_view::TopicsView,
+    topics_view::{GroupsView, TopicsView},
 };
 use crate::{
     first_of::{First, first_of},
@@ -334,6 +334,7 @@ impl<S: Shard> Turn<S> {
             wall: TimestampMs(env.wall_ms()),
             random: (u128::from(env.random()) << 64) | u128::from(env.random()),
             topics: &TopicsView(&image),
+            groups: &GroupsView { image: &image, bounds: &self.ground.bounds },
         };
         act(&mut self.shard, &at);
     }

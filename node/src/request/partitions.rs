@@ -20,6 +20,11 @@ pub enum CreatePartitionsError {
     /// The wish cannot be fulfilled.
     #[error(transparent)]
     Refused(#[from] decide::CreatePartitionsError),
+    /// Coordinators find their way by the number of partitions, which therefore stays.
+    #[error(
+        "what coordinators write to does not grow: most groups and transactions would not be found any more"
+    )]
+    Internal,
     /// The decision's fate is unknown or it could not be made now. Retry.
     #[error("{0}")]
     Unavailable(String),

@@ -67,6 +67,9 @@ pub enum CreateTopicError {
     /// Not a number of partitions.
     #[error("{0}")]
     InvalidPartitions(String),
+    /// All topics of one request together have more partitions than one request may make.
+    #[error("a request makes at most {max} partitions", max = decide::PARTITIONS_MAX)]
+    TooManyPartitions,
     /// More replicas than brokers, or not a number.
     #[error("{0}")]
     InvalidReplicationFactor(String),

@@ -66,6 +66,8 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("group.min.session.timeout.ms", "1000"),
     ("group.initial.rebalance.delay.ms", "200"),
     ("group.consumer.heartbeat.interval.ms", "500"),
+    ("group.consumer.min.heartbeat.interval.ms", "500"),
+    ("group.consumer.min.session.timeout.ms", "1000"),
 ];
 
 /// One broker, which compacts.

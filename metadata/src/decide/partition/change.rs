@@ -28,7 +28,7 @@ impl Rules {
     pub fn of(broker: &BrokerConfig) -> Rules {
         let default = |key| {
             let key = crate::config::topic_key(key)?;
-            broker.settings.topic_default(key).0
+            broker.settings.default_of(key).0
         };
         Rules {
             min_isr: default("min.insync.replicas").and_then(|text| text.trim().parse().ok()).unwrap_or(1),
