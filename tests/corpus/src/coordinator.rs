@@ -214,7 +214,8 @@ where
         self.steps += 1;
         let wall = TimestampMs(self.now_ms as i64);
         let random = u128::from(self.steps);
-        act(&mut self.shard, &Moment { elapsed_ms: self.now_ms, wall, random, topics: &World }, &mut step);
+        let at = Moment { elapsed_ms: self.now_ms, wall, random, topics: &World, groups: &() };
+        act(&mut self.shard, &at, &mut step);
         self.log.extend(step.records);
     }
 
