@@ -87,7 +87,7 @@ class Mutating(Side):
         for _ in range(self.changes):
             changed, other = change(absurd, request, self.version, fields)
             other = adjusted(self.api, len(self.told), other)
-            if changed and answered(self.api, other) and len(request.encode(other, self.version)) <= FRAME_MAX:
+            if changed and answered(self.api, other, self.ids.get(script.BASIC)) and len(request.encode(other, self.version)) <= FRAME_MAX:
                 self._put(what, changed, other)
 
     def _put(self, what, changed, fields):
@@ -129,11 +129,14 @@ def change(absurd, message, version, fields):
     return f"{'.'.join(map(str, path))} = {shown if len(shown) < 80 else shown[:70] + '...'}", put(fields, path, value)
 
 
-def answered(api, fields):
-    """Whether it is asked: not a wish to delete what coordinators write to, which Kafka fulfils, nor records that are null,
-    which it never answers, nor a producer that wants no acknowledgement, whom nobody answers."""
+def answered(api, fields, basic):
+    """Whether it is asked: not a wish to delete what coordinators write to, which Kafka fulfils, or what other questions are
+    about (`basic` by its id), nor records that are null, which it never answers, nor a producer that wants no acknowledgement,
+    whom nobody answers."""
     if api == "DeleteTopics":
-        return "__" not in str(fields)
+        by_name = [*fields.get("TopicNames", []), *(topic.get("Name") for topic in fields.get("Topics", []))]
+        by_id = [topic.get("TopicId") for topic in fields.get("Topics", []) if topic.get("Name") is None]
+        return "__" not in str(by_name) and script.BASIC not in by_name and basic not in by_id
     if api != "Produce":
         return True
     parts = [part for topic in fields["TopicData"] for part in topic.get("PartitionData", [])]
@@ -144,9 +147,12 @@ def adjusted(api, number, fields):
     """The fields without what the answers to depend on the moment, or on who asks.
 
     A member that brings an expression for topics is in a group of its own: Kafka looks for them in the background, and in which
-    epoch the group is after that depends on when it gets to it. Only replicas know what they fetched last."""
+    epoch the group is after that depends on when it gets to it. Groups that Kafka makes without asking whether the transaction may
+    (allowed.py has why) are not met again. Only replicas know what they fetched last."""
     if api == "ConsumerGroupHeartbeat" and fields.get("SubscribedTopicRegex") and fields["GroupId"]:
         return {**fields, "GroupId": f"expression-{number}"}
+    if api == "TxnOffsetCommit" and fields["GroupId"]:
+        return {**fields, "GroupId": f"in a transaction {fields['GroupId']}"[:32767]}
     if api == "Fetch":
         each = lambda part: {name: value for name, value in part.items() if name != "LastFetchedEpoch"}
         topics = [{**topic, "Partitions": [each(part) for part in topic.get("Partitions", [])]} for topic in fields["Topics"]]
