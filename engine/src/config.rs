@@ -14,6 +14,9 @@ pub struct LogConfig {
     pub segment_index_bytes: u32,
     /// `index.interval.bytes`: how much log lies between two index entries, at least.
     pub index_interval_bytes: u32,
+    /// How much log lies between two trusted points, from the last of which a recovery goes on, at least: what a crash
+    /// costs beyond what was not synced. Ours; there is no key for it.
+    pub point_bytes: u32,
     /// `retention.ms`; `None` for no limit. Ignored where [`tiered`](LogConfig::tiered) is set.
     pub retention_ms: Option<u64>,
     /// `retention.bytes`; `None` for no limit. Ignored where [`tiered`](LogConfig::tiered) is set.
@@ -86,6 +89,7 @@ impl Default for LogConfig {
             segment_ms: 7 * 24 * 3_600_000,
             segment_index_bytes: 10 << 20,
             index_interval_bytes: 4096,
+            point_bytes: 1 << 20,
             retention_ms: Some(7 * 24 * 3_600_000),
             retention_bytes: None,
             local_retention_ms: None,

@@ -78,6 +78,7 @@ mod journal;
 mod log;
 pub mod museum;
 mod name;
+mod points;
 mod positions;
 mod producer;
 mod quarantine;

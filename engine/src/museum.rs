@@ -49,6 +49,10 @@ highwater_records::museum! {
     RecoveredTailNotSynced,
     /// A truncation begins before the recovery point is lowered.
     TruncatedWhilePromised,
+    /// A trusted point stays when other bytes take the place of those that it vouches for.
+    PointsOutliveTruncation,
+    /// A trusted point is written before what it vouches for is durable.
+    PointBeforeCommit,
     /// A replay of the journal brings back what was truncated.
     ReplayForgetsTruncation,
     /// A replay goes on with groups of an earlier lap.

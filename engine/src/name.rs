@@ -63,30 +63,33 @@ pub(crate) enum FileKind {
     TimeIndex,
     TransactionIndex,
     TransactionSum,
+    Points,
     Snapshot,
     Producers,
 }
 
 impl FileKind {
     /// The files of one segment.
-    pub(crate) const SEGMENT: [FileKind; 5] = [
+    pub(crate) const SEGMENT: [FileKind; 6] = [
         FileKind::Log,
         FileKind::OffsetIndex,
         FileKind::TimeIndex,
         FileKind::TransactionIndex,
         FileKind::TransactionSum,
+        FileKind::Points,
     ];
     /// The aborted transactions of a segment that has any.
     pub(crate) const TRANSACTIONS: [FileKind; 2] = [FileKind::TransactionIndex, FileKind::TransactionSum];
     /// The files of producer state at one offset.
     pub(crate) const PRODUCER_STATE: [FileKind; 2] = [FileKind::Snapshot, FileKind::Producers];
 
-    const ALL: [FileKind; 7] = [
+    const ALL: [FileKind; 8] = [
         FileKind::Log,
         FileKind::OffsetIndex,
         FileKind::TimeIndex,
         FileKind::TransactionIndex,
         FileKind::TransactionSum,
+        FileKind::Points,
         FileKind::Snapshot,
         FileKind::Producers,
     ];
@@ -98,6 +101,7 @@ impl FileKind {
             FileKind::TimeIndex => "timeindex",
             FileKind::TransactionIndex => "txnindex",
             FileKind::TransactionSum => "hwtxn",
+            FileKind::Points => "hwpoints",
             FileKind::Snapshot => "snapshot",
             FileKind::Producers => "hwproducers",
         }

@@ -37,6 +37,7 @@ pub(crate) fn small() -> LogConfig {
     LogConfig {
         segment_bytes: 1000,
         index_interval_bytes: 150,
+        point_bytes: 300,
         retention_ms: None,
         timestamp_after_max_ms: None,
         ..LogConfig::default()

@@ -81,6 +81,14 @@ impl<E: IndexEntry> Index<E> {
         }
     }
 
+    /// The entries of a growing index from the `from`th on; `None` once it is sealed.
+    pub(crate) fn entries_from(&self, from: usize) -> Option<Vec<E>> {
+        match &*self.state.read() {
+            State::Memory(entries) => entries.get(from..).map(<[E]>::to_vec),
+            State::File { .. } => None,
+        }
+    }
+
     /// The last entry for which `holds` is true. `holds` must be true for a prefix of the entries.
     ///
     /// # Errors

@@ -214,6 +214,7 @@ impl Looker<'_> {
             }
             FileName::Of(FileKind::TransactionIndex, _) => self.transaction_index(path)?,
             FileName::Of(FileKind::Snapshot | FileKind::Producers, _) => self.producer_snapshot(path)?,
+            FileName::Of(FileKind::Points, base) => self.points(path, base)?,
             _ => self.named(path, name)?,
         }
         Ok(())

@@ -20,6 +20,7 @@ use crate::{
     epochs::{self, LeaderEpochs},
     index::{OffsetEntry, TimeEntry},
     name::{FileKind, FileName},
+    points::Chain,
     producer::{decode_kafka, decode_window},
     segment::{BatchHeader, Depth, LARGE_WINDOW, Step, Walk},
 };
@@ -232,6 +233,17 @@ pub fn list_entries(
                     ("first_offset", entry.first_offset.to_string()),
                     ("last_offset", entry.last_offset.to_string()),
                     ("last_stable_offset", entry.last_stable_offset.to_string()),
+                ]);
+            }
+        }
+        FileName::Of(FileKind::Points, base) => {
+            if let Some(chain) = Chain::of(&read()?, base, TimestampMs(0)) {
+                let point = &chain.point;
+                line(&[
+                    ("offset", point.offset.to_string()),
+                    ("position", point.facts.size.to_string()),
+                    ("high_watermark", point.high_watermark.to_string()),
+                    ("producers", point.producers.producers.len().to_string()),
                 ]);
             }
         }

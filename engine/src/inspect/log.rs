@@ -52,6 +52,7 @@ impl Looker<'_> {
             match FileName::parse(&entry.name) {
                 FileName::Of(FileKind::Log, _) => {}
                 FileName::Of(FileKind::Snapshot | FileKind::Producers, _) => self.producer_snapshot(&file)?,
+                FileName::Of(FileKind::Points, base) if bases.contains(&base) => self.points(&file, base)?,
                 FileName::Of(_, base) if bases.contains(&base) => {}
                 FileName::Of(..) => {
                     self.say(Finding::new(Severity::Unsettled, &file, "an index without its segment"));

@@ -9,6 +9,7 @@ use crate::{
     directory::meta::decode_partition_metadata,
     disk::read_file,
     index::IndexEntry,
+    points::Chain,
     producer::{decode_kafka, decode_window},
     quarantine,
 };
@@ -120,6 +121,17 @@ impl Looker<'_> {
         let decoded = if ours { decode_window(&bytes, NOW) } else { decode_kafka(&bytes, NOW) };
         if let Err(damaged) = decoded {
             self.say(Finding::new(Severity::Rebuildable, file, format!("it does not read: {damaged}")));
+        }
+        Ok(())
+    }
+
+    /// Trusted points: what does not read is what a crash leaves, or rot; nobody goes by it either way.
+    pub(super) fn points(&mut self, file: &Path, base: Offset) -> Result<(), InspectError> {
+        let Some(bytes) = self.small(file)? else { return Ok(()) };
+        let (known, len) = (Chain::of(&bytes, base, NOW).map_or(0, |chain| chain.len()), bytes.len() as u64);
+        if known < len {
+            let what = format!("bytes {known}..{len} are no trusted point; a crash costs reading more");
+            self.say(Finding::new(Severity::Unsettled, file, what).at(known));
         }
         Ok(())
     }

@@ -27,6 +27,8 @@ impl Log {
         let directory = self.path().to_owned();
         let mut files = self.write_snapshot(end)?;
         files.extend(self.active().save_indexes(&self.dir.disk, &directory)?.files());
+        let point = self.point_at_rest()?;
+        files.extend(point.iter().map(|point| point.file.clone()));
         let health = self.dir.health().clone();
         let offline = |error| health.fail("a sync failed", &error);
         let truncations = self.entry.truncations.load(Ordering::Acquire);
@@ -41,6 +43,9 @@ impl Log {
         if self.epochs_dirty {
             let text = self.epochs.encode();
             replace_file(&*self.dir.disk, &directory, epochs::FILE_NAME, text.as_bytes())?;
+        }
+        if let Some(point) = point {
+            point.name(&*self.dir.disk)?;
         }
         self.dir.disk.sync_dir(&directory).map_err(offline)?;
         let floor = self.dir.journal.submit_floor(&self.entry, truncations, end);

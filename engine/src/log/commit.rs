@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -11,11 +11,13 @@ use highwater_records::Offset;
 use super::Log;
 use crate::{
     directory::{Health, LogEntry, Offline},
-    disk::{Disk, DiskFile, write_file},
+    disk::{Disk, DiskFile, Open, write_file},
     epochs::{self, LeaderEpochs},
     journal::{self, Journal, JournalError, JournaledBatch, Place},
     museum::{Bug, has},
-    name::TEMPORARY,
+    name::{FileKind, TEMPORARY},
+    points::NewPoint,
+    recovery::not_found_is_none,
     segment::Segment,
 };
 
@@ -34,6 +36,8 @@ pub struct CommitJob {
     segments: Vec<Arc<Segment>>,
     snapshots: Vec<Arc<dyn DiskFile>>,
     names: u64,
+    /// The trusted points, if they are to be synced too.
+    points: Option<PathBuf>,
     way: Way,
     plan: Plan,
 }
@@ -91,6 +95,10 @@ struct Plan {
     last_stable: Offset,
     /// The active segment's base and size when the job was taken.
     active: (Offset, u64),
+    /// What is written once everything below it is durable.
+    point: Option<NewPoint>,
+    /// Up to where the active segment's points are synced by the job.
+    points_synced: Option<u64>,
     /// While this lives, no other commit of the log begins.
     _token: Arc<()>,
 }
@@ -156,6 +164,7 @@ impl CommitJob {
             segments,
             snapshots,
             names,
+            points,
             way,
             plan,
         } = self;
@@ -169,6 +178,10 @@ impl CommitJob {
             void: false,
             result: health.check().map_err(CommitError::Offline),
         };
+        if let (Ok(()), Some(points)) = (&done.result, points) {
+            done.result = sync_points(&*disk, &directory, &points)
+                .map_err(|error| CommitError::Offline(health.fail("a sync failed", &error)));
+        }
         let mut place = None;
         let way = way.chosen(alone);
         if done.result.is_ok() {
@@ -253,6 +266,15 @@ impl Files<'_> {
     }
 }
 
+/// What is there of them, and their name.
+fn sync_points(disk: &dyn Disk, directory: &Path, points: &Path) -> io::Result<()> {
+    match not_found_is_none(disk.open(points, Open::Write))? {
+        Some(file) => file.sync_data()?,
+        None => return Ok(()),
+    }
+    disk.sync_dir(directory)
+}
+
 impl Log {
     /// Takes everything that is not durable yet, or `None` if there is nothing, a commit is under way already, or the
     /// directory is offline.
@@ -298,7 +320,14 @@ impl Log {
             Some(batches) => Way::Either(batches, files()),
             None => Way::Files(files()),
         };
+        let point = self.new_point();
+        if has(Bug::PointBeforeCommit)
+            && let Some(point) = &point
+        {
+            self.write_point(point);
+        }
         let active = self.active();
+        let sync_points = self.points.sync_is_due(self.config.point_bytes);
         Some(CommitJob {
             disk: self.dir.disk.clone(),
             directory: self.path().to_owned(),
@@ -309,11 +338,14 @@ impl Log {
             segments: self.pending.segments.clone(),
             snapshots: self.pending.snapshots.clone(),
             names: self.pending.names,
+            points: sync_points.then(|| self.path().join(FileKind::Points.at(active.base))),
             way,
             plan: Plan {
                 target: self.positions.log_end,
                 last_stable: self.positions.last_stable,
                 active: (active.base, active.facts().size),
+                point,
+                points_synced: sync_points.then(|| self.points.at()),
                 _token: token,
             },
         })
@@ -358,6 +390,13 @@ impl Log {
         self.positions.durable_end = reached.max(self.positions.durable_end).min(self.positions.log_end);
         if reached == plan.target {
             self.decided = plan.last_stable;
+            if let (true, Some(synced)) = (active.base == plan.active.0, plan.points_synced) {
+                self.points.was_synced(synced);
+            }
+            if let Some(point) = &plan.point {
+                self.write_point(point);
+            }
+            self.drop_points_behind();
         }
         self.follow_own_watermark();
         self.publish();

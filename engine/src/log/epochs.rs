@@ -1,27 +1,29 @@
 //! Leader epochs of a log that is being opened: the file if the batches agree with it, else the batches.
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, ops::Range, path::Path, sync::Arc};
 
 use highwater_records::{LeaderEpoch, Offset};
 
 use crate::{
     disk::{Disk, read_file},
     epochs::{self, EpochStart, LeaderEpochs},
+    points::Point,
     quarantine::Quarantined,
     recovery::RecoveryReport,
     segment::{BatchHeader, Depth, LARGE_WINDOW, SMALL_WINDOW, Segment, Step, Walk},
 };
 
-/// The epochs, and whether their file is behind.
+/// The epochs of a log that holds these offsets, and whether their file is behind.
 pub(super) fn load_epochs(
     disk: &dyn Disk,
     directory: &Path,
     segments: &[Arc<Segment>],
     quarantined: &[Quarantined],
-    log_start: Offset,
-    log_end: Offset,
+    held: Range<Offset>,
+    point: Option<&Point>,
     report: &mut RecoveryReport,
 ) -> io::Result<(LeaderEpochs, bool)> {
+    let Range { start: log_start, end: log_end } = held;
     let bytes = read_file(disk, &directory.join(epochs::FILE_NAME))?;
     let batches = Batches { segments, quarantined };
     if let Some(mut loaded) = bytes.and_then(|bytes| LeaderEpochs::decode(&bytes).ok()) {
@@ -31,11 +33,11 @@ pub(super) fn load_epochs(
         }
         report.notes.push(format!("{} does not fit the batches; rebuilt", epochs::FILE_NAME));
         let below = segments.first().map_or(log_end, |first| first.base);
-        // What lies below the first local batch only the file can tell.
+        // What lies below the first local batch only the file can tell, or a point.
         loaded.truncate_to(below);
-        return Ok((batches.rebuild(loaded, log_start)?, true));
+        return Ok((batches.rebuild(loaded, point, log_start)?, true));
     }
-    let rebuilt = batches.rebuild(LeaderEpochs::default(), log_start)?;
+    let rebuilt = batches.rebuild(LeaderEpochs::default(), point, log_start)?;
     let dirty = !rebuilt.entries().is_empty();
     Ok((rebuilt, dirty))
 }
@@ -84,12 +86,22 @@ impl Batches<'_> {
         Ok(None)
     }
 
-    fn rebuild(&self, older: LeaderEpochs, log_start: Offset) -> io::Result<LeaderEpochs> {
+    /// From the batches, from the point on where there is one.
+    fn rebuild(
+        &self,
+        older: LeaderEpochs,
+        point: Option<&Point>,
+        log_start: Offset,
+    ) -> io::Result<LeaderEpochs> {
+        let (older, from) = match point {
+            Some(point) => (point.epochs.clone(), point.offset),
+            None => (older, Offset::ZERO),
+        };
         // (epoch, where it began, how many batches it has had)
         let mut found: Vec<(LeaderEpoch, Offset, u64)> =
             older.entries().iter().map(|entry| (entry.epoch, entry.start, u64::MAX)).collect();
-        for segment in self.segments {
-            self.walk(segment, |header| {
+        for segment in self.segments.iter().filter(|segment| segment.facts().next_offset > from) {
+            self.walk(segment, from, |header| {
                 let Some(epoch) = header.leader_epoch else { return };
                 match found.last_mut() {
                     Some((last, _, batches)) if *last == epoch => *batches = batches.saturating_add(1),
@@ -113,10 +125,11 @@ impl Batches<'_> {
         Ok(table)
     }
 
-    fn walk(&self, segment: &Segment, mut visit: impl FnMut(&BatchHeader)) -> io::Result<()> {
+    /// Visits the batches that begin at or above `from`.
+    fn walk(&self, segment: &Segment, from: Offset, mut visit: impl FnMut(&BatchHeader)) -> io::Result<()> {
         let file = segment.log.get()?;
         let mut walk = Walk::new(&*file, segment.facts().size, LARGE_WINDOW);
-        let mut position = 0;
+        let mut position = segment.position_before(&mut walk, from)?;
         loop {
             let damage = |q: &&Quarantined| q.segment == segment.base && q.positions.start == position;
             match self.quarantined.iter().find(damage) {
@@ -129,7 +142,9 @@ impl Batches<'_> {
             }
             match walk.at(position, Depth::Headers)? {
                 Step::Batch(header) => {
-                    visit(&header);
+                    if header.base_offset >= from {
+                        visit(&header);
+                    }
                     position += header.size;
                 }
                 Step::End | Step::Bad(_) => return Ok(()),

@@ -10,6 +10,7 @@ mod error;
 mod head;
 mod open;
 mod pending;
+mod points;
 mod retain;
 mod roll;
 mod sealed;
@@ -43,6 +44,7 @@ use crate::{
     epochs::{EpochStart, LeaderEpochs},
     museum::{Bug, has},
     name::LogName,
+    points::Points,
     positions::Positions,
     producer::{ProducerState, ProducerStates},
     quarantine::Quarantined,
@@ -79,6 +81,7 @@ pub struct Log {
     /// Cut files and when they were cut.
     cuts: Vec<(String, i64)>,
     pending: pending::Pending,
+    points: Points,
     /// Starts that are being written down.
     heads: head::Heads,
     /// What has a place at the log end that nothing else takes.

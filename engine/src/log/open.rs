@@ -1,7 +1,7 @@
 //! From a directory to a log.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::{Arc, Weak},
 };
@@ -17,11 +17,13 @@ use crate::{
     disk::{read_file, replace_file},
     gaps::{self, Gaps},
     museum::{Bug, has},
+    points::Point,
     positions::Positions,
     quarantine::{self, Quarantined},
     recovery::{
         ProducerSource, Recovered, RecoveredProducers, RecoveryReport, Situation, finish_leftovers,
-        recover_segments, remove_stray_snapshots, set_transactions, trust_transactions,
+        keep_points, known_points, read_points, recover_segments, remove_stray_snapshots, set_transactions,
+        trust_transactions,
     },
     sync::AtomicU64,
 };
@@ -78,15 +80,26 @@ fn recover(
             gaps::FILE_NAME
         ));
     }
+    let points = read_points(&**disk, directory, &leftovers.points, now)?;
+    let mut state = state;
+    // After a clean stop of the directory nothing but the checkpoint counts: somebody else may have had it.
+    let written_down = if clean && !state.settled { Some(Offset::MAX) } else { state.recovery_point };
+    let mut bound = state.recovery_point.max(state.reread);
+    for point in points.values().map(|chain| &chain.point).filter(|_| !clean) {
+        // Both were written down because they were so; a truncation removes the point first.
+        bound = bound.max(Some(point.offset));
+        state.high_watermark = state.high_watermark.max(Some(point.high_watermark));
+    }
     let walk_all = unknown_quarantine || state.reread.is_some();
     let situation = Situation {
         disk,
         directory,
-        bound: state.recovery_point.max(state.reread),
+        bound,
         last_stop_clean: clean,
         log_start: state.log_start.unwrap_or(Offset::ZERO),
         head_is_here: state.log_start.is_some() && !config.tiered,
         index_interval_bytes: config.index_interval_bytes,
+        points: &points,
         gaps: &gaps,
         now,
     };
@@ -113,8 +126,10 @@ fn recover(
         snapshots: &leftovers.snapshots,
         now,
     };
+    let known = known_points(&situation, &recovered)?;
+    let resumed: BTreeMap<Offset, &Point> = known.iter().map(|(base, chain)| (*base, &chain.point)).collect();
     let RecoveredProducers { states: producers, aborted, snapshots } =
-        source.recover(recovered.log_end, positions.high_watermark, &rebuild, &recovered.walked)?;
+        source.recover(recovered.log_end, positions.high_watermark, &rebuild, &recovered.walked, &resumed)?;
     let wrote_snapshots = !snapshots.is_empty();
     leftovers.snapshots.extend(snapshots);
     set_transactions(&situation, &recovered.segments, &leftovers.transactions, &aborted)?;
@@ -126,12 +141,15 @@ fn recover(
         directory,
         &recovered.segments,
         &recovered.quarantined,
-        positions.log_start,
-        recovered.log_end,
+        positions.log_start..recovered.log_end,
+        resumed.values().next_back().copied(),
         &mut report,
     )?;
+    let active = recovered.segments.last().map_or(log_end, |active| active.base);
+    let (kept_points, removed_points) =
+        keep_points(&situation, &leftovers.points, active, &known, written_down)?;
     let as_it_was = clean && recovered.walked.is_empty() && rebuild.is_empty() && !wrote_snapshots;
-    if !as_it_was || leftovers.removed || stray {
+    if !as_it_was || leftovers.removed || stray || removed_points {
         // Removed names stay removed before anything is appended.
         disk.sync_dir(directory)?;
     }
@@ -157,6 +175,7 @@ fn recover(
         quarantine: Arc::new(quarantined),
         cuts: leftovers.cuts,
         pending: Pending::default(),
+        points: kept_points,
         heads: Heads::default(),
         reserved: None,
         committing: Weak::new(),

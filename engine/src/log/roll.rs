@@ -85,6 +85,7 @@ impl Log {
         // Its indexes are to be synced, even if its batches were.
         self.pending.touch(&active);
         self.pending.created(snapshot);
+        self.points.rolled(active.base, base);
         Arc::make_mut(&mut self.segments).push(Arc::new(next));
         Ok(())
     }

@@ -56,6 +56,7 @@ impl Log {
         // Nothing from here on may come back by a replay.
         self.dir.journal.change(&self.entry, Change::TruncateTo(end))?;
         self.halfway(|log| {
+            log.forget_points(at)?;
             log.delete_tail(at + 1)?;
             if !has(Bug::TruncationUnseen) {
                 log.generation.fetch_add(1, Ordering::AcqRel);
@@ -81,6 +82,7 @@ impl Log {
         self.promise_only(start, None)?;
         self.dir.journal.change(&self.entry, Change::Restart(offset))?;
         self.halfway(|log| {
+            log.forget_points(0)?;
             log.delete_tail(0)?;
             log.generation.fetch_add(1, Ordering::AcqRel);
             let snapshots: Vec<Offset> = log.snapshots.iter().copied().collect();

@@ -75,6 +75,16 @@ impl Transactions {
         self.ended.extend(earlier.ended);
     }
 
+    /// First offsets of those that ended and are not settled, with their markers' offsets, by first offset.
+    pub(crate) fn ended(&self) -> impl Iterator<Item = (Offset, Offset)> {
+        self.ended.iter().map(|(first, marker)| (*first, *marker))
+    }
+
+    /// Adds what [`Transactions::ended`] has told.
+    pub(crate) fn have_ended(&mut self, ended: impl IntoIterator<Item = (Offset, Offset)>) {
+        self.ended.extend(ended);
+    }
+
     /// First offsets and producers of open transactions, by first offset.
     pub(crate) fn open(&self) -> impl Iterator<Item = (Offset, ProducerId)> {
         self.open.iter().map(|(first, producer)| (*first, *producer))

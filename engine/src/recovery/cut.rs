@@ -50,6 +50,8 @@ pub(super) fn cut_segment(
     let path = directory.join(FileKind::Log.at(base));
     let bytes = disk.open(&path, Open::Read)?.len()?;
     let name = cut_name(base, *now);
+    // What they vouch for is not to vouch for what may begin here next.
+    super::not_found_is_none(disk.remove_file(&directory.join(FileKind::Points.at(base))))?;
     disk.rename(&path, &directory.join(&name))?;
     Ok(Cut { at, bytes, file: Some(name), reason })
 }

@@ -23,6 +23,8 @@ pub(crate) struct Leftovers {
     pub(crate) snapshots: BTreeSet<Offset>,
     /// Base offsets of segments with a transaction index, or with what vouches for one.
     pub(crate) transactions: BTreeSet<Offset>,
+    /// Base offsets of segments with trusted points.
+    pub(crate) points: BTreeSet<Offset>,
     /// Names of cut files and when they were cut, in milliseconds since the Unix epoch.
     pub(crate) cuts: Vec<(String, i64)>,
     /// Files of segments whose deletion at the head has begun; they go once the log start is durable.
@@ -75,6 +77,8 @@ pub(crate) fn finish_leftovers(
             disk.remove_file(&directory.join(kind.at(base)))?;
         } else if FileKind::TRANSACTIONS.contains(&kind) {
             found.transactions.insert(base);
+        } else if kind == FileKind::Points {
+            found.points.insert(base);
         }
     }
     Ok(found)

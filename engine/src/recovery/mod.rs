@@ -3,6 +3,7 @@
 mod cut;
 mod decision;
 mod leftovers;
+mod points;
 mod producers;
 mod segments;
 mod swaps;
@@ -10,17 +11,18 @@ mod transactions;
 mod trusted;
 mod walked;
 
-use std::{io, path::Path, sync::Arc};
+use std::{collections::BTreeMap, io, path::Path, sync::Arc};
 
 use highwater_records::{Offset, TimestampMs};
 
 pub(crate) use cut::remove_old_cuts;
 pub(crate) use leftovers::finish_leftovers;
+pub(crate) use points::{keep_points, known_points, read_points};
 pub(crate) use producers::{ProducerSource, RecoveredProducers, remove_snapshot, remove_stray_snapshots};
 pub(crate) use segments::{Recovered, recover_segments};
 pub(crate) use transactions::{set_transactions, trust_transactions};
 
-use crate::{disk::Disk, gaps::Gaps, quarantine::Quarantined};
+use crate::{disk::Disk, gaps::Gaps, points::Chain, quarantine::Quarantined};
 use decision::{LastStop, Side};
 
 /// What opening a log found and did.
@@ -65,6 +67,8 @@ pub(crate) struct Situation<'a> {
     /// deleted, and no bucket has it.
     pub(crate) head_is_here: bool,
     pub(crate) index_interval_bytes: u32,
+    /// Of the segments that have any: what they were known to be up to a point. After a clean stop, hints.
+    pub(crate) points: &'a BTreeMap<Offset, Chain>,
     /// Where offsets may have no batch.
     pub(crate) gaps: &'a Gaps,
     pub(crate) now: TimestampMs,

@@ -1,6 +1,11 @@
 //! Producer state as of an offset: the newest snapshot that reads, and the batches behind it.
 
-use std::{collections::BTreeSet, io, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+    sync::Arc,
+};
 
 use highwater_records::{Offset, TimestampMs, batch::BatchView};
 
@@ -9,6 +14,7 @@ use crate::{
     index::AbortedTransaction,
     museum::{Bug, has},
     name::FileKind,
+    points::Point,
     producer::{ProducerStates, decode_kafka, decode_window, encode_kafka, encode_window, marker_of},
     quarantine::Quarantined,
     segment::{Depth, LARGE_WINDOW, Segment, Step, Walk},
@@ -45,16 +51,33 @@ impl ProducerSource<'_> {
 
     /// Like [`ProducerSource::at`], for a log that is recovered: with what was aborted in the segments that begin at
     /// `wanted`, by segment; and the snapshots of the segments that begin at `walked` are there and synced afterwards,
-    /// except for their names.
+    /// except for their names. Of the segments that are `resumed` nothing below the point needs to be read.
     pub(crate) fn recover(
         &self,
         end: Offset,
         watermark: Offset,
         wanted: &BTreeSet<Offset>,
         walked: &BTreeSet<Offset>,
+        resumed: &BTreeMap<Offset, &Point>,
     ) -> io::Result<RecoveredProducers> {
         let lacking = self.lacking(walked)?;
         let mut recovered = RecoveredProducers::default();
+        // Of these the batches below the point have not been looked at: its index already has what they aborted.
+        let known = |base: &Offset| self.segment_at(*base).is_some_and(|s| s.transaction_index.len() > 0);
+        let wanted: BTreeSet<Offset> =
+            wanted.iter().copied().chain(resumed.keys().copied().filter(known)).collect();
+        let begins = resumed.iter().rev().find(|(base, _)| {
+            wanted.range(..**base).next().is_none() && lacking.range(..=**base).next().is_none()
+        });
+        if let Some((base, point)) = begins
+            && let Some(segment) = self.segment_at(*base)
+        {
+            let aborted = segment.transaction_index.entries_from(0).unwrap_or_default();
+            recovered.aborted.extend(aborted.into_iter().map(|aborted| (*base, aborted)));
+            recovered.states = point.producers.clone();
+            self.replay_noting(point.offset, end, true, &wanted, &lacking, &mut recovered)?;
+            return self.with_snapshot_at_end(end, recovered);
+        }
         let first = wanted.first().into_iter().chain(lacking.first()).min();
         let Some(first) = first else {
             recovered.states = self.at(end, watermark)?;
@@ -62,21 +85,44 @@ impl ProducerSource<'_> {
         };
         let begins = self.whole(self.unsettled_from(watermark).min(end).min(*first))?;
         let knows_all = begins.is_some() || self.snapshots.range(..=end).next().is_none();
-        let (mut states, from) = begins.unwrap_or_default();
+        let (states, from) = begins.unwrap_or_default();
+        recovered.states = states;
+        self.replay_noting(from, end, knows_all, &wanted, &lacking, &mut recovered)?;
+        // That may have begun without the producers whose batches are gone; a snapshot further on knows them.
+        if !knows_all {
+            recovered.states = self.replayed_from_newest(end)?;
+        }
+        self.with_snapshot_at_end(end, recovered)
+    }
+
+    /// Notes the batches from `from` on that begin below `end`, with what was aborted in the segments that are `wanted`, and
+    /// writes the snapshots that are `lacking` if the state `knows_all`.
+    fn replay_noting(
+        &self,
+        from: Offset,
+        end: Offset,
+        knows_all: bool,
+        wanted: &BTreeSet<Offset>,
+        lacking: &BTreeSet<Offset>,
+        recovered: &mut RecoveredProducers,
+    ) -> io::Result<()> {
+        let RecoveredProducers { states, aborted, snapshots } = recovered;
         for segment in self.segments.iter().filter(|s| s.facts().next_offset > from && s.base < end) {
             if knows_all && lacking.contains(&segment.base) {
-                self.write(segment.base, &states)?;
-                recovered.snapshots.insert(segment.base);
+                self.write(segment.base, states)?;
+                snapshots.insert(segment.base);
             }
-            self.replay_segment(segment, from, end, &mut states, |transaction| {
+            self.replay_segment(segment, from, end, states, |transaction| {
                 if wanted.contains(&segment.base) {
-                    recovered.aborted.push((segment.base, transaction));
+                    aborted.push((segment.base, transaction));
                 }
             })?;
         }
-        // That may have begun without the producers whose batches are gone; a snapshot further on knows them.
-        recovered.states = if knows_all { states } else { self.replayed_from_newest(end)? };
-        self.with_snapshot_at_end(end, recovered)
+        Ok(())
+    }
+
+    fn segment_at(&self, base: Offset) -> Option<&Arc<Segment>> {
+        self.segments.iter().find(|segment| segment.base == base)
     }
 
     /// A segment that begins at the end may be new; nobody has rolled it.
@@ -213,17 +259,7 @@ impl ProducerSource<'_> {
         let file = segment.log.get()?;
         let facts = segment.facts();
         let mut walk = Walk::new(&*file, facts.size, LARGE_WINDOW);
-        let mut position = 0;
-        if from > segment.base {
-            let relative = from.since(segment.base);
-            let entry = segment.offset_index.last_where(|entry| u64::from(entry.relative) < relative)?;
-            if let Some(entry) = entry
-                && let Step::Batch(header) = walk.at(u64::from(entry.position), Depth::Headers)?
-                && header.last_offset.since(segment.base) == u64::from(entry.relative)
-            {
-                position = u64::from(entry.position);
-            }
-        }
+        let mut position = segment.position_before(&mut walk, from)?;
         loop {
             match walk.at(position, Depth::Headers)? {
                 Step::Batch(header) => {

@@ -9,8 +9,9 @@ use super::{
     cut::cut_segment,
     decision::{Action, Found, decide},
     note,
+    points::begin_at,
     trusted::open_trusted,
-    walked::{Walked, open_walked},
+    walked::{Walked, Way, open_walked},
 };
 use crate::{
     disk::Open,
@@ -28,8 +29,10 @@ pub(crate) struct Recovered {
     pub(crate) quarantined: Vec<Quarantined>,
     /// Bases of the segments that were walked.
     pub(crate) walked: BTreeSet<Offset>,
-    /// Of those the ones that have control batches.
+    /// Of those the ones that have control batches, where they were walked.
     pub(crate) with_markers: BTreeSet<Offset>,
+    /// Of those the ones that were walked from a point on.
+    pub(crate) resumed: BTreeSet<Offset>,
 }
 
 /// Opens the segments that begin at `bases`, cutting and quarantining as decided. What it keeps is durable.
@@ -77,13 +80,21 @@ struct Opened {
     /// Its indexes are in memory though it may be sealed.
     walked: bool,
     has_markers: bool,
+    from_point: bool,
     unsynced: bool,
     lost_tail: bool,
 }
 
 impl Opened {
     fn trusted(segment: Segment) -> Opened {
-        Opened { segment, walked: false, has_markers: false, unsynced: false, lost_tail: false }
+        Opened {
+            segment,
+            walked: false,
+            has_markers: false,
+            from_point: false,
+            unsynced: false,
+            lost_tail: false,
+        }
     }
 }
 
@@ -161,20 +172,21 @@ impl Chain<'_> {
             self.segments.push(Opened::trusted(segment));
             return Ok(None);
         }
+        let start = if walk_all { None } else { begin_at(situation, base, &*file, &self.quarantined)? };
         let walked = open_walked(
             situation,
             base,
             &*file,
             next_base,
-            may_trust || walk_all,
+            Way { start, all_checksums: may_trust || walk_all },
             &mut self.quarantined,
             report,
         )?;
         report.indexes_rebuilt += 1;
         let end = self.tile(&walked.segment, next_base);
         self.end = Some(end);
-        let Walked { segment, cut, lost_tail, unsynced, has_markers } = walked;
-        self.segments.push(Opened { segment, walked: true, has_markers, unsynced, lost_tail });
+        let Walked { segment, cut, lost_tail, unsynced, has_markers, from_point } = walked;
+        self.segments.push(Opened { segment, walked: true, has_markers, from_point, unsynced, lost_tail });
         Ok(cut.map(|cut| {
             let reason = format!("it lies behind the end of the log at {end}");
             report.cut.push(cut);
@@ -273,6 +285,7 @@ impl Chain<'_> {
         };
         let walked: BTreeSet<Offset> = bases(|opened| opened.walked);
         let with_markers = bases(|opened| opened.has_markers);
+        let resumed = bases(|opened| opened.from_point);
         for (at, opened) in self.segments.into_iter().enumerate() {
             let Opened { segment, walked, unsynced, .. } = opened;
             // The newest segment was opened to grow, even if nothing may be added to it.
@@ -294,7 +307,7 @@ impl Chain<'_> {
         if !self.situation.last_stop_clean || self.removed || !last_is_open || !walked.is_empty() {
             disk.sync_dir(directory)?;
         }
-        Ok(Recovered { segments, log_end, quarantined: self.quarantined, walked, with_markers })
+        Ok(Recovered { segments, log_end, quarantined: self.quarantined, walked, with_markers, resumed })
     }
 
     fn write_quarantine(&self) -> io::Result<()> {

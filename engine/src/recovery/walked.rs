@@ -17,9 +17,10 @@ use super::{
 };
 use crate::{
     disk::{Disk, DiskFile, read_exact_at},
-    index::{Index, OffsetEntry, TimeEntry},
+    index::{AbortedTransaction, Index, OffsetEntry, TimeEntry},
     museum::{Bug, has},
     name::FileKind,
+    points::{Chain, Entries},
     quarantine::Quarantined,
     segment::{BatchHeader, Depth, Facts, LARGE_WINDOW, Segment, Step, Walk, offset_entry, slot},
 };
@@ -35,25 +36,39 @@ pub(super) struct Walked {
     pub(super) unsynced: bool,
     /// Whether it has control batches.
     pub(super) has_markers: bool,
+    /// Whether the walk began at the segment's last point.
+    pub(super) from_point: bool,
 }
 
-/// Walks a segment. `all_checksums` looks at every byte, not only at those above the bound.
+/// How a segment is walked.
+pub(super) struct Way<'a> {
+    /// Where the walk begins, if not at the segment's beginning.
+    pub(super) start: Option<(&'a Chain, Entries)>,
+    /// Whether every byte from there on is looked at, not only those above the bound.
+    pub(super) all_checksums: bool,
+}
+
+/// Walks a segment.
 pub(super) fn open_walked(
     situation: &Situation<'_>,
     base: Offset,
     file: &dyn DiskFile,
     next_base: Option<Offset>,
-    all_checksums: bool,
+    way: Way<'_>,
     quarantined: &mut Vec<Quarantined>,
     report: &mut RecoveryReport,
 ) -> io::Result<Walked> {
     let len = file.len()?;
     let mut walk = Walk::new(file, len, LARGE_WINDOW);
-    let mut growth = Growth::new(situation, base);
+    let Way { start, mut all_checksums } = way;
+    let mut from_point = start.is_some();
+    let mut growth = match start {
+        Some((chain, entries)) => Growth::resumed(situation, base, chain, entries),
+        None => Growth::new(situation, base),
+    };
     let mut cut = None;
     let mut lost_tail = false;
     let mut unsynced_from = None;
-    let mut all_checksums = all_checksums;
     // The last batch, if only its header was looked at.
     let mut unverified: Option<u64> = None;
     loop {
@@ -91,7 +106,7 @@ pub(super) fn open_walked(
         {
             // Of two headers that did not fit together the first is the damaged one, wherever it said it ended.
             growth = Growth::new(situation, base);
-            (all_checksums, lost_tail, unsynced_from) = (true, false, None);
+            (all_checksums, lost_tail, unsynced_from, from_point) = (true, false, None, false);
             continue;
         }
         match decide(situation.side(expected), Found::Bad, situation.last_stop()) {
@@ -123,7 +138,7 @@ pub(super) fn open_walked(
     let unsynced = unsynced_from.is_some();
     let has_markers = growth.has_markers;
     let segment = growth.finish(situation.disk, situation.directory);
-    Ok(Walked { segment, cut, lost_tail, unsynced, has_markers })
+    Ok(Walked { segment, cut, lost_tail, unsynced, has_markers, from_point })
 }
 
 /// Writes what is there to the page cache once more. A sync that failed before a restart may have left pages that are
@@ -240,6 +255,8 @@ struct Growth {
     after_damage: bool,
     has_markers: bool,
     sparse: bool,
+    /// Of the batches that the walk did not begin with.
+    aborted: Vec<AbortedTransaction>,
 }
 
 impl Growth {
@@ -253,6 +270,18 @@ impl Growth {
             after_damage: false,
             has_markers: false,
             sparse: situation.gaps.within(base),
+            aborted: Vec::new(),
+        }
+    }
+
+    /// A segment as it was at its last point.
+    fn resumed(situation: &Situation<'_>, base: Offset, chain: &Chain, entries: Entries) -> Growth {
+        Growth {
+            facts: chain.point.facts,
+            offsets: entries.offsets,
+            times: entries.times,
+            aborted: entries.aborted,
+            ..Growth::new(situation, base)
         }
     }
 
@@ -283,6 +312,8 @@ impl Growth {
     fn finish(self, disk: &Arc<dyn Disk>, directory: &Path) -> Segment {
         let log = slot(disk, directory, FileKind::Log, self.base);
         let (offsets, times) = (Index::growing(self.offsets), Index::growing(self.times));
-        Segment::open(log, offsets, times, self.base, self.facts).sparse(self.sparse)
+        let segment = Segment::open(log, offsets, times, self.base, self.facts).sparse(self.sparse);
+        segment.transaction_index.set(Index::growing(self.aborted));
+        segment
     }
 }

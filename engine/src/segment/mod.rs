@@ -181,6 +181,23 @@ impl Segment {
         }
     }
 
+    /// Where a walk that looks for what lies at or above `offset` may begin: at a batch below it that the index knows, or at
+    /// the segment's first.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) fn position_before(&self, walk: &mut Walk<'_>, offset: Offset) -> io::Result<u64> {
+        if offset > self.base
+            && let relative = offset.since(self.base)
+            && let Some(entry) = self.offset_index.last_where(|entry| u64::from(entry.relative) < relative)?
+            && let Step::Batch(header) = walk.at(u64::from(entry.position), Depth::Headers)?
+            && header.last_offset.since(self.base) == u64::from(entry.relative)
+        {
+            return Ok(u64::from(entry.position));
+        }
+        Ok(0)
+    }
+
     /// Removes bytes behind the segment's end.
     pub(crate) fn cut_back(&self) -> io::Result<()> {
         let size = self.facts.lock().size;

@@ -9,7 +9,10 @@ use std::cell::Cell;
 
 use highwater_records::LeaderEpoch;
 
-use super::crashes::{Crashes, seeds};
+use super::{
+    crashes::{Crashes, seeds},
+    points,
+};
 use crate::{LogConfig, LogDir, StartReason, disk::memory::MemoryDisk, testing::*};
 
 /// What the workload was told before the power failed.
@@ -107,6 +110,9 @@ fn run(disk: &MemoryDisk, promise: &mut Promise) -> Option<()> {
 
 /// Opens what is left and compares it with the promise. `None` if the power failed again.
 fn check(disk: &MemoryDisk, promise: &Promise, context: &str) -> Option<Vec<(u64, u32, u32)>> {
+    if context.ends_with("Nothing") || context.ends_with("Seeded(0)") {
+        points::agree(disk, &name(), &config(), context);
+    }
     let opened =
         LogDir::open(std::sync::Arc::new(disk.clone()), std::path::Path::new("/data"), options(), NOW);
     let (dir, report) = match opened {

@@ -5,8 +5,11 @@ use std::{cell::Cell, path::Path, sync::Arc};
 
 use highwater_records::{LeaderEpoch, TopicId, batch::CheckedBatch};
 
-use super::crashes::Crashes;
-use super::model::{Role, outcome};
+use super::{
+    crashes::Crashes,
+    model::{Role, outcome},
+    points,
+};
 use crate::{LogConfig, LogDir, disk::memory::MemoryDisk, testing::*};
 
 fn config() -> LogConfig {
@@ -83,6 +86,9 @@ fn workload(disk: &MemoryDisk, promise: &mut Promise) -> Option<()> {
 
 /// Opens what is left and compares it with the promise. `None` if the power failed again.
 fn check(disk: &MemoryDisk, promise: &Promise, context: &str) -> Option<u64> {
+    if context.ends_with("Nothing") || context.ends_with("Seeded(0)") {
+        points::agree(disk, &name(), &config(), context);
+    }
     let (dir, _) = match LogDir::open(Arc::new(disk.clone()), Path::new("/data"), options(), NOW) {
         Ok(opened) => opened,
         Err(_) if disk.stopped() => return None,

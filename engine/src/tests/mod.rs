@@ -14,6 +14,7 @@ mod journal;
 mod model;
 #[cfg(feature = "museum")]
 mod museum;
+mod points;
 mod pressure;
 mod random;
 #[cfg(schedules)]

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use highwater_records::{LeaderEpoch, Offset, ProducerId};
 use proptest::{prelude::*, test_runner::RngSeed};
 
-use super::model::{Model, ModelBatch, Produced, Role};
+use super::{
+    model::{Model, ModelBatch, Produced, Role},
+    points,
+};
 use crate::{
     AppendError, Log, LogConfig, LogDir, StartReason, disk::memory::MemoryDisk, producer::ProducerState,
     testing::*,
@@ -282,6 +285,7 @@ impl Pair {
     }
 
     fn restart(&mut self) {
+        points::agree(&self.disk, &name(), &self.config, "random");
         let (dir, log, report) = reopen(&self.disk, self.config.clone());
         assert!(report.quarantined.is_empty(), "{report:?}");
         let read = read_all(&log.reader(), log.positions().log_start).unwrap();

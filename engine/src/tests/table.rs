@@ -18,11 +18,15 @@ enum Found {
     Missing,
 }
 
+/// Without trusted points: below those nothing is looked at.
+fn config() -> crate::LogConfig {
+    crate::LogConfig { segment_bytes: 1 << 20, point_bytes: u32::MAX, ..small() }
+}
+
 /// Ten batches of two records, one segment; the checkpoint says that `promised` of them are durable.
 fn prepare(promised: u64, clean: bool) -> (MemoryDisk, Vec<(u64, u32, u32)>) {
     let disk = MemoryDisk::new();
-    let config = crate::LogConfig { segment_bytes: 1 << 20, ..small() };
-    let (dir, mut log) = create(&disk, config);
+    let (dir, mut log) = create(&disk, config());
     for n in 0..10 {
         log.append(batch(30, &[n, n]), EPOCH, NOW).unwrap();
         if n + 1 == promised as i64 {
@@ -68,7 +72,7 @@ fn below_or_above_times_valid_bad_missing_times_clean_or_not() {
 /// # Panics
 /// Where recovery does something else than the table says.
 pub(super) fn every_cell(cells: &Cell<u64>) {
-    let config = crate::LogConfig { segment_bytes: 1 << 20, ..small() };
+    let config = config();
     for clean in [false, true] {
         for (below, promised, at) in [(true, 8, 5), (false, 4, 6)] {
             for found in [Found::Valid, Found::Bad, Found::Missing] {

@@ -51,6 +51,8 @@ pub struct Counts {
     pub dir_syncs: u64,
     /// Reads of bytes.
     pub reads: u64,
+    /// The bytes that they gave.
+    pub read_bytes: u64,
 }
 
 /// What [`Faults::pass`] lets an operation do.
@@ -94,6 +96,10 @@ impl Faults {
 
     pub(super) fn counts(&self) -> Counts {
         self.counts
+    }
+
+    pub(super) fn has_read(&mut self, bytes: usize) {
+        self.counts.read_bytes += bytes as u64;
     }
 
     /// Counts an operation and says whether it may happen.

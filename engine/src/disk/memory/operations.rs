@@ -118,6 +118,7 @@ impl DiskFile for MemoryFile {
         let from = usize::try_from(position).unwrap_or(usize::MAX).min(bytes.len());
         let count = buffer.len().min(bytes.len() - from);
         buffer[..count].copy_from_slice(&bytes[from..from + count]);
+        state.faults.has_read(count);
         Ok(count)
     }
 

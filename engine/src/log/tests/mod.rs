@@ -2,6 +2,7 @@ mod append;
 mod commit;
 mod gaps;
 mod head;
+mod known;
 mod read;
 mod recovery;
 mod tail;
