@@ -522,6 +522,8 @@ fn log_config(config: &TopicConfig, bucket: bool, producer_expiry_ms: u64) -> Lo
         segment_ms: config.segment_ms,
         segment_index_bytes: config.segment_index_bytes,
         index_interval_bytes: config.index_interval_bytes,
+        // Some for each segment, however small it is.
+        point_bytes: (config.segment_bytes / 4).clamp(4 << 10, 1 << 20),
         retention_ms: config.retention_ms,
         retention_bytes: config.retention_bytes,
         local_retention_ms: config.local_retention_ms,

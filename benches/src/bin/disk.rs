@@ -51,6 +51,7 @@ fn main() -> Result<()> {
     }
     if asked("crash") {
         crash(place.path())?;
+        crash_synced(place.path())?;
     }
     if asked("compact") {
         compact(place.path())?;
@@ -269,6 +270,51 @@ fn crash(place: &Path) -> Result<()> {
             took.as_secs_f64() / floor.as_secs_f64()
         );
         drop((opened, dir));
+        clear(place)?;
+    }
+    Ok(())
+}
+
+/// The same where all but the last mebibyte was synced: with the trusted points, and without them, as if they were lost.
+fn crash_synced(place: &Path) -> Result<()> {
+    println!(
+        "\n| open after a crash, all but 1 MiB synced | ms | without trusted points, ms | ratio | bytes of the points |\n|---|---|---|---|---|"
+    );
+    for (mib, batch_bytes) in [(64, 64 << 10), (1023, 64 << 10), (255, 1 << 10)] {
+        let root = place.join("crash");
+        let batch = batch(batch_bytes)?;
+        let (dir, _) = LogDir::open(Arc::new(RealDisk), &root, options(), NOW)?;
+        let mut log =
+            dir.create_log(name(0), TopicId::from_random(3, 4), config(Durability::Replicated), NOW)?;
+        for part in 0..mib {
+            for _ in 0..MIB / batch.bytes().len() {
+                log.append(batch.clone(), LeaderEpoch(0), NOW)?;
+            }
+            if part + 1 < mib {
+                log.commit()?;
+            }
+        }
+        let end = log.positions().log_end;
+        drop((log, dir));
+        let points = root.join(name(0).to_string()).join(format!("{:020}.hwpoints", 0));
+        let (bytes, mut took) = (std::fs::metadata(&points)?.len(), Vec::new());
+        for round in 0..2 {
+            if round == 1 {
+                std::fs::remove_file(&points)?;
+            }
+            let start = Instant::now();
+            let (dir, _) = LogDir::open(Arc::new(RealDisk), &root, options(), NOW)?;
+            let (log, _) = dir.open_log(&name(0), config(Durability::Replicated), NOW)?;
+            took.push(start.elapsed().as_secs_f64());
+            assert_eq!(log.positions().log_end, end, "everything is there");
+        }
+        println!(
+            "| {mib} MiB in batches of {} KiB, in the page cache | {:.1} | {:.0} | {:.3} | {bytes} |",
+            batch_bytes >> 10,
+            took[0] * 1e3,
+            took[1] * 1e3,
+            took[0] / took[1],
+        );
         clear(place)?;
     }
     Ok(())

@@ -186,6 +186,7 @@ fn config() -> LogConfig {
         durability: Durability::Synced,
         segment_bytes: 900,
         index_interval_bytes: 150,
+        point_bytes: 300,
         retention_ms: None,
         timestamp_after_max_ms: None,
         ..LogConfig::default()
@@ -238,7 +239,7 @@ fn names() -> &'static [PathBuf] {
         }
         let bases =
             ["00000000000000000000", "00000000000000000005", "00000000000000000007", "09223372036854775807"];
-        let kinds = ["log", "index", "timeindex", "txnindex", "hwtxn", "snapshot", "hwproducers"];
+        let kinds = ["log", "index", "timeindex", "txnindex", "hwtxn", "hwpoints", "snapshot", "hwproducers"];
         for base in bases {
             for kind in kinds {
                 for suffix in ["", ".deleted", ".cleaned", ".swap", ".cut-7", ".tmp"] {

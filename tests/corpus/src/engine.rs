@@ -226,6 +226,7 @@ fn config() -> LogConfig {
     LogConfig {
         segment_bytes: 1_000,
         index_interval_bytes: 150,
+        point_bytes: 300,
         retention_ms: None,
         timestamp_after_max_ms: None,
         ..LogConfig::default()
