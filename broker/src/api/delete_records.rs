@@ -1,15 +1,16 @@
 //! DeleteRecords: partitions start later.
 
+use std::{collections::BTreeMap, time::Duration};
+
 use super::{Decoded, partition_error, reply};
 use crate::server::Reply;
-use highwater_node::request::{OfPartition, TopicRef};
+use highwater_node::request::{OfPartition, PartitionError, TopicRef};
 use highwater_wire::{
     ErrorCode,
     messages::delete_records::{
         DeleteRecordsPartitionResult, DeleteRecordsRequest, DeleteRecordsResponse, DeleteRecordsTopicResult,
     },
 };
-use std::collections::BTreeMap;
 
 pub(super) async fn answer(call: Decoded<DeleteRecordsRequest>) -> Reply {
     let Decoded { node, caller, start, request } = call;
@@ -27,11 +28,15 @@ pub(super) async fn answer(call: Decoded<DeleteRecordsRequest>) -> Reply {
             asked: *offset,
         })
     });
-    let mut answers = node.delete_records(&caller, wanted.collect()).await.into_iter();
+    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let mut answers = node.delete_records(&caller, timeout, wanted.collect()).await.into_iter();
     let topics = asked.into_iter().map(|(name, partitions)| {
         let results = partitions.into_keys().zip(&mut answers).map(|(partition_index, answer)| {
             let (low_watermark, error) = match answer {
                 Ok(start) => (start.as_i64(), ErrorCode::None),
+                Err(error @ PartitionError::TimedOut { log_start }) => {
+                    (log_start.as_i64(), partition_error(&error))
+                }
                 Err(error) => (-1, partition_error(&error)),
             };
             DeleteRecordsPartitionResult { partition_index, low_watermark, error_code: error.code() }

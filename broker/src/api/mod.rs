@@ -288,6 +288,7 @@ fn partition_error(error: &PartitionError) -> ErrorCode {
         PartitionError::OffsetOutOfRange(_) => ErrorCode::OffsetOutOfRange,
         PartitionError::OnlyCompacted => ErrorCode::PolicyViolation,
         PartitionError::InternalTopic => ErrorCode::InvalidTopicException,
+        PartitionError::TimedOut { .. } => ErrorCode::RequestTimedOut,
         PartitionError::Storage(detail) => {
             tracing::warn!("partition: {detail}");
             ErrorCode::KafkaStorageError

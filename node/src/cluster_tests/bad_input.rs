@@ -40,6 +40,7 @@ fn spoofed(from: u32, broker_epoch: BrokerEpoch, at: TopicIdPartition, leader_ep
             leader_epoch: LeaderEpoch(leader_epoch),
             positions: LocalPositions { log_end: end, durable_end: end },
             last_epoch: Some(LeaderEpoch(leader_epoch)),
+            log_start: Offset::ZERO,
         }],
         forgotten: vec![],
         max_wait: Duration::ZERO,

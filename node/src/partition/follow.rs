@@ -17,6 +17,7 @@ pub(crate) struct Position {
     pub(crate) from: FetchFrom,
     pub(crate) positions: LocalPositions,
     pub(crate) last_epoch: Option<LeaderEpoch>,
+    pub(crate) log_start: Offset,
 }
 
 /// What appending a leader's answer did.
@@ -26,6 +27,8 @@ pub(crate) struct Appended {
     pub(crate) grown: bool,
     /// Whether the leader counts nothing before a sync.
     pub(crate) wants_commit: bool,
+    /// Whether the log starts elsewhere than was last told: its own retention has moved it.
+    pub(crate) start_untold: bool,
     /// The leader's start is further: to be run, and noted, where the disk may be waited for.
     pub(crate) head: Option<HeadJob>,
 }
@@ -60,11 +63,13 @@ pub(crate) fn check_fetched(records: Bytes) -> Result<Vec<CheckedBatch>, FollowE
 
 impl State {
     /// Where to fetch from next; `None` unless this broker follows somebody.
-    pub(crate) fn fetch_position(&self) -> Option<Position> {
+    pub(crate) fn fetch_position(&mut self) -> Option<Position> {
         let Role::Follower(follower) = &self.role else { return None };
         let positions = self.local_positions();
         let from = follower.fetch_from(positions.log_end)?;
-        Some(Position { from, positions, last_epoch: self.log.latest_epoch() })
+        let log_start = self.log.positions().log_start;
+        self.told_start = log_start;
+        Some(Position { from, positions, last_epoch: self.log.latest_epoch(), log_start })
     }
 
     /// Appends what a leader sent for a fetch from `sent`, and takes in what came with it.
@@ -99,7 +104,12 @@ impl State {
         if let Some(error) = failed {
             return Err(error.into());
         }
-        Ok(Appended { grown: end > before, wants_commit: self.wants_commit(), head })
+        Ok(Appended {
+            grown: end > before,
+            wants_commit: self.wants_commit(),
+            start_untold: self.log.positions().log_start != self.told_start,
+            head,
+        })
     }
 
     /// Cuts the log where a leader says that it diverges. Waits for the disk.

@@ -141,6 +141,7 @@ impl State {
         // Another leader may have ended transactions meanwhile: what was asked before does not count any more.
         self.verifications = Verifications::default();
         self.attempts.clear();
+        self.follower_starts.clear();
         self.role = assigned.role(&self.log, now);
         self.tiered_end = None;
         self.log.set_high_watermark(self.role.high_watermark());
@@ -157,20 +158,25 @@ impl State {
         self.watchers.clear();
         self.fail_waiting(&ProduceError::NotLeader);
         self.fetches.wake();
+        self.deletions.wake();
         Assumed::Follows
     }
 
-    /// As a leader, takes in a follower's fetch; `None` if this broker does not lead. `watcher` is told from now on when
-    /// there is more.
+    /// As a leader, takes in a follower's fetch of a log that starts at `starts_at`; `None` if this broker does not lead.
+    /// `watcher` is told from now on when there is more.
     pub(crate) fn on_replica_fetch(
         &mut self,
         fetch: FollowerFetch,
+        starts_at: Offset,
         now: Moment,
         watcher: Watcher,
     ) -> Option<Result<FetchOutcome, FetchRefused>> {
+        let follower = fetch.replica;
         let Role::Leader(leader) = &mut self.role else { return None };
         let log = &self.log;
         let log_start = log.positions().log_start;
+        // Who could lead must not bring back what was deleted; it hears of this start with its next answer.
+        let fetch = FollowerFetch { eligible: fetch.eligible && starts_at >= log_start, ..fetch };
         let outcome =
             leader.on_fetch(fetch, log_start, now, |epoch| epoch_end(log.end_offset_for_epoch(epoch)));
         if let Ok(FetchOutcome::Counted { watermark, .. }) = &outcome {
@@ -179,6 +185,9 @@ impl State {
                 self.watchers.push(watcher);
             }
             self.watermark_advanced(*watermark);
+            if self.follower_starts.insert(follower, starts_at) != Some(starts_at) {
+                self.deletions.wake();
+            }
         }
         Some(outcome)
     }
@@ -206,8 +215,11 @@ impl State {
     /// As a leader, looks who is late, and who has caught up; whether there is something to propose.
     pub(crate) fn check_isr(&mut self, now: Moment, lag_max_ms: u64, image: &Image) -> bool {
         let Role::Leader(leader) = &mut self.role else { return false };
+        let (starts, log_start) = (&self.follower_starts, self.log.positions().log_start);
         let eligible = |broker, epoch| {
-            image.is_active(broker) && image.registration(broker).is_some_and(|latest| latest.epoch == epoch)
+            starts.get(&broker).is_some_and(|start| *start >= log_start)
+                && image.is_active(broker)
+                && image.registration(broker).is_some_and(|latest| latest.epoch == epoch)
         };
         leader.check_lag(now, lag_max_ms).is_some() || leader.check_joining(eligible).is_some()
     }

@@ -1,9 +1,9 @@
 //! What stands under a partition's lock.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use highwater_engine::{CommitDone, CommitJob, Log, LogReader, Positions};
-use highwater_records::{Durability, LeaderEpoch, Offset, batch::CheckedBatch};
+use highwater_records::{BrokerId, Durability, LeaderEpoch, Offset, batch::CheckedBatch};
 use highwater_replication::{AckState, Acks, Leader, LocalPositions};
 use tokio::sync::Notify;
 
@@ -11,7 +11,7 @@ use super::{
     Closed,
     attempts::Attempts,
     role::Role,
-    waiting::{WaitingFetches, WaitingProduce},
+    waiting::{Waiting, WaitingProduce},
 };
 use crate::{replicate::Watcher, request::ProduceError, transactional_produce::Verifications};
 
@@ -34,8 +34,14 @@ pub(crate) struct State {
     pub(crate) verifications: Verifications,
     /// Coordinators that ended transactions here.
     pub(super) attempts: Attempts,
+    /// As a leader: where the logs of followers start, as they said in this leader epoch.
+    pub(super) follower_starts: BTreeMap<BrokerId, Offset>,
+    /// As a follower: the log start that was told last.
+    pub(super) told_start: Offset,
+    /// Whoever waits for followers to start later.
+    pub(super) deletions: Waiting,
     pub(super) produces: Vec<WaitingProduce>,
-    pub(super) fetches: WaitingFetches,
+    pub(super) fetches: Waiting,
 }
 
 /// What a reader works with: an immutable picture of the log and the positions of the same moment.
@@ -66,8 +72,11 @@ impl State {
             head_read,
             verifications: Verifications::default(),
             attempts: Attempts::default(),
+            follower_starts: BTreeMap::new(),
+            told_start: Offset::ZERO,
+            deletions: Waiting::default(),
             produces: Vec::new(),
-            fetches: WaitingFetches::default(),
+            fetches: Waiting::default(),
         }
     }
 
@@ -196,6 +205,21 @@ impl State {
         self.log.config().durability == Durability::Synced && positions.durable_end < positions.log_end
     }
 
+    /// As a leader: the lowest start among this log, those of the in-sync set and those of other `replicas`; zero for one
+    /// that has not said. Wakes `signal` when it may have changed. [`Closed`] if this broker does not lead.
+    pub(crate) fn lowest_start(
+        &mut self,
+        replicas: impl Iterator<Item = BrokerId>,
+        signal: &Arc<Notify>,
+    ) -> Result<Offset, Closed> {
+        let leader = self.leader().ok_or(Closed)?;
+        let told = |replica| self.follower_starts.get(&replica).copied().unwrap_or(Offset::ZERO);
+        let followers = replicas.chain(leader.isr().maximal()).filter(|replica| *replica != leader.local());
+        let lowest = followers.map(told).fold(self.log_start(), Offset::min);
+        self.deletions.push(signal);
+        Ok(lowest)
+    }
+
     /// The log as a reader may see it now.
     pub(crate) fn view(&self) -> View {
         View {
@@ -245,6 +269,7 @@ impl State {
     pub(super) fn into_log(mut self) -> Log {
         self.fail_waiting(&ProduceError::NotLeader);
         self.fetches.wake();
+        self.deletions.wake();
         self.log
     }
 

@@ -18,18 +18,18 @@ pub(crate) struct WaitingProduce {
     pub(crate) reply: oneshot::Sender<Result<(), ProduceError>>,
 }
 
-/// Fetches to wake when there may be more to read. A fetch that gave up is dropped from here by and by.
+/// Requests to wake when what they wait for may be there. One that gave up is dropped from here by and by.
 #[derive(Default)]
-pub(crate) struct WaitingFetches {
+pub(crate) struct Waiting {
     signals: Vec<Weak<Notify>>,
     /// Length at which those that gave up are looked for, so that the search costs a constant per wait.
     tidy_at: usize,
 }
 
-impl WaitingFetches {
+impl Waiting {
     const TIDY_AT_LEAST: usize = 8;
 
-    /// Wakes `signal` once, at the next [`WaitingFetches::wake`].
+    /// Wakes `signal` once, at the next [`Waiting::wake`].
     pub(crate) fn push(&mut self, signal: &Arc<Notify>) {
         if self.signals.len() >= self.tidy_at.max(Self::TIDY_AT_LEAST) {
             self.signals.retain(|signal| signal.strong_count() > 0);
@@ -59,13 +59,13 @@ mod tests {
 
     #[test]
     fn fetches_that_gave_up_do_not_pile_up() {
-        let mut waiting = WaitingFetches::default();
+        let mut waiting = Waiting::default();
         let patient = Arc::new(Notify::new());
         waiting.push(&patient);
         for _ in 0..10_000 {
             waiting.push(&Arc::new(Notify::new()));
         }
-        assert!(waiting.len() <= WaitingFetches::TIDY_AT_LEAST);
+        assert!(waiting.len() <= Waiting::TIDY_AT_LEAST);
         assert!(waiting.signals.iter().any(|signal| signal.strong_count() > 0));
     }
 }

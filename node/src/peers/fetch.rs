@@ -45,6 +45,8 @@ pub struct ReplicaPosition {
     pub positions: LocalPositions,
     /// The leader epoch of its last record; `None` for an empty log.
     pub last_epoch: Option<LeaderEpoch>,
+    /// Where its log starts (inclusive), on stable storage: whether what was deleted is gone there too.
+    pub log_start: Offset,
 }
 
 /// What a leader has to tell; partitions without news are not named.

@@ -117,6 +117,7 @@ impl Node {
                         leader_epoch: position.from.leader_epoch,
                         positions: position.positions,
                         last_epoch: position.last_epoch,
+                        log_start: position.log_start,
                     });
                 }
                 None if session.sent.remove(&id).is_some() => forgotten.push(id),
@@ -207,6 +208,7 @@ impl Node {
         let (sent, now) = (*sent, self.wall());
         let appended = partition.with(move |state| state.append_fetched(&sent, batches, leader, now)).await;
         let mut appended = appended.map_err(|_| FollowError::Late)??;
+        let starts_later = appended.head.is_some();
         if let Some(head) = appended.head.take() {
             let moved = partition.clone();
             let finish = move || {
@@ -219,7 +221,8 @@ impl Node {
         }
         Ok(match appended {
             _ if appended.wants_commit => Taken::Unsynced(partition.clone()),
-            _ if appended.grown => Taken::Moved,
+            // Whoever deletes at the leader waits for this start.
+            _ if appended.grown || starts_later || appended.start_untold => Taken::Moved,
             _ => Taken::Nothing,
         })
     }

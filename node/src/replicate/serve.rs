@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Node,
     first_of::first_of,
-    partition::Partition,
+    partition::{Partition, State},
     peers::{
         ReplicaAnswer, ReplicaFetch, ReplicaFetchError, ReplicaFetched, ReplicaPosition, ReplicaRefusal,
     },
@@ -122,7 +122,9 @@ impl Node {
                 && registration.is_some_and(|latest| latest.epoch == fetch.broker_epoch),
         };
         let (now, watcher) = (membership.moment(), Watcher::new(partition.id, &session.ready));
-        let outcome = partition.with(move |state| state.on_replica_fetch(asked, now, watcher)).await;
+        let starts_at = position.log_start;
+        let counted = move |state: &mut State| state.on_replica_fetch(asked, starts_at, now, watcher);
+        let outcome = partition.with(counted).await;
         match outcome.map_err(|_| not_leader())?.ok_or_else(not_leader)? {
             Ok(FetchOutcome::Counted { proposal, .. }) => {
                 if proposal.is_some() {

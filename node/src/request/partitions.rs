@@ -60,6 +60,13 @@ pub enum PartitionError {
     /// The topic is the broker's own.
     #[error("the topic is internal")]
     InternalTopic,
+    /// Done here, but not every live replica has followed in time: a later leader might not have done it. Asking again
+    /// waits for them.
+    #[error("not every live replica has followed in time")]
+    TimedOut {
+        /// Where the log starts that has come least far.
+        log_start: Offset,
+    },
     /// The disk or the bucket failed, or is not known well enough yet. Retry.
     #[error("storage: {0}")]
     Storage(String),
