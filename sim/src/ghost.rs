@@ -11,6 +11,8 @@ use crate::history::{Event, OpId, Promise, Stop};
 pub struct Ghost {
     topics: BTreeMap<TopicId, Topic>,
     partitions: BTreeMap<TopicIdPartition, Partition>,
+    /// Whether partitions have several replicas, each of which drops by itself what is too old or too much.
+    pub replicated: bool,
     /// How the broker stopped last.
     pub last_stop: Option<Stop>,
 }
@@ -36,6 +38,8 @@ pub struct Partition {
     pub exposed_watermark: u64,
     /// The highest log start that any client was told.
     pub log_start: u64,
+    /// Everything below was deleted, as somebody was told.
+    pub deleted: u64,
     /// What was known when each operation that is under way began.
     pub began: BTreeMap<OpId, Began>,
 }
@@ -66,6 +70,8 @@ pub struct Began {
     pub exposed_watermark: u64,
     /// [`Partition::log_start`] then.
     pub log_start: u64,
+    /// [`Partition::deleted`] then.
+    pub deleted: u64,
 }
 
 impl Ghost {
@@ -125,6 +131,7 @@ impl Partition {
             acked_end: self.acked_end,
             exposed_watermark: self.exposed_watermark,
             log_start: self.log_start,
+            deleted: self.deleted,
         }
     }
 
@@ -176,6 +183,7 @@ impl Partition {
             | Event::ListedEarliest { op, .. } => {
                 self.began.remove(op);
             }
+            Event::RecordsDeleted { start, .. } => self.deleted = self.deleted.max(*start),
             Event::LossReported { lost_from, .. } => self.lose(*lost_from),
             _ => {}
         }

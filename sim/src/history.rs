@@ -123,6 +123,13 @@ pub enum Event {
         /// The log start.
         log_start: u64,
     },
+    /// Somebody was told that everything below is deleted.
+    RecordsDeleted {
+        /// Where.
+        at: TopicIdPartition,
+        /// Where the log starts now (inclusive).
+        start: u64,
+    },
     /// The broker is gone, with everything it had in memory.
     Stopped {
         /// How.
@@ -234,6 +241,7 @@ impl Event {
             | Event::OutOfRange { at, .. }
             | Event::ListedLatest { at, .. }
             | Event::ListedEarliest { at, .. }
+            | Event::RecordsDeleted { at, .. }
             | Event::LossReported { at, .. }
             | Event::Scanned { at, .. }
             | Event::PowerProbed { at, .. }
@@ -299,6 +307,7 @@ impl fmt::Display for Event {
             }
             Event::ListedLatest { op, at, watermark } => write!(f, "{op} {at}: latest is {watermark}"),
             Event::ListedEarliest { op, at, log_start } => write!(f, "{op} {at}: earliest is {log_start}"),
+            Event::RecordsDeleted { at, start } => write!(f, "{at}: everything below {start} is deleted"),
             Event::Stopped { how } => write!(f, "the broker stops: {how:?}"),
             Event::LossReported { at, lost_from } => write!(f, "{at}: loss reported from {lost_from}"),
             Event::Scanned { at, files, .. } => {

@@ -27,6 +27,11 @@ impl Default for Observer {
 }
 
 impl Observer {
+    /// From now on partitions have several replicas.
+    pub fn expect_replicas(&mut self) {
+        self.ghost.replicated = true;
+    }
+
     /// What is known so far.
     pub fn ghost(&self) -> &Ghost {
         &self.ghost

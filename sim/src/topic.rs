@@ -59,6 +59,8 @@ pub struct TopicPlan {
     pub segment_ms: u64,
     /// `retention.bytes`, if it is limited.
     pub retention_bytes: Option<u64>,
+    /// `retention.ms`, if it is less than forever.
+    pub retention_ms: Option<u64>,
     /// `local.retention.bytes`.
     pub local_retention_bytes: u64,
 }
@@ -76,6 +78,7 @@ impl TopicPlan {
             segment_bytes,
             segment_ms: random.between(2_000, 30_000),
             retention_bytes: random.chance(1, 3).then(|| random.between(20_000, 60_000)),
+            retention_ms: None,
             local_retention_bytes: random.between(0, 2 * segment_bytes),
         }
     }
@@ -95,6 +98,9 @@ impl TopicPlan {
         ];
         if let Some(bytes) = self.retention_bytes {
             configs.push(("retention.bytes", bytes.to_string()));
+        }
+        if let Some(ms) = self.retention_ms {
+            configs.push(("retention.ms", ms.to_string()));
         }
         if self.tiered {
             configs.push(("local.retention.bytes", self.local_retention_bytes.to_string()));

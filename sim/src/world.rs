@@ -82,6 +82,11 @@ impl World {
         })
     }
 
+    /// From now on partitions have several replicas.
+    pub fn expect_replicas(&self) {
+        self.observer.lock().expect_replicas();
+    }
+
     /// A seeded generator for a part of the run; each call gives another one.
     pub fn fork_random(&self) -> Random {
         Random::new(self.random.lock().draw())

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use highwater_engine::disk::memory::MemoryDisk;
 use highwater_records::{BrokerId, Offset, TopicIdPartition};
 
 use super::{TestCluster, caller, run};
@@ -45,6 +46,25 @@ fn what_was_deleted_is_gone_from_every_live_replica_and_stays_so_whoever_leads()
         cluster.until(|| cluster.node(leader).replica(at)?.leading).await;
         assert_eq!(start_of(&cluster, leader, at), start);
         assert_eq!(delete(&cluster, 4 - leader, at, 3, LONG).await, Err(PartitionError::NotLeader));
+        cluster.end().await;
+    });
+}
+
+#[test]
+fn a_replica_with_an_empty_disk_begins_with_a_batch_that_is_half_deleted() {
+    run(async |env| {
+        let mut cluster = TestCluster::start(&env, 3, &[]).await;
+        let at = cluster.topic("orders", &[2, 3, 1], &[]).await;
+        cluster.produce_all(2, at, &["a", "b", "c"]).await;
+        cluster.produce(2, at, "key", "d").await;
+        let start = Offset::new(1).unwrap();
+        assert_eq!(delete(&cluster, 2, at, 1, LONG).await, Ok(start));
+        drop(cluster.stop(3).await);
+        cluster.boot(3, MemoryDisk::new()).await.expect("its disk was replaced");
+        let joined = || cluster.node(2).image().partition(at)?.isr.contains(&BrokerId(3)).then_some(());
+        cluster.until(joined).await;
+        assert_eq!(start_of(&cluster, 3, at), start);
+        assert_eq!(cluster.node(3).replica(at).unwrap().positions.log_end, Offset::new(4).unwrap());
         cluster.end().await;
     });
 }

@@ -304,6 +304,21 @@ impl TestCluster {
         key: &str,
         value: &str,
     ) -> Result<Offset, ProduceError> {
+        self.try_append(broker, at, batch(&[(key, value)])).await
+    }
+
+    /// Appends records to a partition as one batch, with acks=all.
+    pub(super) async fn produce_all(&self, broker: u32, at: TopicIdPartition, values: &[&str]) -> Offset {
+        let records: Vec<_> = values.iter().map(|value| ("key", *value)).collect();
+        self.try_append(broker, at, batch(&records)).await.expect("a leader takes records")
+    }
+
+    async fn try_append(
+        &self,
+        broker: u32,
+        at: TopicIdPartition,
+        records: Bytes,
+    ) -> Result<Offset, ProduceError> {
         let request = Produce {
             acks: Acks::All,
             timeout: Duration::from_secs(600),
@@ -311,7 +326,7 @@ impl TestCluster {
             partitions: vec![ProducePartition {
                 topic: TopicRef::Id(at.topic_id),
                 partition: at.partition.0 as i32,
-                records: batch(key, value),
+                records,
             }],
         };
         let answer = self.node(broker).produce(&caller(), request).await.wait().await.remove(0);
@@ -348,15 +363,13 @@ pub(super) fn caller() -> Caller {
     Caller { client_id: "test".into(), address: "here".into() }
 }
 
-fn batch(key: &str, value: &str) -> Bytes {
+fn batch(records: &[(&str, &str)]) -> Bytes {
     let mut builder = BatchBuilder::new(Codec::None);
-    let record = Record {
-        timestamp: TimestampMs(1_000),
-        key: Some(key.as_bytes()),
-        value: Some(value.as_bytes()),
-        headers: &[],
-    };
-    builder.push(record).expect("a small record");
+    for (key, value) in records {
+        let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
+        let record = Record { timestamp: TimestampMs(1_000), key, value, headers: &[] };
+        builder.push(record).expect("a small record");
+    }
     builder.build(Offset::ZERO, None).expect("a small batch")
 }
 

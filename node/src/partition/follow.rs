@@ -61,6 +61,11 @@ pub(crate) fn check_fetched(records: Bytes) -> Result<Vec<CheckedBatch>, FollowE
         .collect()
 }
 
+/// Whether batches begin before the offset that was asked for: it lies within the first one.
+pub(crate) fn begins_before(sent: &FetchFrom, batches: &[CheckedBatch]) -> bool {
+    batches.first().is_some_and(|first| first.view().base_offset() < sent.offset)
+}
+
 impl State {
     /// Where to fetch from next; `None` unless this broker follows somebody.
     pub(crate) fn fetch_position(&mut self) -> Option<Position> {
@@ -72,7 +77,8 @@ impl State {
         Some(Position { from, positions, last_epoch: self.log.latest_epoch(), log_start })
     }
 
-    /// Appends what a leader sent for a fetch from `sent`, and takes in what came with it.
+    /// Appends what a leader sent for a fetch from `sent`, and takes in what came with it. Waits for the disk where
+    /// [`begins_before`] says so.
     pub(crate) fn append_fetched(
         &mut self,
         sent: &FetchFrom,
@@ -84,6 +90,15 @@ impl State {
         let Role::Follower(follower) = &mut self.role else { return Err(FollowError::Late) };
         if !follower.accepts(sent, before) {
             return Err(FollowError::Late);
+        }
+        let positions = self.log.positions();
+        let first = batches.first().map(|batch| batch.view().base_offset());
+        if let Some(base) = first.filter(|base| *base < before)
+            && positions.local_start == before
+        {
+            // The leader's log starts in the middle of this batch, which is nothing to cut: this log is still empty.
+            self.log.truncate_fully_and_start_at(base)?;
+            follower.restarted_at(base);
         }
         let mut failed = None;
         for batch in batches {

@@ -19,7 +19,7 @@ use highwater_tiering::PartitionTier;
 use parking_lot::RwLock;
 
 pub(crate) use append::{AppendOutcome, check_batch};
-pub(crate) use follow::{FollowError, LeaderPositions, TieredStart, check_fetched};
+pub(crate) use follow::{FollowError, LeaderPositions, TieredStart, begins_before, check_fetched};
 pub(crate) use role::{Assigned, Assumed};
 pub(crate) use state::{State, View};
 

@@ -14,7 +14,7 @@ use super::{Membership, Ready};
 use crate::{
     Node,
     first_of::{First, first_of},
-    partition::{FollowError, LeaderPositions, Partition, TieredStart, check_fetched},
+    partition::{FollowError, LeaderPositions, Partition, State, TieredStart, begins_before, check_fetched},
     peers::{FetchSession, ReplicaAnswer, ReplicaFetch, ReplicaFetched, ReplicaPosition},
 };
 
@@ -206,8 +206,12 @@ impl Node {
     ) -> Result<Taken, FollowError> {
         let batches = check_fetched(records)?;
         let (sent, now) = (*sent, self.wall());
-        let appended = partition.with(move |state| state.append_fetched(&sent, batches, leader, now)).await;
-        let mut appended = appended.map_err(|_| FollowError::Late)??;
+        let waits = begins_before(&sent, &batches);
+        let append = move |state: &mut State| state.append_fetched(&sent, batches, leader, now);
+        let mut appended = match waits {
+            true => self.change_follower(partition, append).await?,
+            false => partition.with(append).await.map_err(|_| FollowError::Late)??,
+        };
         let starts_later = appended.head.is_some();
         if let Some(head) = appended.head.take() {
             let moved = partition.clone();

@@ -1,5 +1,6 @@
 //! What goes wrong in a cluster, and right again: only what must be survived.
 
+pub(super) mod deletion;
 mod twin;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -428,6 +429,7 @@ impl Faults {
                 self.stopped.push((id, Stopped { unclean: true, emptied: true }));
             }
             ClusterFault::Twin => self.twin(id, around, machines),
+            ClusterFault::DeleteRecords => self.delete_records(around, image),
             ClusterFault::Reassign => self.reassign(id, around, machines, image),
             ClusterFault::BucketFlaky => {
                 if let Some(store) = store {

@@ -40,6 +40,8 @@ pub struct PartitionLook {
     pub replicas: BTreeMap<BrokerId, ReplicaLook>,
     /// The highest watermark that any replica has had until now, this look not counted.
     pub true_watermark: u64,
+    /// Where it starts at least, because somebody was told that what is below is deleted.
+    pub deleted: u64,
     /// What the bucket has, if it was looked at this time: from (inclusive) and to (exclusive).
     pub tiered: Option<(u64, u64)>,
 }
@@ -93,6 +95,7 @@ impl Default for PartitionLook {
             durability: Durability::Synced,
             replicas: BTreeMap::new(),
             true_watermark: 0,
+            deleted: 0,
             tiered: None,
         }
     }

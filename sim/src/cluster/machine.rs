@@ -14,6 +14,7 @@ use highwater_tiering::bucket::SharedBucket;
 use parking_lot::Mutex;
 
 use super::{
+    faults::deletion::Deleted,
     network::{Network, Up},
     quorum::Quorum,
 };
@@ -53,6 +54,8 @@ pub(super) struct Surroundings {
     pub(super) bucket: Option<SharedBucket>,
     /// What the coordinators' topics promise.
     pub(super) promise: Promise,
+    /// Where partitions start at least, as somebody was told.
+    pub(super) deleted: Deleted,
 }
 
 /// Everything soon, so that much happens in little simulated time.

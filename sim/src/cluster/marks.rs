@@ -6,13 +6,14 @@ use highwater_records::TopicIdPartition;
 use crate::stats::Stats;
 
 /// Every mark.
-pub const MARKS: [&str; 28] = [
+pub const MARKS: [&str; 30] = [
     "mark: a broker ends whose directory is offline",
     "mark: a broker hands over",
     "mark: a broker is fenced",
     "mark: a broker is told an image",
     "mark: a broker takes part",
     "mark: a commit outlives its coordinator",
+    "mark: a deletion waits too long",
     "mark: a follower cut its log",
     "mark: a follower is read from",
     "mark: a leader is elected",
@@ -34,6 +35,7 @@ pub const MARKS: [&str; 28] = [
     "fault: full disk",
     "fault: power cut everywhere",
     "fault: power cut within disk i/o",
+    "fault: records deleted",
     "fault: two processes with one number",
 ];
 

@@ -50,11 +50,13 @@ pub enum ClusterFault {
     ClockSkew,
     /// A second process with one broker's number, on an empty disk, while the first one stands still.
     Twin,
+    /// Somebody has records deleted.
+    DeleteRecords,
 }
 
 impl ClusterFault {
     /// Every kind.
-    pub const ALL: [ClusterFault; 21] = [
+    pub const ALL: [ClusterFault; 22] = [
         ClusterFault::Kill,
         ClusterFault::PowerCut,
         ClusterFault::Blackout,
@@ -76,6 +78,7 @@ impl ClusterFault {
         ClusterFault::DiskError,
         ClusterFault::ClockSkew,
         ClusterFault::Twin,
+        ClusterFault::DeleteRecords,
     ];
 
     /// So many of [`ClusterFault::ALL`] are drawn before everything else of a plan. Kinds that came later are drawn by
@@ -106,6 +109,7 @@ impl ClusterFault {
             ClusterFault::DiskError => "fault: disk error",
             ClusterFault::ClockSkew => "fault: clock skew",
             ClusterFault::Twin => "fault: two processes with one number",
+            ClusterFault::DeleteRecords => "fault: records deleted",
         }
     }
 
@@ -166,13 +170,20 @@ impl ClusterPlan {
         let promise = if random.chance(2, 3) { Promise::Synced } else { Promise::Replicated };
         let topic = |random: &mut Random, name: String, lasting| {
             let drawn = TopicPlan::draw(random, name, bucket, lasting);
-            // A follower's log start may lag behind what its leader told; then it goes back with a change of leader.
             TopicPlan { promise, retention_bytes: None, ..drawn }
         };
+        let mut retention = Random::new(seed).fork("retention");
+        let mut keeps_less = |plan: TopicPlan| TopicPlan {
+            retention_bytes: retention.chance(1, 5).then(|| retention.between(20_000, 60_000)),
+            retention_ms: retention.chance(1, 6).then(|| retention.between(4_000, 30_000)),
+            ..plan
+        };
         let lasting = random.between(1, 3);
-        let topics = (0..lasting).map(|n| topic(&mut random, format!("lasting-{n}"), true)).collect();
-        let passing =
+        let topics: Vec<_> = (0..lasting).map(|n| topic(&mut random, format!("lasting-{n}"), true)).collect();
+        let passing: Vec<_> =
             (0..random.below(2)).map(|n| topic(&mut random, format!("passing-{n}"), false)).collect();
+        let topics = topics.into_iter().map(&mut keeps_less).collect();
+        let passing = passing.into_iter().map(&mut keeps_less).collect();
         let brokers = random.between(3, 4) as u32;
         ClusterPlan {
             brokers,

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use highwater_records::{BrokerId, TopicIdPartition};
 
 use super::{
-    faults::Faults,
+    faults::{Faults, deletion::Deleted},
     machine::{Machine, Surroundings},
     network::Network,
     plan::ClusterPlan,
@@ -98,7 +98,9 @@ impl Run {
             voters,
             bucket,
             promise: plan.promise(),
+            deleted: Deleted::default(),
         };
+        world.expect_replicas();
         let mut machines: BTreeMap<BrokerId, Machine> =
             brokers.iter().map(|id| (*id, Machine::new(*id))).collect();
         let at_first = |machine: &&mut Machine| machine.id.0 <= plan.at_first;
@@ -294,6 +296,9 @@ impl Run {
         if is_another {
             *known = generation;
             *brokers = self.around.network.nodes().into_iter().map(Watched::of).collect();
+        }
+        for (at, start) in std::mem::take(&mut *self.around.deleted.lock()) {
+            self.watch.deleted(at, start);
         }
         let mut found = Ok(());
         if is_decided || is_another {

@@ -82,6 +82,13 @@ impl Watch {
         known.emptied |= how.emptied;
     }
 
+    /// Somebody was told that everything below `start` is deleted.
+    pub fn deleted(&mut self, at: TopicIdPartition, start: u64) {
+        if let Some(known) = self.known.get_mut(&at) {
+            known.picture.deleted = start.max(known.picture.deleted);
+        }
+    }
+
     /// Takes in entries that were committed since.
     pub fn take_in(&mut self, entries: &[Decided], stats: &Stats) {
         for entry in entries {

@@ -210,6 +210,7 @@ async fn create_topics(hall: Arc<Hall>, promise: Promise) {
             segment_bytes: 4_000,
             segment_ms: 20_000,
             retention_bytes: None,
+            retention_ms: None,
             local_retention_bytes: 4_000,
         };
         while hall.world.topic_named(name).is_none() && !hall.is_over() {

@@ -17,6 +17,7 @@
 //! | [`d13_one_leader`] | one leader per epoch |
 //! | [`d14_watermark`] | a watermark is not beyond the end, and a leader's never goes back |
 //! | [`l1_dense`] | no gaps between batches |
+//! | [`l5_log_start`] | deleted records do not come back with another leader |
 //! | [`m4_same_image`] | the same entries give the same image |
 //! | [`m5_replay`] | the log as bytes gives the same image |
 //! | [`m6_prefix`] | a broker knows a prefix of the log, and more and more of it |
@@ -39,6 +40,7 @@ pub mod d7_candidates;
 pub mod d8_quorum;
 pub mod d9_strong_isr;
 pub mod l1_dense;
+pub mod l5_log_start;
 pub mod m4_same_image;
 pub mod m5_replay;
 pub mod m6_prefix;
@@ -184,6 +186,7 @@ pub fn all(operator: bool) -> Vec<Box<dyn ClusterInvariant>> {
         Box::new(d13_one_leader::OneLeader::default()),
         Box::new(d14_watermark::Watermark::default()),
         Box::new(l1_dense::Dense::default()),
+        Box::new(l5_log_start::LogStart),
         Box::new(m4_same_image::SameImage::default()),
         Box::new(m5_replay::Replay::default()),
         Box::new(m6_prefix::Prefix::default()),

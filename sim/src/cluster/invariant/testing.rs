@@ -38,6 +38,7 @@ pub(crate) fn sound() -> PartitionLook {
         durability: Durability::Synced,
         replicas: [(BrokerId(1), leader), (BrokerId(2), replica.clone()), (BrokerId(3), replica)].into(),
         true_watermark: 10,
+        deleted: 0,
         tiered: None,
     }
 }

@@ -25,6 +25,7 @@ fn topic(name: &str, partitions: u32) -> TopicPlan {
         segment_bytes: 1 << 20,
         segment_ms: 3_600_000,
         retention_bytes: None,
+        retention_ms: None,
         local_retention_bytes: 0,
     }
 }
