@@ -26,11 +26,12 @@ impl ClusterInvariant for Dense {
     fn partition(&mut self, at: &TopicIdPartition, partition: &PartitionLook) -> Result<(), String> {
         for (broker, replica) in &partition.replicas {
             let Some(first) = replica.fresh.first() else { continue };
-            // A cut is read again from there on, and what a replica has given up begins where it begins.
+            // A cut is read again from there on, and what a replica has given up begins where it begins, or
+            // with the batch in whose middle it does.
             let known = self.read.get(&(*at, *broker)).filter(|(life, _)| *life == replica.life);
             if let Some((_, end)) = known
                 && first.base > *end
-                && first.base != replica.local_start
+                && first.base > replica.local_start
             {
                 return Err(format!(
                     "{at}: broker {broker} has a batch at {}, and none between {end} and it",
