@@ -83,7 +83,7 @@ impl FileKind {
     /// The files of producer state at one offset.
     pub(crate) const PRODUCER_STATE: [FileKind; 2] = [FileKind::Snapshot, FileKind::Producers];
 
-    const ALL: [FileKind; 8] = [
+    pub(crate) const ALL: [FileKind; 8] = [
         FileKind::Log,
         FileKind::OffsetIndex,
         FileKind::TimeIndex,

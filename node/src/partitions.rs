@@ -480,7 +480,15 @@ fn open_or_create(
         Some(found) if found == id.topic_id => {
             let (log, report) = directory.open_log(&name, config, now).map_err(|error| error.to_string())?;
             report_recovery(&name, &report);
+            directory.vouch(&name).map_err(|error| error.to_string())?;
             return Ok(Opened { log: Some(log), found: true, now });
+        }
+        Some(found) if !directory.is_vouched(&name) => {
+            return Err(format!(
+                "{name} belongs to topic {found}, not to {}, by a partition.metadata without a checksum; move it away, \
+                 or correct that",
+                id.topic_id
+            ));
         }
         Some(_) => directory.delete_closed_log(&name).map_err(|error| error.to_string())?,
         None => {}

@@ -239,7 +239,8 @@ def same_configs(server, written):
             assert not wrong, f"{topic}: {wrong}"
     for partition in range(len(CODECS)):
         id_of = (pathlib.Path(server.settings["log.dirs"]) / f"plain-{partition}" / "partition.metadata").read_text()
-        assert id_of == written.ids[partition], id_of
+        # Behind Kafka's lines a broker of ours adds one with their checksum.
+        assert id_of.startswith(written.ids[partition]), id_of
 
 
 def same_groups(server, written):

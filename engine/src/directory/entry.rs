@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use highwater_records::{Offset, TopicId, TopicIdPartition};
 
+use super::meta::PartitionMetadata;
 use crate::{
     name::LogName,
     sync::{AtomicBool, AtomicU64, Mutex},
@@ -14,6 +15,8 @@ use crate::{
 pub(crate) struct LogEntry {
     pub(crate) name: LogName,
     pub(crate) topic_id: TopicId,
+    /// Whether a checksum, or somebody who knows, vouches for the topic's id.
+    pub(crate) vouched: AtomicBool,
     pub(crate) path: PathBuf,
     pub(crate) state: Mutex<EntryState>,
     /// How often the log was truncated, begun anew or deleted. Changed under a lock of the journal.
@@ -23,10 +26,16 @@ pub(crate) struct LogEntry {
 }
 
 impl LogEntry {
-    pub(crate) fn new(name: LogName, topic_id: TopicId, path: PathBuf, state: EntryState) -> LogEntry {
+    pub(crate) fn new(
+        name: LogName,
+        metadata: PartitionMetadata,
+        path: PathBuf,
+        state: EntryState,
+    ) -> LogEntry {
         LogEntry {
             name,
-            topic_id,
+            topic_id: metadata.topic_id,
+            vouched: AtomicBool::new(metadata.vouched),
             path,
             state: Mutex::new(state),
             truncations: AtomicU64::new(0),

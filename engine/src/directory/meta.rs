@@ -7,12 +7,15 @@ use highwater_records::{BrokerId, TopicId};
 
 use crate::{
     disk::{Disk, replace_file},
-    text::{Damaged, plain_number},
+    text::{self, Damaged, plain_number},
 };
 
 pub(crate) const META_PROPERTIES: &str = "meta.properties";
 pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
 pub(crate) const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
+
+/// How the line begins that has our checksum of the lines of `meta.properties` before it; a comment to Kafka.
+const SUM: &str = "#crc ";
 
 /// What Kafka writes when it does not know its broker epoch.
 pub(crate) const CLEAN_SHUTDOWN_TEXT: &str = r#"{"version":0,"brokerEpoch":-1}"#;
@@ -39,15 +42,30 @@ impl Meta {
     pub(crate) fn encode(&self) -> String {
         let Meta { cluster_id, node_id, directory_id, journal } = self;
         let version = if *journal { 2 } else { 1 };
-        format!(
+        let body = format!(
             "version={version}\ncluster.id={cluster_id}\nnode.id={node_id}\ndirectory.id={directory_id}\n"
-        )
+        );
+        let crc = crc32c::crc32c(body.as_bytes());
+        format!("{body}{SUM}{crc:08x}\n")
     }
 
-    /// Reads Java's properties as far as Kafka and we write them: no escapes, no continued lines.
+    /// Reads Java's properties as far as Kafka and we write them: no escapes, no continued lines. A file that Kafka wrote
+    /// has no checksum.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Meta, BadMeta> {
         let damaged = |what| BadMeta::Damaged(Damaged(what));
         let text = std::str::from_utf8(bytes).map_err(|_| damaged("not text"))?;
+        // Kafka's comments come first.
+        if let Some(last) = text.lines().last().filter(|last| last.starts_with('#')) {
+            let body = text.trim_end_matches('\n').strip_suffix(last).unwrap_or_default();
+            if text != format!("{body}{SUM}{:08x}\n", crc32c::crc32c(body.as_bytes())) {
+                return Err(damaged(
+                    "its checksum is wrong; if it was changed on purpose, remove its last line",
+                ));
+            }
+        }
+        if text.lines().any(|line| !line.is_empty() && !line.starts_with('#') && !line.contains('=')) {
+            return Err(damaged("a line is not key=value"));
+        }
         let value = |key: &str| {
             let mut lines =
                 text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
@@ -86,21 +104,35 @@ impl fmt::Debug for Claim {
     }
 }
 
+/// Kafka's two lines, and one with our checksum of them, which Kafka does not read.
 pub(crate) fn encode_partition_metadata(topic_id: TopicId) -> String {
-    format!("version: 0\ntopic_id: {topic_id}\n")
+    text::seal(format!("version: 0\ntopic_id: {topic_id}\n"))
 }
 
-pub(crate) fn decode_partition_metadata(bytes: &[u8]) -> Result<TopicId, Damaged> {
+/// What `partition.metadata` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PartitionMetadata {
+    pub(crate) topic_id: TopicId,
+    /// Whether a checksum vouches for it. Kafka writes none.
+    pub(crate) vouched: bool,
+}
+
+pub(crate) fn decode_partition_metadata(bytes: &[u8]) -> Result<PartitionMetadata, Damaged> {
     let text = std::str::from_utf8(bytes).map_err(|_| Damaged("not text"))?;
     let mut lines = text.lines();
     if lines.next() != Some("version: 0") {
         return Err(Damaged("its version is not 0"));
     }
-    lines
+    let topic_id = lines
         .next()
         .and_then(|line| line.strip_prefix("topic_id: "))
         .and_then(|id| id.parse().ok())
-        .ok_or(Damaged("it has no topic id"))
+        .ok_or(Damaged("it has no topic id"))?;
+    let vouched = lines.next().is_some();
+    if vouched {
+        text::unseal(bytes)?;
+    }
+    Ok(PartitionMetadata { topic_id, vouched })
 }
 
 #[cfg(test)]
@@ -115,7 +147,13 @@ mod tests {
             let meta = Meta { cluster_id, node_id: BrokerId(4), directory_id: id, journal };
             assert_eq!(Meta::decode(meta.encode().as_bytes()), Ok(meta));
         }
-        assert_eq!(decode_partition_metadata(encode_partition_metadata(id).as_bytes()), Ok(id));
+        let decoded = |text: &str| decode_partition_metadata(text.as_bytes());
+        let text = encode_partition_metadata(id);
+        assert_eq!(decoded(&text), Ok(PartitionMetadata { topic_id: id, vouched: true }));
+        let kafkas = format!("version: 0\ntopic_id: {id}\n");
+        assert_eq!(decoded(&kafkas), Ok(PartitionMetadata { topic_id: id, vouched: false }));
+        let other = TopicId::from_random(1, 3);
+        assert!(decoded(&text.replace(&id.to_string(), &other.to_string())).is_err());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::{
     collections::BTreeMap,
     fmt, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use highwater_records::{BrokerId, TopicId};
@@ -147,6 +147,29 @@ impl LogDir {
         self.logs.lock().get(name).map(|entry| entry.topic_id)
     }
 
+    /// Whether the topic id of this log is what was written: our checksum says so, or somebody did by
+    /// [`LogDir::vouch`]. Kafka writes none, so of its logs a flipped bit may have made another topic's: nobody should
+    /// delete one for belonging to nobody. `false` if there is no such log.
+    pub fn is_vouched(&self, name: &LogName) -> bool {
+        self.logs.lock().get(name).is_some_and(|entry| entry.vouched.load(Ordering::Acquire))
+    }
+
+    /// Somebody who knows says that the topic id of this log is right: from now on a checksum does. Durable when it
+    /// returns; nothing to do if there is no such log, or one already.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn vouch(&self, name: &LogName) -> io::Result<()> {
+        let Some(entry) = self.logs.lock().get(name).cloned() else { return Ok(()) };
+        if entry.vouched.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let metadata = meta::encode_partition_metadata(entry.topic_id);
+        replace_file(&*self.disk, &entry.path, meta::PARTITION_METADATA, metadata.as_bytes())?;
+        entry.vouched.store(true, Ordering::Release);
+        Ok(())
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -180,7 +203,8 @@ impl LogDir {
         let zero = Some(highwater_records::Offset::ZERO);
         // A rest of an unfinished creation holds no records, so nothing below its start can be missing.
         let state = EntryState { log_start: zero, high_watermark: zero, ..EntryState::default() };
-        let entry = Arc::new(LogEntry::new(name.clone(), topic_id, path, state));
+        let metadata = meta::PartitionMetadata { topic_id, vouched: true };
+        let entry = Arc::new(LogEntry::new(name.clone(), metadata, path, state));
         match self.logs.lock().entry(name) {
             std::collections::btree_map::Entry::Occupied(taken) => {
                 return Err(CreateLogError::Exists(taken.key().clone()));
@@ -320,7 +344,9 @@ impl LogDir {
         let settled = |state: &EntryState| !state.dirty && (self.clean_at_open || state.settled);
         let clean = retired && states.iter().all(|(_, state)| settled(state));
         if clean {
-            let known: Vec<(LogName, TopicId)> = self.logs();
+            // The others say themselves whose they are: a catalog would vouch for them.
+            let known: Vec<(LogName, TopicId)> =
+                self.logs().into_iter().filter(|(name, _)| self.is_vouched(name)).collect();
             catalog::Catalog::write(&*self.disk, &self.path, known.into_iter())?;
             replace_file(
                 &*self.disk,

@@ -13,7 +13,7 @@ use super::{
     Claim, DirOptions, EntryState, Health, LogDir, LogEntry,
     catalog::{self, Catalog},
     checkpoint::{Checkpoint, Checkpoints, Reading},
-    meta::{self, BadMeta, Meta},
+    meta::{self, BadMeta, Meta, PartitionMetadata},
     remove::remove_log_directory,
 };
 use crate::{
@@ -86,6 +86,20 @@ pub enum OpenDirError {
         directory: PathBuf,
         /// What is wrong.
         reason: String,
+    },
+    /// Nobody knows whose log that is, and the journal has records of one that is not there. Nothing is lost: the journal
+    /// stays as it is.
+    #[error(
+        "{directory}/{log}/partition.metadata is missing or does not read, and the journal has records of a topic that no \
+         log belongs to; if that is its topic, make it `version: 0` and, on the next line, `topic_id: {topic_id}`"
+    )]
+    LostIdentity {
+        /// The directory.
+        directory: PathBuf,
+        /// Whose identity is lost.
+        log: LogName,
+        /// Which it may be.
+        topic_id: TopicId,
     },
     /// The disk's error.
     #[error("cannot open {directory}: {error}")]
@@ -172,13 +186,13 @@ impl LogDir {
                 && let Ok(name) = entry.name.parse::<LogName>()
             {
                 let identity = match catalog.topic_id_of(&name) {
-                    Some(known) => Identity::Known(known),
+                    Some(topic_id) => Identity::Known(PartitionMetadata { topic_id, vouched: true }),
                     None => read_topic_id(&*disk, &directory).map_err(failed)?,
                 };
                 match identity {
-                    Identity::Known(topic_id) => {
+                    Identity::Known(metadata) => {
                         let state = state_of(&name, &readings);
-                        let entry = LogEntry::new(name.clone(), topic_id, directory, state);
+                        let entry = LogEntry::new(name.clone(), metadata, directory, state);
                         logs.insert(name, Arc::new(entry));
                     }
                     Identity::Unknown if has(Bug::UnreadableIsRemoved) => {
@@ -202,6 +216,17 @@ impl LogDir {
         let names: Vec<String> =
             listed.into_iter().filter(|entry| !entry.is_dir).map(|entry| entry.name).collect();
         let mut replayed = replay_journal(&disk, path, &names, &logs, &mut report).map_err(failed)?;
+        for lost in &report.unidentified {
+            // A topic that was deleted may be nobody's too, but then no log has lost its identity.
+            if let Some(id) = replayed.nobodys.iter().find(|id| id.partition == lost.partition) {
+                let directory = path.to_owned();
+                return Err(OpenDirError::LostIdentity {
+                    directory,
+                    log: lost.clone(),
+                    topic_id: id.topic_id,
+                });
+            }
+        }
         let health = Arc::new(Health::default());
         let claim = Claim { disk: disk.clone(), root: path.to_owned(), meta };
         if replayed.any() {
@@ -349,7 +374,7 @@ fn take_clean_mark(disk: &dyn Disk, path: &Path, unchanged: bool) -> io::Result<
 }
 
 enum Identity {
-    Known(TopicId),
+    Known(PartitionMetadata),
     /// There is something in it, and nobody knows whose.
     Unknown,
     /// The rest of an unfinished creation.
@@ -358,17 +383,13 @@ enum Identity {
 
 fn read_topic_id(disk: &dyn Disk, directory: &Path) -> io::Result<Identity> {
     let bytes = read_file(disk, &directory.join(meta::PARTITION_METADATA))?;
-    if let Some(topic_id) = bytes.and_then(|bytes| meta::decode_partition_metadata(&bytes).ok()) {
-        return Ok(Identity::Known(topic_id));
+    let damaged = bytes.is_some();
+    if let Some(metadata) = bytes.and_then(|bytes| meta::decode_partition_metadata(&bytes).ok()) {
+        return Ok(Identity::Known(metadata));
     }
-    for entry in disk.list(directory)? {
-        if entry.name.contains(".log")
-            && disk.open(&directory.join(&entry.name), crate::disk::Open::Read)?.len()? > 0
-        {
-            return Ok(Identity::Unknown);
-        }
-    }
-    Ok(Identity::Empty)
+    // It was durable before the first segment had a name; so even an empty one shows that it is lost.
+    let has_segment = disk.list(directory)?.iter().any(|entry| entry.name.contains(".log"));
+    Ok(if damaged || has_segment { Identity::Unknown } else { Identity::Empty })
 }
 
 fn distrusted(readings: &BTreeMap<Checkpoint, Reading>) -> Vec<String> {

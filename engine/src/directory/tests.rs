@@ -5,7 +5,10 @@ use highwater_records::{BrokerId, PartitionIndex, TopicId};
 use super::{catalog, meta};
 use crate::{
     CheckpointError, CreateLogError, DirOptions, LogDir, LogName, OpenDirError, OpenLogError,
-    disk::{RealDisk, memory::MemoryDisk},
+    disk::{
+        RealDisk,
+        memory::{Loss, MemoryDisk},
+    },
     testing::*,
 };
 
@@ -179,4 +182,30 @@ fn the_catalog_is_believed_only_where_nobody_else_was() {
     bytes[3] ^= 1;
     damaged.overwrite(&catalog, &bytes).unwrap();
     assert_eq!(id(&damaged), Some(another));
+}
+
+#[test]
+fn nobody_vouches_for_what_kafka_wrote_until_somebody_does() {
+    let disk = MemoryDisk::new();
+    let (dir, log) = create(&disk, small());
+    assert!(dir.is_vouched(&name()));
+    close(dir, log);
+    disk.kill();
+    let metadata = Path::new("/data/topic-0/partition.metadata");
+    let ours = disk.contents(metadata).unwrap();
+    let kafkas = format!("version: 0\ntopic_id: {}\n", TopicId::from_random(2, 2));
+    disk.overwrite(metadata, kafkas.as_bytes()).unwrap();
+    disk.vandalize(&Path::new("/data").join(catalog::FILE_NAME)).unwrap();
+    for _ in 0..2 {
+        // A clean stop in between does not make it true.
+        let (dir, log, _) = reopen(&disk, small());
+        assert!(!dir.is_vouched(&name()) && dir.topic_id_of(&name()) == Some(TopicId::from_random(2, 2)));
+        close(dir, log);
+        disk.kill();
+    }
+    let (dir, _) = open_dir(&disk);
+    dir.vouch(&name()).unwrap();
+    disk.crash_with(Loss::Everything);
+    assert_eq!(disk.contents(metadata).unwrap(), ours);
+    assert!(open_dir(&disk).0.is_vouched(&name()));
 }

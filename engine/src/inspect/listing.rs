@@ -134,8 +134,8 @@ fn log_contents(
         Ok(offsets.and_then(|offsets| offsets.get(name.as_ref()?).copied()))
     };
     let epochs = read(path.join(epochs::FILE_NAME))?.and_then(|bytes| LeaderEpochs::decode(&bytes).ok());
-    let topic_id =
-        read(path.join(PARTITION_METADATA))?.and_then(|bytes| decode_partition_metadata(&bytes).ok());
+    let topic_id = read(path.join(PARTITION_METADATA))?
+        .and_then(|bytes| Some(decode_partition_metadata(&bytes).ok()?.topic_id));
     let other_files = disk
         .list(path)
         .map_err(InspectError::disk(path))?

@@ -29,6 +29,8 @@ pub(crate) struct Replayed {
     pub(crate) batches: u64,
     /// Their bytes.
     pub(crate) bytes: u64,
+    /// Logs that it has batches of and the directory does not have.
+    pub(crate) nobodys: Vec<TopicIdPartition>,
     /// Things an operator should know.
     pub(crate) notes: Vec<String>,
     /// Files to remove once the ends are written down, those that are needed longest last.
@@ -110,7 +112,12 @@ pub(crate) fn replay(
     let mut replayed = Replayed { notes: journal.missing.iter().cloned().collect(), ..Replayed::default() };
     for (log, of_log) in logs {
         // Deleted, or never finished being made: its topic id is nobody's.
-        let Some(directory) = directory_of(log) else { continue };
+        let Some(directory) = directory_of(log) else {
+            if !of_log.batches.is_empty() {
+                replayed.nobodys.push(log);
+            }
+            continue;
+        };
         write_batches(disk, &directory, &journal, &of_log.batches, &mut replayed)?;
         replayed.ends.insert(log, of_log.end);
     }

@@ -221,8 +221,8 @@ fn check_identity(dir: &LogDir, entry: &LogEntry, report: &mut RecoveryReport) -
     let name = meta::PARTITION_METADATA;
     let bytes = read_file(&*dir.disk, &entry.path.join(name))?;
     match bytes.map(|bytes| meta::decode_partition_metadata(&bytes)) {
-        Some(Ok(topic_id)) if topic_id == entry.topic_id => Ok(()),
-        Some(Ok(topic_id)) => {
+        Some(Ok(metadata)) if metadata.topic_id == entry.topic_id => Ok(()),
+        Some(Ok(meta::PartitionMetadata { topic_id, .. })) => {
             let text = format!("{name} of {} says topic {topic_id}, not {}", entry.name, entry.topic_id);
             Err(io::Error::new(io::ErrorKind::InvalidData, text))
         }

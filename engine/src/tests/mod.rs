@@ -8,6 +8,8 @@ mod crash_transactions;
 mod crashes;
 mod failing;
 mod flips;
+mod flips_journal;
+mod flips_kinds;
 #[cfg(target_os = "linux")]
 mod idle;
 mod journal;

@@ -39,7 +39,7 @@ const BATCHES: Check = Check {
 const FAILURES: Check = Check { name: "every operation fails", unit: "runs", run: failing::every_failure };
 const TABLE: Check = Check { name: "the table of recovery", unit: "cells", run: table::every_cell };
 const FLIPS: Check =
-    Check { name: "every bit", unit: "damages", run: |damages| flips::every_damage(false, damages) };
+    Check { name: "every bit", unit: "damages", run: |damages| flips::every_damage_of_a_log(false, damages) };
 
 fn beside_the_model(cases: &Cell<u64>) {
     let config = Config {
@@ -148,7 +148,7 @@ fn every_piece_is_caught() {
             }
         }
     }
-    for check in [&MODEL, &CRASHES, &TRANSACTIONS, &JOURNAL, &FAILURES, &TABLE, &FLIPS] {
+    for check in [&MODEL, &CRASHES, &TRANSACTIONS, &JOURNAL, &BATCHES, &FAILURES, &TABLE, &FLIPS] {
         match run(check) {
             Ok(count) => println!("without a bug: {}, {count} {}", check.name, check.unit),
             Err((_, said)) => wrong.push(format!("{} fails without a bug: {said}", check.name)),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use highwater_engine::disk::memory::MemoryDisk;
-use highwater_records::{Offset, TopicIdPartition, batch::BatchView};
+use highwater_records::{Offset, TopicId, TopicIdPartition, batch::BatchView};
 
 use super::{TestCluster, run};
 
@@ -51,6 +51,34 @@ fn a_follower_takes_nothing_that_has_rotted_and_gets_it_from_a_sound_replica() {
         let joined = || cluster.node(1).image().partition(at)?.isr.contains(&three).then_some(());
         cluster.until(joined).await;
         assert_eq!(bytes_of(&cluster, 1, at), sound);
+        cluster.end().await;
+    });
+}
+
+#[test]
+fn a_log_whose_topic_has_rotted_away_is_nobodys_and_stays() {
+    run(async |env| {
+        let mut cluster = TestCluster::start(&env, 3, &[]).await;
+        let at = cluster.topic("orders", &[1, 2, 3], &[]).await;
+        let other = cluster.topic("others", &[1, 2, 3], &[]).await;
+        cluster.produce(1, at, "a", "first").await;
+        cluster.produce(1, other, "a", "first").await;
+        let has_both = || [at, other].iter().all(|at| !bytes_of(&cluster, 3, *at).is_empty());
+        cluster.until(|| has_both().then_some(())).await;
+        let disk = cluster.stop(3).await;
+
+        // As Kafka wrote it, without a checksum, and with another id by now.
+        let metadata = Path::new("/data/orders-0/partition.metadata");
+        let rotten = format!("version: 0\ntopic_id: {}\n", TopicId::from_random(5, 6));
+        disk.overwrite(metadata, rotten.as_bytes()).expect("it is there");
+        disk.vandalize(Path::new("/data/highwater-catalog")).expect("it stopped cleanly");
+        let segment = Path::new("/data/orders-0/00000000000000000000.log");
+        let records = disk.contents(segment).expect("it is there");
+        assert!(!records.is_empty());
+        cluster.boot(3, disk.clone()).await.expect("its directory opens");
+        // Roles are taken after what belongs to nobody is removed.
+        cluster.until(|| (!bytes_of(&cluster, 3, other).is_empty()).then_some(())).await;
+        assert_eq!(cluster.disk(3).contents(segment).expect("nobody deletes it"), records);
         cluster.end().await;
     });
 }

@@ -175,6 +175,15 @@ impl Node {
             if assigned.is_some_and(|assigned| assigned.replicas.contains(&self.broker)) {
                 continue;
             }
+            if !self.directory.is_vouched(&name) {
+                tracing::warn!(
+                    log = %name,
+                    %topic_id,
+                    "it belongs to no topic that has a replica here, and no checksum says that its partition.metadata is \
+                     right: it is left alone"
+                );
+                continue;
+            }
             let id = TopicIdPartition { topic_id, partition: name.partition };
             if self.partitions.if_open(id).is_some() {
                 self.remove_replica(id).await;
