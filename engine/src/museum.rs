@@ -67,6 +67,10 @@ highwater_records::museum! {
     WakeUpLost,
     /// A commit believes that the group which is being written has its batches.
     GroupInFlightBelieved,
+    /// A truncation does not wait for a compaction that is replacing files.
+    GateIgnored,
+    /// An append to several logs is shown in one before the next is locked.
+    ShownApart,
     /// Readers are not told that a truncation changed what they look at.
     TruncationUnseen,
 }

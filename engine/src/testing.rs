@@ -97,6 +97,19 @@ pub(crate) fn marker(id: u64, epoch: u16, committed: bool) -> CheckedBatch {
     CheckedBatch::check(bytes, &CheckPolicy::internal()).unwrap()
 }
 
+/// One record with this key, of an idempotent producer, or of a transaction where its id is at least 20.
+pub(crate) fn keyed(key: u8, id: u64, sequence: i32) -> CheckedBatch {
+    let producer =
+        Producer { id: ProducerId(id), epoch: ProducerEpoch(0), base_sequence: Sequence::from_i32(sequence) };
+    let mut builder = BatchBuilder::new(Codec::None).producer(producer);
+    if id >= 20 {
+        builder = builder.transactional();
+    }
+    builder.push(Record { timestamp: NOW, key: Some(&[key]), value: Some(b"v"), headers: &[] }).unwrap();
+    let bytes = builder.build(Offset::ZERO, None).unwrap();
+    CheckedBatch::check(bytes, &CheckPolicy::internal()).unwrap()
+}
+
 fn build(seed: u64, timestamps: &[i64], producer: Option<Producer>, transactional: bool) -> CheckedBatch {
     let mut builder = BatchBuilder::new(Codec::None);
     if let Some(producer) = producer {

@@ -16,7 +16,11 @@ use super::{
     shared::{Turn, epoch_of},
     watch::{Changed, Watch},
 };
-use crate::{AppendIfError, BatchesError, BatchesJob, Log, PrepareError, PreparedBatch, sync::Mutex};
+use crate::{
+    AppendIfError, BatchesError, BatchesJob, Log, PrepareError, PreparedBatch,
+    museum::{Bug, has},
+    sync::Mutex,
+};
 
 /// One append to several logs of the same [`Logs`](super::Logs): after any crash all of them have it, or none. The logs
 /// have to be [`Durability::Synced`](highwater_records::Durability::Synced) ones, as they are by default.
@@ -136,10 +140,16 @@ impl Batches {
         // All locks at once, in order: whoever sees it in one log finds it in the others. Nothing is synced here.
         let mut slots = Vec::with_capacity(order.len());
         let mut written: BTreeMap<usize, _> = written.into_iter().enumerate().collect();
-        for at in &order {
-            slots.push((*at, self.parts[*at].log.shared.log.lock()));
-        }
         let mut unshown = None;
+        for at in &order {
+            let mut slot = self.parts[*at].log.shared.log.lock();
+            if has(Bug::ShownApart) {
+                let finish = |log: &mut Log| Some(log.finish_batch(written.remove(at)?));
+                drop(slot.as_mut().and_then(finish));
+                continue;
+            }
+            slots.push((*at, slot));
+        }
         for (at, slot) in &mut slots {
             let (Some(written), name) = (written.remove(at), self.parts[*at].log.name()) else { continue };
             let finished =

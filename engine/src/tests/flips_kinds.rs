@@ -7,11 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use highwater_records::{
-    LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, Sequence, TopicId,
-    batch::{BatchBuilder, CheckPolicy, CheckedBatch, Producer, Record},
-    compression::Codec,
-};
+use highwater_records::{LeaderEpoch, Offset, PartitionIndex, TopicId};
 
 use super::flips::{Sound, ask, every_damage, laid_out, ordinary};
 use crate::{
@@ -36,19 +32,6 @@ fn config() -> LogConfig {
 
 fn is_called(file: &Path, suffix: &str) -> bool {
     file.to_string_lossy().ends_with(suffix)
-}
-
-/// One record with this key, of the idempotent producer or of a transaction.
-fn keyed(key: u8, id: u64, sequence: i32) -> CheckedBatch {
-    let producer =
-        Producer { id: ProducerId(id), epoch: ProducerEpoch(0), base_sequence: Sequence::from_i32(sequence) };
-    let mut builder = BatchBuilder::new(Codec::None).producer(producer);
-    if id >= 20 {
-        builder = builder.transactional();
-    }
-    builder.push(Record { timestamp: NOW, key: Some(&[key]), value: Some(b"v"), headers: &[] }).unwrap();
-    let bytes = builder.build(Offset::ZERO, None).unwrap();
-    CheckedBatch::check(bytes, &CheckPolicy::internal()).unwrap()
 }
 
 /// A log with an aborted transaction, ready to be compacted; the power goes after so many changes of the pass.

@@ -24,12 +24,12 @@ use shuttle::{
 };
 
 use crate::{
-    Log, LogConfig, LogReader, ReadError, StartReason,
+    CompactError, Compaction, Log, LogConfig, LogReader, ReadError, StartReason,
     disk::{
         Host,
         memory::{Loss, MemoryDisk},
     },
-    embed::{Logs, Options, SharedLog},
+    embed::{Batches, Logs, Options, SharedLog},
     sync::Mutex,
     testing::*,
 };
@@ -273,12 +273,143 @@ fn deletions() {
     });
 }
 
-const SCENARIOS: [(&str, fn()); 5] = [
+/// Records of these texts in a log.
+fn has_record(log: &SharedLog, text: &str) -> bool {
+    let end = log.snapshot().unwrap().end();
+    let read = |at| log.get(offset(at)).unwrap();
+    (0..end.get()).any(|at| read(at).is_some_and(|record| record.text() == Some(text)))
+}
+
+/// Threads and a task append to two logs at once, somebody to one of them, somebody follows: whoever sees an append in
+/// one log finds it in the other, and each survives as a whole.
+fn together() {
+    let disk = MemoryDisk::new();
+    let logs = Arc::new(open(&disk, 1));
+    let (a, b) = (logs.log("a").unwrap(), logs.log("b").unwrap());
+    let committer = {
+        let logs = logs.clone();
+        thread::spawn(move || logs.run_commits())
+    };
+    let writer = |n: usize| {
+        let (disk, a, b) = (disk.clone(), a.clone(), b.clone());
+        thread::spawn(move || {
+            let value = format!("both {n}");
+            let mut batches = Batches::new();
+            // Not everybody names them in the same order.
+            let order = if n == 0 { [&a, &b] } else { [&b, &a] };
+            for log in order {
+                batches.append(log, &value).unwrap();
+            }
+            let offsets =
+                if n == 2 { future::block_on(batches.write()).unwrap() } else { batches.commit().unwrap() };
+            for (log, offset) in order.iter().zip(offsets) {
+                survives(&disk, log.name(), offset, &value);
+            }
+        })
+    };
+    let mut threads = vec![writer(0), writer(1), writer(2)];
+    let alone = a.clone();
+    threads.push(thread::spawn(move || {
+        alone.append("alone").unwrap();
+    }));
+    let tail = a.tail(Offset::ZERO);
+    threads.push(thread::spawn(move || {
+        for record in tail.take(4) {
+            let record = record.unwrap();
+            let text = record.text().unwrap();
+            assert!(text == "alone" || has_record(&b, text), "{text:?} is in one log only");
+        }
+    }));
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    logs.close().unwrap();
+    committer.join().unwrap();
+}
+
+/// A pass of compaction replaces files while the tail is cut and written anew and somebody reads; what comes back after a
+/// power cut is what was there.
+fn compactions() {
+    let disk = MemoryDisk::new();
+    let compaction =
+        Compaction { min_lag_ms: 0, max_lag_ms: None, min_dirty_millionths: 0, delete_retention_ms: 1000 };
+    // Each of the three segments is compacted for itself.
+    let config = LogConfig { compaction: Some(compaction), segment_bytes: 200, ..small() };
+    let (dir, mut log) = create(&disk, config.clone());
+    for n in 0..6 {
+        log.append(keyed(n as u8 % 2, 7, n), EPOCH, NOW).unwrap();
+        if n % 2 == 1 {
+            log.roll(NOW).unwrap();
+        }
+    }
+    let end = log.positions().log_end;
+    log.set_high_watermark(end);
+    log.commit().unwrap();
+    dir.write_checkpoints().unwrap();
+    let log = Arc::new(Mutex::new(log));
+    let compactor = {
+        let log = log.clone();
+        thread::spawn(move || {
+            let Some(mut pass) = log.lock().begin_compaction(1 << 20, NOW) else { return };
+            loop {
+                let group = match pass.next_group(|| true) {
+                    Ok(Some(group)) => group,
+                    Ok(None) => break,
+                    // A segment went away meanwhile.
+                    Err(CompactError::Changed | CompactError::Disk(_)) => return,
+                    Err(other) => panic!("{other}"),
+                };
+                let swap = log.lock().swap_compacted(group);
+                // The disk in memory lets nobody else come in between.
+                thread::yield_now();
+                match swap {
+                    Ok(job) => job.run().unwrap(),
+                    Err(CompactError::Changed) => return,
+                    Err(other) => panic!("{other}"),
+                }
+            }
+            let _ = log.lock().finish_compaction(pass);
+        })
+    };
+    let reader = {
+        let log = log.clone();
+        thread::spawn(move || {
+            for _ in 0..2 {
+                let reader = log.lock().reader();
+                match read(&reader, reader.positions().log_start) {
+                    Ok(found) => assert!(!found.is_empty()),
+                    Err(ReadError::Changed) => {}
+                    Err(ReadError::Disk(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        })
+    };
+    {
+        let mut log = log.lock();
+        log.truncate_to(offset(2), NOW).unwrap();
+        log.append(keyed(3, 8, 0), EPOCH, NOW).unwrap();
+        log.commit().unwrap();
+    }
+    compactor.join().unwrap();
+    reader.join().unwrap();
+    let expected = {
+        let log = log.lock();
+        read(&log.reader(), log.positions().log_start).unwrap()
+    };
+    drop((Arc::into_inner(log), dir));
+    disk.crash_with(Loss::Everything);
+    let (_dir, log, report) = reopen(&disk, config);
+    assert!(report.quarantined.is_empty() && report.cut.is_empty(), "{report:?}");
+    assert_eq!(read(&log.reader(), log.positions().log_start).unwrap(), expected);
+}
+
+const SCENARIOS: [(&str, fn()); 7] = [
     ("waiters", waiters),
     ("commits", commits),
     ("tasks", tasks),
     ("truncations", truncations),
     ("deletions", deletions),
+    ("together", together),
+    ("compactions", compactions),
 ];
 
 #[test]
@@ -298,6 +429,8 @@ fn what_depends_on_it_is_caught() {
         (Bug::WakeUpLost, waiters as fn()),
         (Bug::GroupInFlightBelieved, commits),
         (Bug::TruncationUnseen, truncations),
+        (Bug::ShownApart, together),
+        (Bug::GateIgnored, compactions),
     ] {
         build_in(Some(bug));
         let outcome = std::panic::catch_unwind(|| explore(scenario, 2000));
