@@ -108,7 +108,12 @@ fn after_a_compaction(clean: bool) -> Sound {
 /// Segments were renamed for their deletion, and nobody came to remove them.
 fn retention() -> Sound {
     let Sound { disk, config, .. } = ordinary(true);
+    let config = LogConfig { point_bytes: 100, ..config };
     let (dir, mut log, _) = reopen(&disk, config.clone());
+    for n in 0..8 {
+        log.append(batch(n, &[1]), LeaderEpoch(2), NOW).unwrap();
+        log.commit().unwrap();
+    }
     let end = log.positions().log_end;
     log.set_high_watermark(end);
     log.commit().unwrap();
@@ -118,6 +123,30 @@ fn retention() -> Sound {
     disk.crash_with(Loss::Nothing);
     let damaged = |file: &Path| is_called(file, ".deleted");
     Sound { disk, config, damaged, or: Vec::new(), removes: true }
+}
+
+/// Points from which a recovery goes on.
+fn points() -> Sound {
+    let config = LogConfig { segment_bytes: 2000, index_interval_bytes: 100, point_bytes: 150, ..small() };
+    let disk = MemoryDisk::new();
+    let (dir, mut log) = create(&disk, config.clone());
+    for n in 0..8u64 {
+        let batch = match n {
+            3 => transactional(20, 0, 0, 1),
+            6 => marker(20, 0, false),
+            _ if n % 2 == 0 => produced(7, 0, n as i32 / 2, 1),
+            _ => batch(n * 3, &[n as i64 * 100, 50]),
+        };
+        log.append(batch, LeaderEpoch(n as u32 / 5), NOW).unwrap();
+        log.commit().unwrap();
+    }
+    let end = log.positions().log_end;
+    log.set_high_watermark(end);
+    dir.write_checkpoints().unwrap();
+    drop((dir, log));
+    disk.crash_with(Loss::Nothing);
+    let damaged = |file: &Path| !is_called(file, ".log");
+    Sound { disk, config, damaged, or: Vec::new(), removes: false }
 }
 
 /// A log was deleted, and not all of its files were removed.
@@ -210,11 +239,12 @@ fn sparse() -> Sound {
 
 type Prepare = fn() -> Vec<Sound>;
 
-const SCENARIOS: [(&str, Prepare); 10] = [
+const SCENARIOS: [(&str, Prepare); 11] = [
     ("every log, cleanly stopped", || vec![ordinary(true)]),
     ("every log, after a crash", || vec![ordinary(false)]),
     ("a compaction on its way", stages_of_a_compaction),
     ("a compaction that is done", || vec![after_a_compaction(false), after_a_compaction(true)]),
+    ("points", || vec![points()]),
     ("retention on its way", || vec![retention()]),
     ("a deletion on its way", || vec![deletion()]),
     ("files being replaced", || vec![replacement()]),
@@ -264,8 +294,8 @@ fn every_kind_of_file_is_damaged() {
     for of in FileKind::ALL {
         let name = kind(Path::new(&of.at(Offset::ZERO)));
         expected.insert(format!("{name}.deleted"));
-        // Producer snapshots are not rewritten by compaction.
-        if FileKind::SEGMENT.contains(&of) {
+        // Compaction makes neither producer snapshots nor points.
+        if FileKind::SEGMENT.contains(&of) && of != FileKind::Points {
             expected.insert(format!("{name}.cleaned"));
             expected.insert(format!("{name}.swap"));
         }
