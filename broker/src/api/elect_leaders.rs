@@ -14,8 +14,10 @@ use highwater_wire::{
 
 pub(super) async fn answer(call: Decoded<ElectLeadersRequest>) -> Reply {
     let Decoded { node, caller, start, request } = call;
-    let asks_nothing = request.topic_partitions.as_ref().is_some_and(Vec::is_empty);
-    if late(request.timeout_ms) && !asks_nothing {
+    if request.topic_partitions.as_ref().is_some_and(Vec::is_empty) {
+        return reply(start, &ElectLeadersResponse::default());
+    }
+    if late(request.timeout_ms) {
         return reply(start, &refused(request, ErrorCode::RequestTimedOut, "no time is left for it"));
     }
     let election = match request.election_type {

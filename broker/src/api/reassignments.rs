@@ -84,7 +84,7 @@ async fn reassign(
     let replicas = match wish.replicas {
         None => None,
         Some(wanted) => {
-            // Who is nobody comes before how many they are.
+            // Who is nobody, or is there twice, comes before how many they are.
             let known = |id: i32| {
                 let id = u32::try_from(id).map(BrokerId).ok();
                 id.filter(|id| image.brokers().contains_key(id))
@@ -92,6 +92,10 @@ async fn reassign(
             let (has, wants) = (count(partition), wanted.len());
             let brokers: Option<Vec<BrokerId>> = wanted.into_iter().map(known).collect();
             let brokers = brokers.ok_or(refused(ReassignError::InvalidReplicas(Vec::new())))?;
+            let once = brokers.iter().enumerate().all(|(at, broker)| !brokers[..at].contains(broker));
+            if brokers.is_empty() || !once {
+                return Err(refused(ReassignError::InvalidReplicas(brokers)));
+            }
             if !may_resize && has != wants {
                 return Err(Refused::ReplicaCount { has, wanted: wants });
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use highwater_records::{ProducerEpoch, ProducerId};
 use highwater_wire::{
     ErrorCode, Request,
     messages::{
@@ -29,6 +30,35 @@ pub(super) struct Cluster {
     brokers: BTreeMap<i32, String>,
     controller: i32,
     open: BTreeMap<i32, Client>,
+    /// Topics that were asked for: who leads each partition, by what was heard last.
+    leaders: BTreeMap<String, BTreeMap<i32, Option<i32>>>,
+}
+
+/// How long somebody goes on trying what does not work at the moment.
+pub(super) struct Patience {
+    limit: Option<Duration>,
+    since: Option<Instant>,
+}
+
+impl Patience {
+    /// For ever, or as long as brokers need to be started again.
+    pub(super) const fn new(for_ever: bool) -> Patience {
+        Patience { limit: if for_ever { None } else { Some(PATIENCE) }, since: None }
+    }
+
+    /// It works again.
+    pub(super) const fn reset(&mut self) {
+        self.since = None;
+    }
+
+    /// Whether it has been tried for too long. The first time it is said that it is tried again.
+    fn is_over(&mut self, error: &CommandError) -> bool {
+        let since = *self.since.get_or_insert_with(|| {
+            eprintln!("highwater: {error}; trying again");
+            Instant::now()
+        });
+        self.limit.is_some_and(|limit| since.elapsed() >= limit)
+    }
 }
 
 /// A topic as its cluster describes it.
@@ -75,6 +105,7 @@ impl Cluster {
                         brokers: BTreeMap::new(),
                         controller: -1,
                         open: BTreeMap::new(),
+                        leaders: BTreeMap::new(),
                     };
                     cluster.metadata(Some(&[])).await?;
                     return Ok(cluster);
@@ -85,9 +116,42 @@ impl Cluster {
         Err(failed)
     }
 
-    /// Closes every connection and begins anew, where an answer may still be on its way to nobody.
+    /// Closes every connection and begins anew, where an answer may still be on its way to nobody: with what was given to
+    /// begin with, or any broker that was known since.
     pub(super) async fn reconnect(&mut self) -> Result<(), CommandError> {
-        *self = Cluster::connect(&self.addresses).await?;
+        let known = self.brokers.values().map(String::as_str);
+        let all: Vec<&str> = std::iter::once(self.addresses.as_str()).chain(known).collect();
+        let found = Cluster::connect(&all.join(",")).await?;
+        let (addresses, leaders) = (std::mem::take(&mut self.addresses), std::mem::take(&mut self.leaders));
+        *self = Cluster { addresses, leaders, ..found };
+        Ok(())
+    }
+
+    /// Makes what failed with `error` worth trying again: waits a moment, connects anew, and looks who leads now.
+    ///
+    /// # Errors
+    /// `error` itself if it is not of the kind that passes, or patience is over; that a topic is gone.
+    pub(super) async fn recover(
+        &mut self,
+        mut error: CommandError,
+        patience: &mut Patience,
+    ) -> Result<(), CommandError> {
+        while error.is_passing() && !patience.is_over(&error) {
+            sleep(RETRY).await;
+            match self.look_again().await {
+                Ok(()) => return Ok(()),
+                Err(next) => error = next,
+            }
+        }
+        Err(error)
+    }
+
+    async fn look_again(&mut self) -> Result<(), CommandError> {
+        self.reconnect().await?;
+        let names: Vec<String> = self.leaders.keys().cloned().collect();
+        for name in names {
+            self.topic(&name).await?;
+        }
         Ok(())
     }
 
@@ -135,7 +199,10 @@ impl Cluster {
                 all.iter().filter(|topic| !topic.internal).map(|topic| topic.name.as_str()),
             ));
         }
-        described(topic)
+        let topic = described(topic)?;
+        let leaders = topic.partitions.iter().map(|partition| (partition.index, partition.leader));
+        self.leaders.insert(topic.name.clone(), leaders.collect());
+        Ok(topic)
     }
 
     /// The broker that leads a partition, for reading and writing.
@@ -144,8 +211,10 @@ impl Cluster {
         topic: &Topic,
         partition: i32,
     ) -> Result<&mut Client, CommandError> {
-        let leader = topic.partition(partition)?.leader;
-        let leader = leader.ok_or_else(|| CommandError::Unknown {
+        let described = topic.partition(partition)?.leader;
+        let heard = self.leaders.get(&topic.name).and_then(|leaders| leaders.get(&partition));
+        let leader = heard.copied().unwrap_or(described).filter(|leader| self.brokers.contains_key(leader));
+        let leader = leader.ok_or_else(|| CommandError::Unavailable {
             what: format!("partition {partition} of topic {:?} has no leader at the moment", topic.name),
         })?;
         self.broker(leader).await
@@ -164,6 +233,21 @@ impl Cluster {
             self.open.insert(id, client);
         }
         Ok(self.open.get_mut(&id).unwrap_or_else(|| unreachable!("it was opened above")))
+    }
+
+    /// An identity for somebody who writes.
+    pub(super) async fn producer(&mut self) -> Result<(ProducerId, ProducerEpoch), CommandError> {
+        let doing = "asking for a producer's id";
+        let mut patience = Patience::new(false);
+        loop {
+            match self.bootstrap.init_producer_id().await.map_err(CommandError::request(doing)) {
+                // Kafka's are not negative.
+                Ok((id, epoch)) => {
+                    return Ok((ProducerId(id.cast_unsigned()), ProducerEpoch(epoch.cast_unsigned())));
+                }
+                Err(error) => self.recover(error, &mut patience).await?,
+            }
+        }
     }
 
     /// Asks the controller, or whoever passes for it.

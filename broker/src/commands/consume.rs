@@ -4,20 +4,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use highwater_records::batch::{BatchError, BatchView, ControlType, RecordRef, split};
-use highwater_wire::messages::fetch::{
-    FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData,
+use highwater_wire::{
+    ErrorCode,
+    messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData},
 };
 
 use super::{
     CommandError, ConsumeArguments, Position,
-    cluster::{Cluster, Topic},
+    cluster::{Cluster, Patience, Topic},
     isolation::Aborted,
     member,
     output::Output,
     topics::{END, START, offset},
 };
 use crate::{
-    client::{check, only},
+    client::{ClientError, check, only},
     json::Json,
     times,
 };
@@ -65,38 +66,41 @@ pub(super) async fn run(
         all.push(Progress { partition, next, end });
     }
     let mut left = arguments.count.unwrap_or(u64::MAX);
+    let mut patience = Patience::new(arguments.follow);
     while left > 0 && !all.iter().all(Progress::is_over) {
-        left -= turn(cluster, &topic, &mut all, arguments, left, out).await?;
+        match turn(cluster, &topic, &mut all, arguments, &mut left, out).await {
+            Ok(()) => patience.reset(),
+            Err(error) => cluster.recover(error, &mut patience).await?,
+        }
         out.flush()?;
     }
     Ok(())
 }
 
-/// Reads each partition once, up to `most` records together, and answers how many were written out.
+/// Reads each partition once, up to `left` records together, of which it takes those that were written out.
 pub(super) async fn turn(
     cluster: &mut Cluster,
     topic: &Topic,
     all: &mut [Progress],
     arguments: &ConsumeArguments,
-    most: u64,
+    left: &mut u64,
     out: &mut Output,
-) -> Result<u64, CommandError> {
-    let mut left = most;
+) -> Result<(), CommandError> {
     let unread = all.iter().filter(|progress| !progress.is_over()).count();
     // One after the other; only where everything may have been read is it worth waiting, and then in turn.
     let wait = if arguments.follow { WAIT / u32::try_from(unread).unwrap_or(u32::MAX).max(1) } else { WAIT };
     for progress in all.iter_mut().filter(|progress| !progress.is_over()) {
         let before = progress.next;
-        left -= step(cluster, topic, progress, arguments, wait, left, out).await?;
+        *left -= step(cluster, topic, progress, arguments, wait, *left, out).await?;
         if arguments.committed && progress.end.is_some() && progress.next == before {
             // What is left belongs to open transactions.
             progress.end = Some(before);
         }
-        if left == 0 {
+        if *left == 0 {
             break;
         }
     }
-    Ok(most - left)
+    Ok(())
 }
 
 /// The partitions that are meant.
@@ -137,7 +141,13 @@ async fn step(
 ) -> Result<u64, CommandError> {
     let doing =
         format!("reading partition {} of {:?} at offset {}", progress.partition, topic.name, progress.next);
-    let fetched = fetch(cluster, topic, progress, arguments.committed, wait, &doing).await?;
+    let fetched = match fetch(cluster, topic, progress, arguments.committed, wait, &doing).await {
+        Err(CommandError::Request {
+            error: ClientError::Refused { code: ErrorCode::OffsetOutOfRange, .. },
+            ..
+        }) if skip_deleted(cluster, topic, progress).await? => return Ok(0),
+        fetched => fetched?,
+    };
     let mut aborted = Aborted::new(fetched.aborted_transactions.unwrap_or_default());
     let mut count = 0;
     for batch in split(fetched.records.unwrap_or_default()) {
@@ -153,6 +163,24 @@ async fn step(
         }
     }
     Ok(count)
+}
+
+/// Goes on with the first record that there is, where those before it were deleted meanwhile. `false` if none were.
+async fn skip_deleted(
+    cluster: &mut Cluster,
+    topic: &Topic,
+    progress: &mut Progress,
+) -> Result<bool, CommandError> {
+    let start = offset(cluster, topic, progress.partition, START).await?.unwrap_or(0);
+    if start <= progress.next {
+        return Ok(false);
+    }
+    eprintln!(
+        "highwater: partition {} of {:?} was deleted from offset {} to {start}; going on there",
+        progress.partition, topic.name, progress.next
+    );
+    progress.next = start;
+    Ok(true)
 }
 
 fn damaged(doing: &str, error: &BatchError) -> CommandError {

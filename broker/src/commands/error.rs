@@ -27,6 +27,12 @@ pub enum CommandError {
         /// What is missing, and what comes nearest.
         what: String,
     },
+    /// Nobody serves it at the moment.
+    #[error("{what}")]
+    Unavailable {
+        /// What is not served.
+        what: String,
+    },
     /// What was given makes no sense to the cluster.
     #[error("{0}")]
     Invalid(String),
@@ -46,6 +52,19 @@ impl CommandError {
         match self {
             CommandError::Invalid(_) => 2,
             _ => 1,
+        }
+    }
+
+    /// Whether it may be over in a moment: brokers that are started again, or leadership that moves.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            CommandError::Unavailable { .. } => true,
+            CommandError::Unreachable { error, .. } | CommandError::Request { error, .. } => match error {
+                ClientError::Io(_) => true,
+                ClientError::Refused { code, .. } => code.is_retriable(),
+                _ => false,
+            },
+            _ => false,
         }
     }
 

@@ -8,13 +8,13 @@ use std::{
 
 use bytes::Bytes;
 use highwater_records::{
-    Offset, TimestampMs,
-    batch::{BatchBuilder, BuildError, Header, Record},
+    Offset, ProducerEpoch, ProducerId, Sequence, TimestampMs,
+    batch::{BatchBuilder, BuildError, Header, Producer, Record},
 };
 
 use super::{
     CommandError, ProduceArguments,
-    cluster::{Cluster, Topic},
+    cluster::{Cluster, Patience, Topic},
     output::Output,
     partitioner::partition_of,
     run::pair,
@@ -24,8 +24,8 @@ use crate::{counted::counted, json::Json};
 /// Bytes of records from which a batch is sent.
 const BATCH_BYTES: usize = 64 << 10;
 
-/// Writes every line. A batch is sent when it is full, at the end, and, on a terminal, after each line. What an error
-/// interrupts may have been written up to the line that it names.
+/// Writes every line, once: a batch whose broker went away is sent again for a while. A batch is sent when it is full, at the
+/// end, and, on a terminal, after each line. What an error interrupts may have been written up to the line that it names.
 pub(super) async fn run(
     cluster: &mut Cluster,
     arguments: &ProduceArguments,
@@ -44,7 +44,7 @@ pub(super) async fn run(
         }
         None => (Box::new(io::stdin().lock()), io::stdin().is_terminal()),
     };
-    let mut writer = Writer::new(cluster, &topic, arguments)?;
+    let mut writer = Writer::new(cluster, &topic, arguments).await?;
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -79,10 +79,14 @@ struct Writer<'c> {
     /// Where the next record without a key goes: to one partition for a whole batch, as Kafka's producers do it.
     turn: usize,
     written: u64,
+    /// Who writes, so that what is sent twice is written once.
+    identity: (ProducerId, ProducerEpoch),
+    /// The next record's number, for each partition.
+    sequences: Vec<Sequence>,
 }
 
 impl<'c> Writer<'c> {
-    fn new(
+    async fn new(
         cluster: &'c mut Cluster,
         topic: &'c Topic,
         arguments: &'c ProduceArguments,
@@ -91,7 +95,9 @@ impl<'c> Writer<'c> {
             topic.partition(partition)?;
         }
         let filling = topic.partitions.iter().map(|_| BatchBuilder::new(arguments.codec)).collect();
-        Ok(Writer { cluster, topic, arguments, filling, turn: 0, written: 0 })
+        let sequences = topic.partitions.iter().map(|_| Sequence::ZERO).collect();
+        let identity = cluster.producer().await?;
+        Ok(Writer { cluster, topic, arguments, filling, turn: 0, written: 0, identity, sequences })
     }
 
     async fn push(&mut self, line: &[u8], headers: &[Header<'_>]) -> Result<(), CommandError> {
@@ -147,9 +153,23 @@ impl<'c> Writer<'c> {
 
     async fn send(&mut self, at: usize) -> Result<(), CommandError> {
         let builder = std::mem::replace(&mut self.filling[at], BatchBuilder::new(self.arguments.codec));
-        let count = u64::from(builder.record_count());
+        let count = builder.record_count();
+        let (id, epoch) = self.identity;
+        let base_sequence = Some(self.sequences[at]);
+        let builder = builder.producer(Producer { id, epoch, base_sequence });
         let batch: Bytes = builder.build(Offset::ZERO, None).map_err(unbuilt)?;
         let partition = self.topic.partitions[at].index;
+        let mut patience = Patience::new(false);
+        while let Err(error) = self.try_to_send(partition, batch.clone()).await {
+            self.cluster.recover(error, &mut patience).await?;
+        }
+        self.sequences[at] = self.sequences[at].plus(count);
+        self.written += u64::from(count);
+        Ok(())
+    }
+
+    /// Writes a batch. Where it is there already, because only the answer was lost, it stays there once.
+    async fn try_to_send(&mut self, partition: i32, batch: Bytes) -> Result<(), CommandError> {
         let leader = self.cluster.leader(self.topic, partition).await?;
         let written = leader.produce(&self.topic.name, partition, batch).await;
         let doing = format!(
@@ -157,9 +177,7 @@ impl<'c> Writer<'c> {
             self.topic.name,
             counted(self.written, "record", "records")
         );
-        written.map_err(CommandError::request(doing))?;
-        self.written += count;
-        Ok(())
+        written.map(drop).map_err(CommandError::request(doing))
     }
 }
 

@@ -146,24 +146,24 @@ async fn mistakes_say_what_may_have_been_meant() {
     broker.stop().await.unwrap();
 }
 
-/// A member of group `g`, as a process.
-struct Member {
+/// Somebody who reads on and on, as a process.
+struct Follower {
     child: Child,
     written: Arc<Written>,
 }
 
-/// What a member has written so far.
+/// What somebody has written so far.
 #[derive(Default)]
 struct Written {
     lines: Mutex<Vec<String>>,
     more: Condvar,
 }
 
-impl Member {
-    fn start(broker: &Broker, words: &str) -> Member {
+impl Follower {
+    fn start(broker: &Broker, words: &str) -> Follower {
         let mut child = Command::new(env!("CARGO_BIN_EXE_highwater"))
             .args(words.split(' '))
-            .args(["--group", "g", "--follow", "--json", "--bootstrap", broker.bootstrap()])
+            .args(["--follow", "--json", "--bootstrap", broker.bootstrap()])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -175,7 +175,7 @@ impl Member {
                 inside.more.notify_all();
             }
         });
-        Member { child, written }
+        Follower { child, written }
     }
 
     fn lines(&self) -> Vec<String> {
@@ -194,12 +194,19 @@ impl Member {
         self.lines().iter().map(|line| number_after(line, "\"partition\":")).collect()
     }
 
-    /// Interrupts it, as Ctrl-C does; it leaves the group.
+    /// Interrupts it, as Ctrl-C does; a member leaves its group.
     fn interrupt(mut self) -> Vec<String> {
         let kill = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
         assert!(kill.success());
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
         self.lines()
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -221,6 +228,74 @@ async fn broker_of_groups(directory: &tempfile::TempDir) -> Broker {
     Broker::start(options).await.unwrap()
 }
 
+/// A broker that stops and starts again, at the same address, while commands go on.
+async fn restarted(directory: &tempfile::TempDir, stopped: Broker) -> Broker {
+    let listener = format!("PLAINTEXT://{}", stopped.bootstrap());
+    stopped.stop().await.unwrap();
+    let mut options = BrokerOptions::in_directory(directory.path()).unwrap();
+    options.set("listeners", &listener).unwrap();
+    Broker::start(options).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_go_on_when_the_broker_is_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let broker = broker_of_groups(&directory).await;
+    let run = |broker: &Broker, words: &str, input: &str| highwater(broker, words, input, 0).0;
+    run(&broker, "topics create orders", "");
+    run(&broker, "produce orders", "one\n");
+    let readers = [
+        ("a reader", Follower::start(&broker, "consume orders")),
+        ("a member", Follower::start(&broker, "consume orders --group g --protocol consumer")),
+        ("a classic member", Follower::start(&broker, "consume orders --group h --protocol classic")),
+    ];
+    readers.iter().for_each(|(who, reader)| reader.wait_for(1, who));
+    let broker = restarted(&directory, broker).await;
+    run(&broker, "produce orders", "two\n");
+    readers.iter().for_each(|(who, reader)| reader.wait_for(2, who));
+    for (who, reader) in readers {
+        // One that is no member has nothing to leave: it ends as programs do that are interrupted.
+        let lines = if who == "a reader" { reader.lines() } else { reader.interrupt() };
+        assert!(lines[0].contains("\"one\"") && lines[1].contains("\"two\""), "{who}: {lines:?}");
+    }
+    broker.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_produced_while_the_broker_starts_again_is_there_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let broker = broker_of_groups(&directory).await;
+    highwater(&broker, "topics create orders", "", 0);
+    // A batch is sent as soon as it is full: the first reaches this broker, the others whoever is there by then.
+    let mut child = Command::new(env!("CARGO_BIN_EXE_highwater"))
+        .args(["produce", "orders", "--bootstrap", broker.bootstrap()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut write = |from: u32| {
+        for at in from..from + 100 {
+            writeln!(input, "{at:-^1000}").unwrap();
+        }
+        input.flush().unwrap();
+    };
+    write(0);
+    until("the first batch", || !highwater(&broker, "consume orders -n 1", "", 0).0.is_empty());
+    let broker = restarted(&directory, broker).await;
+    write(100);
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{error}");
+    assert!(error.contains("trying again"), "{error}");
+    let (text, _) = highwater(&broker, "consume orders", "", 0);
+    let numbers: Vec<u32> = text.lines().map(|line| line.trim_matches('-').parse().unwrap()).collect();
+    assert_eq!(numbers, (0..200).collect::<Vec<_>>());
+    broker.stop().await.unwrap();
+}
+
 async fn members_share_and_hand_over(protocol: &str) {
     let directory = tempfile::tempdir().unwrap();
     let broker = broker_of_groups(&directory).await;
@@ -231,7 +306,7 @@ async fn members_share_and_hand_over(protocol: &str) {
             run(&format!("produce orders -p {partition}"), value);
         }
     };
-    let words = format!("consume orders --protocol {protocol}");
+    let words = format!("consume orders --group g --protocol {protocol}");
     let has = |members: usize, each: usize| {
         let (text, _) = describe(&broker);
         text.matches("\"client\"").count() == members
@@ -241,11 +316,11 @@ async fn members_share_and_hand_over(protocol: &str) {
                 list.is_some_and(|list| list.split(',').filter(|number| !number.is_empty()).count() == each)
             })
     };
-    let first = Member::start(&broker, &words);
+    let first = Follower::start(&broker, &words);
     until("the first has all", || has(1, 4));
     produce("one\n");
     first.wait_for(4, "the first reads all");
-    let second = Member::start(&broker, &words);
+    let second = Follower::start(&broker, &words);
     until("both have two", || has(2, 2));
     produce("two\n");
     first.wait_for(6, "the first reads two more");

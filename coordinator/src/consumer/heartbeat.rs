@@ -367,7 +367,7 @@ impl ConsumerHeartbeat {
                 refuse(self.owned.as_ref().is_none_or(|owned| !owned.is_empty()))?;
                 refuse(self.topics.is_none() && self.regex.is_none())?;
             }
-            LEAVES_FOR_A_WHILE => refuse(self.member.is_empty() || self.instance.is_none())?,
+            LEAVES_FOR_A_WHILE => refuse(self.instance.is_none())?,
             LEAVES | 1.. => refuse(self.member.is_empty())?,
             _ => return Err(GroupError::InvalidRequest),
         }

@@ -168,6 +168,13 @@ fn changed(
             ConfigOperation::Set(value) => value.trim().into(),
             ConfigOperation::Append(added) => {
                 let mut list = list()?;
+                if added.split(',').any(|member| member.trim().is_empty()) {
+                    let expected = "members of a list, none of which is empty".to_string();
+                    return Err(ConfigError::new(
+                        key,
+                        ConfigProblem::Invalid { value: added.clone(), expected },
+                    ));
+                }
                 for member in members(added) {
                     if !list.iter().any(|present| present == member) {
                         list.push(member.into());

@@ -26,6 +26,8 @@ pub(super) struct Newer {
     has: BTreeSet<i32>,
     /// Whether the coordinator knows what it has.
     has_told: bool,
+    /// Whether an answer was lost. What the coordinator said in it, it says again only to who says everything.
+    has_missed: bool,
 }
 
 impl Newer {
@@ -35,6 +37,7 @@ impl Newer {
         cluster: &mut Cluster,
     ) -> Result<(Heard, Duration), CommandError> {
         let joins = name.epoch == 0;
+        let says_all = joins || self.has_missed;
         let owned = TopicPartitions {
             topic_id: name.topic.id,
             partitions: if joins { Vec::new() } else { self.has.iter().copied().collect() },
@@ -43,16 +46,18 @@ impl Newer {
             group_id: name.group.to_owned(),
             member_id: name.id.clone(),
             member_epoch: name.epoch,
-            rebalance_timeout_ms: if joins { REBALANCE_MS } else { -1 },
-            subscribed_topic_names: joins.then(|| vec![name.topic.name.clone()]),
+            rebalance_timeout_ms: if says_all { REBALANCE_MS } else { -1 },
+            subscribed_topic_names: says_all.then(|| vec![name.topic.name.clone()]),
             topic_partitions: Some(
                 Some(owned).filter(|owned| !owned.partitions.is_empty()).into_iter().collect(),
             ),
             ..ConsumerGroupHeartbeatRequest::default()
         };
         let doing = if joins { "joining" } else { "staying in" };
+        self.has_missed = true;
         let told: ConsumerGroupHeartbeatResponse =
             name.ask(cluster, doing, &request, NAMED_BY_COORDINATOR).await?;
+        self.has_missed = false;
         match code(told.error_code) {
             ErrorCode::None => {}
             ErrorCode::UnknownMemberId | ErrorCode::FencedMemberEpoch => {

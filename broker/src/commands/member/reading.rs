@@ -9,7 +9,7 @@ use crate::{
     client::ClientError,
     commands::{
         CommandError, ConsumeArguments,
-        cluster::{Cluster, Topic},
+        cluster::{Cluster, Patience, Topic},
         consume::{Progress, resolve, turn},
         groups::committed,
         output::Output,
@@ -43,6 +43,9 @@ pub(in crate::commands) async fn run(
         all: Vec::new(),
         written: BTreeMap::new(),
         kept: BTreeMap::new(),
+        wanted: None,
+        has_had: false,
+        share_by: Instant::now() + SHARE_WITHIN,
         commit_at: Instant::now() + COMMIT_EVERY,
         left: arguments.count.unwrap_or(u64::MAX),
     };
@@ -69,6 +72,10 @@ struct Reading<'t> {
     written: BTreeMap<i32, i64>,
     /// What the group keeps.
     kept: BTreeMap<i32, i64>,
+    /// What it is to have, until it has.
+    wanted: Option<BTreeSet<i32>>,
+    has_had: bool,
+    share_by: Instant,
     commit_at: Instant,
     /// How many records it is still to read.
     left: u64,
@@ -76,49 +83,63 @@ struct Reading<'t> {
 
 impl Reading<'_> {
     async fn work(&mut self, cluster: &mut Cluster, out: &mut Output) -> Result<(), CommandError> {
-        let share_by = Instant::now() + SHARE_WITHIN;
-        let mut has_had = false;
-        while self.left > 0 {
-            match self.member.beat(cluster).await? {
-                Heard::Nothing => {}
-                Heard::Has(parts) => {
-                    self.gives_up(cluster, &parts).await?;
-                    self.takes(cluster, &parts).await?;
-                    self.member.takes(parts);
-                }
-                Heard::Lost => {
-                    self.all.clear();
-                    self.written.clear();
-                    self.kept.clear();
-                }
-            }
-            has_had |= !self.all.is_empty();
-            if !self.arguments.follow && self.member.is_in() && self.is_through() {
-                if has_had {
-                    return Ok(());
-                }
-                if Instant::now() >= share_by {
-                    let (topic, group) = (&self.topic.name, self.member.name.group);
-                    return Err(CommandError::Unknown {
-                        what: format!(
-                            "the other members of group {group:?} have all partitions of {topic:?}; with --follow this \
-                             one waits for some"
-                        ),
-                    });
-                }
-            }
-            if self.all.iter().all(Progress::is_over) {
-                sleep(SOON).await;
-                continue;
-            }
-            let read = turn(cluster, self.topic, &mut self.all, self.arguments, self.left, out).await?;
-            self.left -= read;
-            self.write_out(out)?;
-            if Instant::now() >= self.commit_at {
-                self.commit(cluster).await?;
+        let mut patience = Patience::new(self.arguments.follow);
+        loop {
+            match self.once(cluster, out).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => patience.reset(),
+                Err(error) => cluster.recover(error, &mut patience).await?,
             }
         }
-        Ok(())
+    }
+
+    /// Whether it is through. What an error interrupts is done again the next time.
+    async fn once(&mut self, cluster: &mut Cluster, out: &mut Output) -> Result<bool, CommandError> {
+        if self.left == 0 {
+            return Ok(true);
+        }
+        match self.member.beat(cluster).await? {
+            Heard::Nothing => {}
+            Heard::Has(parts) => self.wanted = Some(parts),
+            Heard::Lost => {
+                self.wanted = None;
+                self.all.clear();
+                self.written.clear();
+                self.kept.clear();
+            }
+        }
+        if let Some(parts) = self.wanted.clone() {
+            self.gives_up(cluster, &parts).await?;
+            self.takes(cluster, &parts).await?;
+            self.member.takes(parts);
+            self.wanted = None;
+        }
+        self.has_had |= !self.all.is_empty();
+        if !self.arguments.follow && self.member.is_in() && self.is_through() {
+            if self.has_had {
+                return Ok(true);
+            }
+            if Instant::now() >= self.share_by {
+                let (topic, group) = (&self.topic.name, self.member.name.group);
+                return Err(CommandError::Unknown {
+                    what: format!(
+                        "the other members of group {group:?} have all partitions of {topic:?}; with --follow this \
+                         one waits for some"
+                    ),
+                });
+            }
+        }
+        if self.all.iter().all(Progress::is_over) {
+            sleep(SOON).await;
+            return Ok(false);
+        }
+        let read = turn(cluster, self.topic, &mut self.all, self.arguments, &mut self.left, out).await;
+        self.write_out(out)?;
+        read?;
+        if Instant::now() >= self.commit_at {
+            self.commit(cluster).await?;
+        }
+        Ok(false)
     }
 
     /// Whether everything that it has is read.
