@@ -35,7 +35,8 @@ ALLOWED = [
     # Details of refusals that no client reads.
     ("Produce", ".*", r".*LogStartOffset", "with some errors Kafka tells where the log starts, which clients only read of one that it no longer sends"),
     ("Produce", "the same again", ".*LogAppendTimeMs", "Kafka shows a client's own time as the log's for a batch that it had already"),
-    ("Produce", "from the future", ".*RecordErrors.*", "we refuse the batch by its largest time, before looking at single records"),
+    ("Produce", "stamped.*", ".*LogAppendTimeMs", "each appends at its own time"),
+    ("Produce", "(from the future|too old)", ".*RecordErrors.*", "we refuse the batch by its largest time, before looking at single records"),
     ("Produce", "zero records", ".*ErrorCode", "a header that contradicts itself is damage to us, a mistake to Kafka"),
     ("DescribeTopicPartitions", "unknown", ".*TopicAuthorizedOperations", "Kafka says what may be done with a topic that is not there"),
 ]

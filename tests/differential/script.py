@@ -124,6 +124,13 @@ def produce(side, v):
     far = batch([b"x"], time=4_000_000_000_000)
     ask("from the future", far)
     ask("no time", batch([b"y"], time=-1))
+    stamped, strict = f"stamped-{v}", f"strict-{v}"
+    side.create(stamped, 1, {"message.timestamp.type": "LogAppendTime", "message.timestamp.before.max.ms": "1000"})
+    side.create(strict, 1, {"message.timestamp.before.max.ms": "1000", "message.timestamp.after.max.ms": "3155760000000"})
+    ask("stamped by the broker", batch([b"a", b"b"]), name=stamped)
+    ask("stamped by the broker, from the future", far, name=stamped)
+    ask("too old", batch([b"a", b"b"]), name=strict)
+    ask("from a future that is allowed", far, name=strict)
 
 
 def fetch(side, v):

@@ -143,11 +143,18 @@ class Side:
         self.id(topic)
 
     def set_for_group(self, group, configs):
-        """Configuration of a group, which need not be there."""
+        """Configuration of a group, which need not be there; it is in force when this returns."""
         changes = [{"Name": name, "ConfigOperation": 0, "Value": value} for name, value in configs.items()]
         wanted = {"ResourceType": 32, "ResourceName": group, "Configs": changes}
         (done,) = self.set_up("IncrementalAlterConfigs", 1, {"Resources": [wanted]})["Responses"]
         assert done["ErrorCode"] == 0, done
+        asked = {"Resources": [{"ResourceType": 32, "ResourceName": group, "ConfigurationKeys": list(configs)}]}
+
+        def set_by_now():
+            (found,) = self.set_up("DescribeConfigs", 4, asked)["Results"]
+            return {config["Name"]: config["Value"] for config in found["Configs"]} == configs
+
+        wait_until(f"{group} to be configured", set_by_now, pause=0.01)
 
     def _led(self, topic, partitions):
         asked = {"Topics": [{"Name": topic, "TopicId": bytes(16)}], "AllowAutoTopicCreation": False}

@@ -46,6 +46,11 @@ async fn unknown_apis_and_versions_close_the_connection() {
             (api.key(), i16::MIN),
         ]);
     }
+    // Telemetry of clients (KIP-714) is not offered, so that they do not gather any.
+    for telemetry in [71, 72] {
+        assert!(versions::APIS.iter().all(|api| api.key() != telemetry));
+        wrong.push((telemetry, 0));
+    }
     for (api_key, version) in wrong {
         let mut raw = Raw::connect(&running).await;
         raw.write(&framed(&header(api_key, version))).await;
