@@ -80,7 +80,16 @@ impl Known {
         news: &mut News,
         stats: &Stats,
     ) {
-        let Some(mut state) = watched.node.replica_state(at) else {
+        let state = watched.node.replica_state(at);
+        if watched.is_older {
+            let watermark = state.map_or(0, |state| state.positions.high_watermark.get());
+            if watermark > self.picture.true_watermark {
+                self.picture.true_watermark = watermark;
+                news.positions = true;
+            }
+            return;
+        }
+        let Some(mut state) = state else {
             self.forget(watched.broker, news);
             return;
         };
@@ -141,7 +150,7 @@ impl Known {
         let (isr, eligible) = (&self.picture.isr, &self.picture.eligible);
         let committed = self.picture.true_watermark;
         let mut any = false;
-        for watched in brokers {
+        for watched in brokers.iter().filter(|watched| !watched.is_older) {
             let Some(replica) = self.picture.replicas.get_mut(&watched.broker) else { continue };
             let may_lead = isr.contains(&watched.broker) || eligible.contains(&watched.broker);
             let to = replica.watermark.max(if may_lead { committed.min(replica.log_end) } else { 0 });

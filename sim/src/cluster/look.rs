@@ -38,7 +38,7 @@ pub struct PartitionLook {
     pub durability: Durability,
     /// Replicas of running brokers.
     pub replicas: BTreeMap<BrokerId, ReplicaLook>,
-    /// The highest watermark that any replica has had until now, this look not counted.
+    /// The highest watermark that any replica has had until now, this look not counted but for older processes.
     pub true_watermark: u64,
     /// Where it starts at least, because somebody was told that what is below is deleted.
     pub deleted: u64,

@@ -167,6 +167,11 @@ impl Network {
         self.state.lock().up.clone()
     }
 
+    /// The older processes of brokers that have a newer one.
+    pub(super) fn older_nodes(&self) -> BTreeMap<BrokerId, Up> {
+        self.state.lock().older.clone()
+    }
+
     /// One of the nodes that messages of `from` reach.
     pub(super) fn some_node_for(&self, from: BrokerId) -> Option<Up> {
         let mut state = self.state.lock();

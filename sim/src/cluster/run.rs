@@ -295,7 +295,7 @@ impl Run {
         let is_another = *known != generation;
         if is_another {
             *known = generation;
-            *brokers = self.around.network.nodes().into_iter().map(Watched::of).collect();
+            *brokers = Watched::all(&self.around.network);
         }
         for (at, start) in std::mem::take(&mut *self.around.deleted.lock()) {
             self.watch.deleted(at, start);

@@ -14,7 +14,7 @@ use super::{
     invariant::{self, ClusterInvariant, Decision, Stopped},
     known::{Known, News},
     marks::mark,
-    network::Up,
+    network::{Network, Up},
 };
 use crate::{observer::Violation, stats::Stats};
 
@@ -56,11 +56,23 @@ pub struct Watched {
     pub node: Arc<Node>,
     /// Where it says which of its replicas may have changed.
     pub changes: Arc<Changes>,
+    /// Whether it is the older of two processes with one number: what it takes for committed counts, as long as nobody
+    /// has told it that it is not the broker any more.
+    pub is_older: bool,
 }
 
 impl Watched {
-    pub(super) fn of((broker, up): (BrokerId, Up)) -> Watched {
-        Watched { broker, life: up.env.id().number(), node: up.node, changes: up.changes }
+    /// All that run.
+    pub(super) fn all(network: &Network) -> Vec<Watched> {
+        let of = |(broker, up): (BrokerId, Up), is_older| Watched {
+            broker,
+            life: up.env.id().number(),
+            node: up.node,
+            changes: up.changes,
+            is_older,
+        };
+        let older = network.older_nodes().into_iter().map(|one| of(one, true));
+        network.nodes().into_iter().map(|one| of(one, false)).chain(older).collect()
     }
 }
 
@@ -170,7 +182,8 @@ impl Watch {
     /// # Errors
     /// The first invariant that does not hold.
     pub fn look_at_images(&mut self, brokers: &[Watched]) -> Result<(), Violation> {
-        let images = brokers.iter().map(|watched| (watched.broker, watched.node.image())).collect();
+        let newest = brokers.iter().filter(|watched| !watched.is_older);
+        let images = newest.map(|watched| (watched.broker, watched.node.image())).collect();
         let look = Look { truth: self.truth.clone(), images };
         for invariant in &mut self.invariants {
             invariant.images(&look).map_err(|why| Violation { invariant: invariant.name(), why })?;
@@ -209,7 +222,7 @@ impl Watch {
             let gone: Vec<BrokerId> = known
                 .states
                 .keys()
-                .filter(|id| !brokers.iter().any(|one| one.broker == **id))
+                .filter(|id| !brokers.iter().any(|one| !one.is_older && one.broker == **id))
                 .copied()
                 .collect();
             for broker in gone {

@@ -22,7 +22,10 @@ impl ClusterInvariant for CommittedOnly {
         let now = partition.replicas.values().map(|replica| replica.watermark).max().unwrap_or(0);
         let committed = partition.true_watermark.max(now);
         if end > committed {
-            return Err(format!("{at}: the bucket has everything below {end}, committed is {committed}"));
+            return Err(format!(
+                "{at}: the bucket has everything below {end}, committed is {committed}: {:?}",
+                partition.replicas
+            ));
         }
         Ok(())
     }
