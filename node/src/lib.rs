@@ -27,6 +27,7 @@ mod leadership;
 mod list_offsets;
 mod live_config;
 mod metrics;
+pub mod museum;
 mod node;
 mod parked;
 mod partition;

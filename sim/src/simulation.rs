@@ -183,6 +183,9 @@ impl Run {
     }
 
     fn outcome(self, seed: u64, sound: bool) -> Outcome {
+        if let Some(violation) = self.store.as_ref().and_then(Store::wrong_key) {
+            self.world.violate(violation);
+        }
         let outcome = Outcome::of(&self.world, seed);
         if sound {
             self.world.connect(None);

@@ -21,7 +21,13 @@ use highwater_tiering::bucket::{
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::{executor::SimEnv, random::Random};
+use crate::{
+    executor::SimEnv,
+    invariant::r4_keys::{self, Keys},
+    observer::Violation,
+    random::Random,
+    real::bucket::at_once,
+};
 
 /// A store and what goes wrong with it. Clones are the same store.
 #[derive(Clone)]
@@ -32,6 +38,8 @@ pub struct Store {
     random: Arc<Mutex<Random>>,
     /// Of a thousand reads this many return wrong bytes.
     lies: Arc<AtomicU64>,
+    /// What was written, and what was wrong with that first.
+    keys: Arc<Mutex<(Keys, Option<String>)>>,
 }
 
 impl Store {
@@ -39,12 +47,38 @@ impl Store {
     pub fn new(env: Arc<SimEnv>, mut random: Random) -> Store {
         let memory = MemoryBucket::new();
         let faulty = FaultyBucket::new(env.clone(), Arc::new(memory.clone()), random.draw());
-        Store { env, memory, faulty, random: Arc::new(Mutex::new(random)), lies: Arc::default() }
+        Store {
+            env,
+            memory,
+            faulty,
+            random: Arc::new(Mutex::new(random)),
+            lies: Arc::default(),
+            keys: Arc::default(),
+        }
     }
 
     /// What is really stored.
     pub fn memory(&self) -> &MemoryBucket {
         &self.memory
+    }
+
+    /// What does not hold of the keys that were written (R4), if anything.
+    pub fn wrong_key(&self) -> Option<Violation> {
+        self.keys.lock().1.clone().map(|why| Violation { invariant: r4_keys::NAME, why })
+    }
+
+    /// Notes what is at a key now that somebody has written there, whatever he was told.
+    fn note(&self) -> impl Fn(&str, bool) + Send + Sync + use<> {
+        let (memory, keys) = (self.memory.clone(), self.keys.clone());
+        move |key, replaces| {
+            let Some(Ok((bytes, _))) = at_once(memory.get(key)) else { return };
+            let (known, wrong) = &mut *keys.lock();
+            if replaces {
+                known.replaced(key, &bytes);
+            } else if let Err(why) = known.written(key, &bytes) {
+                wrong.get_or_insert(why);
+            }
+        }
     }
 
     /// From now on calls fail this often.
@@ -146,9 +180,13 @@ impl Bucket for Store {
 
     fn put_new<'a>(&'a self, key: &'a str, body: Bytes) -> BoxFuture<'a, Result<Tag, BucketError>> {
         Box::pin(async move {
-            let asked = key.to_owned();
+            let (asked, note) = (key.to_owned(), self.note());
             let request = move |bucket: FaultyBucket| -> BoxFuture<'static, _> {
-                Box::pin(async move { bucket.put_new(&asked, body).await })
+                Box::pin(async move {
+                    let outcome = bucket.put_new(&asked, body).await;
+                    note(&asked, false);
+                    outcome
+                })
             };
             self.send(key, request).await
         })
@@ -161,9 +199,13 @@ impl Bucket for Store {
         body: Bytes,
     ) -> BoxFuture<'a, Result<Tag, BucketError>> {
         Box::pin(async move {
-            let (asked, tag) = (key.to_owned(), tag.clone());
+            let (asked, tag, note) = (key.to_owned(), tag.clone(), self.note());
             let request = move |bucket: FaultyBucket| -> BoxFuture<'static, _> {
-                Box::pin(async move { bucket.replace(&asked, &tag, body).await })
+                Box::pin(async move {
+                    let outcome = bucket.replace(&asked, &tag, body).await;
+                    note(&asked, true);
+                    outcome
+                })
             };
             self.send(key, request).await
         })
@@ -186,9 +228,13 @@ impl Bucket for Store {
                     }
                 }
             }
-            let asked = key.to_owned();
+            let (asked, note) = (key.to_owned(), self.note());
             let request = move |bucket: FaultyBucket| -> BoxFuture<'static, _> {
-                Box::pin(async move { bucket.put(&asked, &mut Body::new(whole)).await })
+                Box::pin(async move {
+                    let outcome = bucket.put(&asked, &mut Body::new(whole)).await;
+                    note(&asked, false);
+                    outcome
+                })
             };
             self.send(key, request).await
         })

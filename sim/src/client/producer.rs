@@ -9,7 +9,8 @@ use super::{a_moment, some_partition};
 use crate::{
     batch::NewBatch,
     broker::Broker,
-    history::{Event, OpId, Promise, Said},
+    history::{Event, OpId, Said},
+    invariant::{p2_valid_batches, p6_error_hygiene::is_final},
     observer::Violation,
     random::Random,
     topic::Topic,
@@ -144,50 +145,14 @@ fn refused(world: &World, pending: &Pending, error: &ProduceError) {
     unexpected(world, pending, error);
 }
 
-/// Whether the error says that the batch is not in the log.
-fn is_final(error: &ProduceError) -> bool {
-    match error {
-        ProduceError::UnknownTopicOrPartition
-        | ProduceError::UnknownTopicId
-        | ProduceError::MessageTooLarge(_)
-        | ProduceError::Corrupt(_)
-        | ProduceError::InvalidRecord { .. }
-        | ProduceError::InvalidTimestamp(_)
-        | ProduceError::UnsupportedCompression(_)
-        | ProduceError::InvalidTxnState(_)
-        | ProduceError::CoordinatorFenced(_)
-        | ProduceError::OvertakenMarker
-        | ProduceError::Transaction(_)
-        | ProduceError::TransactionsUnsupported
-        | ProduceError::InternalTopic
-        | ProduceError::NotEnoughReplicas => true,
-        ProduceError::NotLeader
-        | ProduceError::OutOfOrderSequence(_)
-        | ProduceError::InvalidProducerEpoch(_)
-        | ProduceError::DuplicateSequence
-        | ProduceError::NotEnoughReplicasAfterAppend
-        | ProduceError::TimedOut
-        | ProduceError::Storage(_) => false,
-    }
-}
-
 /// Refusals that a broker of valid batches never gives.
 fn unexpected(world: &World, pending: &Pending, error: &ProduceError) {
     let gone = !world.topics().iter().any(|topic| topic.id == pending.topic.id);
-    let wrong = match error {
-        ProduceError::UnknownTopicOrPartition | ProduceError::UnknownTopicId => !gone,
-        ProduceError::Storage(_)
-        | ProduceError::NotLeader
-        | ProduceError::TimedOut
-        | ProduceError::NotEnoughReplicasAfterAppend => false,
-        // Producer state goes with records that were lost, where losing them is allowed.
-        ProduceError::OutOfOrderSequence(_) => pending.topic.promise == Promise::Synced && !gone,
-        _ => true,
-    };
+    let wrong = p2_valid_batches::is_wrong(error, pending.topic.promise, gone);
     if wrong && !world.gave_up(pending.topic.partition(pending.index)) {
         let why =
             format!("{} at {} was answered: {error}", pending.op.0, pending.topic.partition(pending.index));
-        world.violate(Violation { invariant: "P2 valid batches are not refused", why });
+        world.violate(Violation { invariant: p2_valid_batches::NAME, why });
     }
 }
 

@@ -68,6 +68,7 @@ impl Known {
         picture.isr = state.isr.iter().copied().collect();
         picture.eligible = state.eligible_leaders.iter().copied().collect();
         picture.min_isr = min_isr(topic).min(state.replicas.len());
+        picture.is_tiered = topic.configs.get("remote.storage.enable").is_some_and(|set| set == "true");
         picture.durability = durability(topic);
         true
     }
@@ -82,7 +83,14 @@ impl Known {
     ) {
         let state = watched.node.replica_state(at);
         if watched.is_older {
-            let watermark = state.map_or(0, |state| state.positions.high_watermark.get());
+            let watermark = state.as_ref().map_or(0, |state| state.positions.high_watermark.get());
+            let leads = state.filter(|state| state.leading.is_some());
+            let leads = leads.map(|state| (watched.life, state.leader_epoch.0));
+            let before = match leads {
+                Some(leads) => self.picture.older.insert(watched.broker, leads),
+                None => self.picture.older.remove(&watched.broker),
+            };
+            news.roles |= before != leads;
             if watermark > self.picture.true_watermark {
                 self.picture.true_watermark = watermark;
                 news.positions = true;
@@ -101,6 +109,7 @@ impl Known {
             return;
         }
         news.positions = true;
+        // Who is a leader, and with what: positions do not change that.
         let role = |state: &ReplicaState| {
             let leads = state.leading.as_ref().map(|leads| (leads.partition_epoch, leads.epoch_start));
             (state.leader_epoch, leads, state.last_epoch, state.positions.log_start)

@@ -34,10 +34,14 @@ pub struct PartitionLook {
     pub eligible: BTreeSet<BrokerId>,
     /// `min.insync.replicas`, at most the number of replicas.
     pub min_isr: usize,
+    /// Whether its segments go to the bucket.
+    pub is_tiered: bool,
     /// What the watermark counts.
     pub durability: Durability,
     /// Replicas of running brokers.
     pub replicas: BTreeMap<BrokerId, ReplicaLook>,
+    /// The older of two processes with one number, where it leads: which life of its broker, in which epoch.
+    pub older: BTreeMap<BrokerId, (u64, u32)>,
     /// The highest watermark that any replica has had until now, this look not counted but for older processes.
     pub true_watermark: u64,
     /// Where it starts at least, because somebody was told that what is below is deleted.
@@ -92,8 +96,10 @@ impl Default for PartitionLook {
             isr: BTreeSet::new(),
             eligible: BTreeSet::new(),
             min_isr: 0,
+            is_tiered: false,
             durability: Durability::Synced,
             replicas: BTreeMap::new(),
+            older: BTreeMap::new(),
             true_watermark: 0,
             deleted: 0,
             tiered: None,

@@ -4,23 +4,27 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use highwater_engine::museum as logs;
 use highwater_metadata::museum as controllers;
+use highwater_node::museum as brokers;
 use highwater_replication::museum as replicas;
 
-use super::{ClusterFault, ClusterPlan, run_plan};
+use super::{ClusterFault, ClusterPlan, run_plan, work::WorkPlan};
 use crate::{
     history::Promise,
     hunt::{Caught, hunt},
     simulation::Options,
 };
 
-/// A bug of either core.
+/// A bug.
 #[derive(Clone, Copy, Debug)]
 pub enum Bug {
     /// Of replicas.
     Replica(replicas::Bug),
     /// Of controllers.
     Controller(controllers::Bug),
+    /// Of brokers.
+    Broker(brokers::Bug),
 }
 
 /// A piece of the museum.
@@ -34,22 +38,29 @@ pub struct Piece {
     promise: Promise,
     /// The faults under which it shows.
     faults: &'static [ClusterFault],
+    /// Whether it takes transactions to show it.
+    transactions: bool,
 }
 
 use ClusterFault::{
     BadNetwork, BadQuorum, CutFromQuorum, CutOneWay, Isolate, Kill, LeaderChange, Pause, PowerCut, Reassign,
-    ReplaceDisk, SlowDisk,
+    ReplaceDisk, SlowDisk, Twin,
 };
 use Promise::{Replicated, Synced};
+use brokers::Bug as B;
 use controllers::Bug as C;
 use replicas::Bug as R;
 
 const fn replica(name: &'static str, bug: R, promise: Promise, faults: &'static [ClusterFault]) -> Piece {
-    Piece { name, bug: Bug::Replica(bug), promise, faults }
+    Piece { name, bug: Bug::Replica(bug), promise, faults, transactions: false }
 }
 
 const fn controller(name: &'static str, bug: C, promise: Promise, faults: &'static [ClusterFault]) -> Piece {
-    Piece { name, bug: Bug::Controller(bug), promise, faults }
+    Piece { name, bug: Bug::Controller(bug), promise, faults, transactions: false }
+}
+
+const fn broker(name: &'static str, bug: B, promise: Promise, faults: &'static [ClusterFault]) -> Piece {
+    Piece { name, bug: Bug::Broker(bug), promise, faults, transactions: !matches!(bug, B::SupersededGoesOn) }
 }
 
 /// Every piece.
@@ -153,6 +164,24 @@ pub const PIECES: &[Piece] = &[
         Synced,
         &[LeaderChange, BadQuorum, Isolate, Kill, CutFromQuorum],
     ),
+    broker(
+        "the older of two processes with one number goes on",
+        B::SupersededGoesOn,
+        Synced,
+        &[Twin, Kill, Isolate],
+    ),
+    broker(
+        "a late copy of a marker ends the next transaction",
+        B::LateMarkersCount,
+        Synced,
+        &[BadNetwork, Pause],
+    ),
+    broker(
+        "a former coordinator's marker ends the next transaction",
+        B::FormerMarkersCount,
+        Synced,
+        &[BadNetwork, Kill, Isolate, Pause],
+    ),
 ];
 
 /// Bugs that another rule covers in the cluster: campaigns of 150 seeds each did not show them. A scenario does.
@@ -171,6 +200,13 @@ impl Bug {
         match self {
             Bug::Replica(bug) => replicas::build_in(Some(bug)),
             Bug::Controller(bug) => controllers::build_in(Some(bug)),
+            Bug::Broker(bug) => {
+                brokers::build_in(Some(bug));
+                if bug == B::FormerMarkersCount {
+                    // Either half alone refuses it.
+                    logs::build_in(Some(logs::Bug::FormerCoordinatorCounts));
+                }
+            }
         }
     }
 
@@ -178,6 +214,8 @@ impl Bug {
     pub fn build_nothing_in() {
         replicas::build_in(None);
         controllers::build_in(None);
+        brokers::build_in(None);
+        logs::build_in(None);
     }
 }
 
@@ -199,6 +237,11 @@ impl Piece {
             plan.brokers = 4;
             plan.at_first = 4;
         }
+        if self.transactions {
+            let drawn = (seed..).find_map(|luck| ClusterPlan::draw(luck).work);
+            plan.work = drawn.map(|work| WorkPlan { producers: 3, groups: Vec::new(), ..work });
+        }
+        let run = &mut plan.run;
         run.topics.iter_mut().chain(&mut run.passing).for_each(|topic| topic.promise = self.promise);
         plan
     }

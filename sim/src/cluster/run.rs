@@ -148,6 +148,23 @@ impl Run {
             self.finished("every transaction and offset to be told", &all);
         }
         self.converge("every replica to have the same log", Run::is_equal);
+        self.look_back();
+    }
+
+    /// Nothing happens any more: what leaders know of producers, and what the bucket says by itself.
+    fn look_back(&mut self) {
+        let world = &self.around.world;
+        if world.has_violated() {
+            return;
+        }
+        let (_, brokers) = &self.brokers;
+        let mut found = self.watch.look_at_producers(brokers);
+        for (at, batches) in tiered::batches(world, self.store.as_ref(), self.watch.truth()) {
+            found = found.and_then(|()| self.watch.look_at_bucket(at, batches));
+        }
+        if let Err(violation) = found {
+            world.violate(violation);
+        }
     }
 
     /// Whether every partition has a leader and all its replicas are in sync.
@@ -329,6 +346,7 @@ impl Run {
         }
         let (_, brokers) = &self.brokers;
         let mut found = self.watch.look_at_images(brokers);
+        found = found.and(self.store.as_ref().and_then(Store::wrong_key).map_or(Ok(()), Err));
         if world.executor.now() >= self.next_look_at_all {
             self.next_look_at_all = world.executor.now() + LOOK_AT_ALL;
             let tiered = tiered::look(world, self.store.as_ref(), self.watch.truth());

@@ -6,7 +6,10 @@ use std::{
 };
 
 use highwater_metadata::{Applied, Entry as Decided, Image, Topic};
-use highwater_node::{Changes, Node};
+use highwater_node::{
+    Changes, Node,
+    request::{Caller, OfPartition, TopicRef},
+};
 use highwater_records::{BrokerId, Durability, TopicIdPartition};
 
 pub use super::look::{Leads, Look, PartitionLook, ReplicaLook};
@@ -16,7 +19,7 @@ use super::{
     marks::mark,
     network::{Network, Up},
 };
-use crate::{observer::Violation, stats::Stats};
+use crate::{batch::SeenBatch, observer::Violation, real::bucket::at_once, stats::Stats};
 
 /// What is remembered between looks.
 pub struct Watch {
@@ -187,6 +190,56 @@ impl Watch {
         let look = Look { truth: self.truth.clone(), images };
         for invariant in &mut self.invariants {
             invariant.images(&look).map_err(|why| Violation { invariant: invariant.name(), why })?;
+        }
+        Ok(())
+    }
+
+    /// Looks at what leaders know of producers when nothing happens any more.
+    ///
+    /// # Errors
+    /// The first invariant that does not hold.
+    pub fn look_at_producers(&mut self, brokers: &[Watched]) -> Result<(), Violation> {
+        let truth = self.truth.clone();
+        let partitions = truth.topics().flat_map(|topic| topic.numbered().map(move |one| (topic, one)));
+        for (topic, (partition, state)) in partitions {
+            let at = TopicIdPartition { topic_id: topic.id, partition };
+            let leads = |one: &&Watched| !one.is_older && Some(one.broker) == state.leader;
+            let (Some(leader), false) = (brokers.iter().find(leads), self.lost.contains(&at)) else {
+                continue;
+            };
+            let caller = Caller { client_id: "observer".into(), address: "observer".into() };
+            let request = OfPartition {
+                topic: TopicRef::Id(topic.id),
+                partition: partition.0.cast_signed(),
+                asked: (),
+            };
+            // Only of partitions that are open: else this would wait.
+            let told = at_once(leader.node.describe_producers(&caller, vec![request]));
+            let Some(Some(Ok(told))) = told.map(|mut told| told.pop()) else { continue };
+            for invariant in &mut self.invariants {
+                let checked = invariant.producers(&at, &told);
+                checked.map_err(|why| Violation { invariant: invariant.name(), why })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at what the bucket alone says of a partition when nothing happens any more: all its batches, or why they
+    /// cannot be read.
+    ///
+    /// # Errors
+    /// The first invariant that does not hold.
+    pub fn look_at_bucket(
+        &mut self,
+        at: TopicIdPartition,
+        batches: Result<Vec<SeenBatch>, String>,
+    ) -> Result<(), Violation> {
+        if self.lost.contains(&at) {
+            return Ok(());
+        }
+        for invariant in &mut self.invariants {
+            let checked = invariant.bucket(&at, &batches);
+            checked.map_err(|why| Violation { invariant: invariant.name(), why })?;
         }
         Ok(())
     }

@@ -14,7 +14,11 @@
 //! | [`l5_log_start`] | the log start never goes backwards or beyond the watermark |
 //! | [`l6_linearizable`] | appends and reads happen one at a time, between their begin and their answer |
 //! | [`l7_real_time_order`] | an append that began after another was acknowledged comes after it |
+//! | [`l8_timestamps`] | a time is found where it is |
+//! | [`p2_valid_batches`] | a producer's batches are not refused, however often they are tried |
+//! | [`p6_error_hygiene`] | what was refused for good is not there |
 //! | [`r2_local_delete`] | local bytes go only once the bucket has them |
+//! | [`r4_keys`] | no key of the bucket is written twice with different bytes |
 
 pub mod d14_watermark;
 pub mod d15_read_bound;
@@ -27,7 +31,11 @@ pub mod l4_segment_naming;
 pub mod l5_log_start;
 pub mod l6_linearizable;
 pub mod l7_real_time_order;
+pub mod l8_timestamps;
+pub mod p2_valid_batches;
+pub mod p6_error_hygiene;
 pub mod r2_local_delete;
+pub mod r4_keys;
 #[cfg(test)]
 mod testing;
 
@@ -59,6 +67,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(l5_log_start::LogStart),
         Box::new(l6_linearizable::Linearizable::default()),
         Box::new(l7_real_time_order::RealTimeOrder),
+        Box::new(p6_error_hygiene::ErrorHygiene),
         Box::new(r2_local_delete::LocalDelete),
     ]
 }

@@ -1,4 +1,4 @@
-//! D13: at most one broker ever leads a partition in a leader epoch, and none in an epoch that was never decided.
+//! D13: at most one process ever leads a partition in a leader epoch, and none in an epoch that was never decided.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,8 @@ use crate::cluster::look::PartitionLook;
 /// See the file's text.
 #[derive(Default)]
 pub struct OneLeader {
-    leaders: BTreeMap<(TopicIdPartition, u32), BrokerId>,
+    /// Which life of which broker.
+    leaders: BTreeMap<(TopicIdPartition, u32), (BrokerId, u64)>,
 }
 
 impl ClusterInvariant for OneLeader {
@@ -23,11 +24,16 @@ impl ClusterInvariant for OneLeader {
     }
 
     fn partition(&mut self, at: &TopicIdPartition, partition: &PartitionLook) -> Result<(), String> {
-        for (broker, replica) in partition.replicas.iter().filter(|(_, replica)| replica.leads.is_some()) {
-            let epoch = replica.leader_epoch;
-            let known = self.leaders.entry((*at, epoch)).or_insert(*broker);
-            if known != broker {
-                return Err(format!("{at}: brokers {known} and {broker} lead in epoch {epoch}"));
+        let newest = partition.replicas.iter().filter(|(_, replica)| replica.leads.is_some());
+        let newest = newest.map(|(broker, replica)| (broker, (replica.life, replica.leader_epoch)));
+        let older = partition.older.iter().map(|(broker, leads)| (broker, *leads));
+        for (broker, (life, epoch)) in newest.chain(older) {
+            let known = *self.leaders.entry((*at, epoch)).or_insert((*broker, life));
+            if known.0 != *broker {
+                return Err(format!("{at}: brokers {} and {broker} lead in epoch {epoch}", known.0));
+            }
+            if known.1 != life {
+                return Err(format!("{at}: two processes with the number {broker} lead in epoch {epoch}"));
             }
             let decided = match epoch.cmp(&partition.leader_epoch) {
                 std::cmp::Ordering::Less => true,
@@ -62,5 +68,16 @@ mod tests {
         assert!(leads(2, 4).unwrap_err().contains("brokers 1 and 2 lead in epoch 4"));
         assert!(leads(2, 5).unwrap_err().contains("nobody decided"));
         assert_eq!(leads(2, 3), Ok(()), "it does not know yet");
+    }
+
+    #[test]
+    fn two_processes_with_one_number() {
+        let leads = |life, epoch| {
+            says(OneLeader::default(), |partition| {
+                partition.older.insert(BrokerId(1), (life, epoch));
+            })
+        };
+        assert!(leads(9, 4).unwrap_err().contains("two processes with the number 1"));
+        assert_eq!(leads(9, 3), Ok(()), "it does not know yet");
     }
 }

@@ -22,6 +22,8 @@
 //! | [`m5_replay`] | the log as bytes gives the same image |
 //! | [`m6_prefix`] | a broker knows a prefix of the log, and more and more of it |
 //! | [`p1_one_copy`] | what a producer sends is committed once and in order |
+//! | [`p4_producers`] | what a leader knows of producers is what the log says |
+//! | [`r10_bucket_alone`] | the bucket alone gives what was committed |
 //! | [`r1_coverage`] | disk and bucket leave no hole |
 //! | [`r3_committed_only`] | only what is committed is in the bucket |
 //! | [`r5_manifest`] | what is in the bucket stays known |
@@ -45,6 +47,8 @@ pub mod m4_same_image;
 pub mod m5_replay;
 pub mod m6_prefix;
 pub mod p1_one_copy;
+pub mod p4_producers;
+pub mod r10_bucket_alone;
 pub mod r1_coverage;
 pub mod r3_committed_only;
 pub mod r5_manifest;
@@ -54,9 +58,11 @@ pub(crate) mod testing;
 use std::collections::BTreeMap;
 
 use highwater_metadata::{Entry, Image, MetadataRecord, ReplicationRecord};
+use highwater_node::request::ActiveProducer;
 use highwater_records::{BrokerId, TopicIdPartition};
 
 use super::look::{Look, PartitionLook};
+use crate::batch::SeenBatch;
 
 /// What of a partition a promise is about: it is checked again after the very step in which that has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +95,28 @@ pub trait ClusterInvariant: Send {
     /// What does not hold, for people.
     fn partition(&mut self, at: &TopicIdPartition, partition: &PartitionLook) -> Result<(), String> {
         let _ = (at, partition);
+        Ok(())
+    }
+
+    /// Checks what a leader says of a partition's producers when nothing happens any more.
+    ///
+    /// # Errors
+    /// What does not hold, for people.
+    fn producers(&mut self, at: &TopicIdPartition, told: &[ActiveProducer]) -> Result<(), String> {
+        let _ = (at, told);
+        Ok(())
+    }
+
+    /// Checks what the bucket alone gives of a partition when nothing happens any more.
+    ///
+    /// # Errors
+    /// What does not hold, for people.
+    fn bucket(
+        &mut self,
+        at: &TopicIdPartition,
+        batches: &Result<Vec<SeenBatch>, String>,
+    ) -> Result<(), String> {
+        let _ = (at, batches);
         Ok(())
     }
 
@@ -191,6 +219,8 @@ pub fn all(operator: bool) -> Vec<Box<dyn ClusterInvariant>> {
         Box::new(m5_replay::Replay::default()),
         Box::new(m6_prefix::Prefix::default()),
         Box::new(p1_one_copy::OneCopy::default()),
+        Box::new(p4_producers::Producers::default()),
+        Box::new(r10_bucket_alone::BucketAlone::default()),
         Box::new(r1_coverage::Coverage),
         Box::new(r3_committed_only::CommittedOnly),
         Box::new(r5_manifest::Manifest::default()),
