@@ -420,7 +420,9 @@ impl Partitions {
         let mut open = self.open.lock();
         open.closed = true;
         open.unknown.clear();
-        std::mem::take(&mut open.partitions).into_values().collect()
+        let taken: Vec<_> = std::mem::take(&mut open.partitions).into_values().collect();
+        taken.iter().for_each(|partition| partition.tell_watcher());
+        taken
     }
 }
 

@@ -212,7 +212,10 @@ impl TestCluster {
         let node = self.nodes.remove(&broker).expect("it runs");
         node.stop().await.expect("a clean stop");
         self.wires.disconnect(broker);
+        let gone = Arc::downgrade(&node);
         drop(node);
+        // Whoever has just asked it something lets go of it first, and of its directory.
+        self.until(|| (gone.strong_count() == 0).then_some(())).await;
         self.disks.remove(&broker).expect("it has a disk")
     }
 

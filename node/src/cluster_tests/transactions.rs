@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use highwater_coordinator::{
     AddPartitions, BeginProducer, CommitOffsets, CommitPartition, CommitTopic, EndTransaction, FetchOffsets,
-    Transaction, TransactionError,
+    GroupError, Transaction, TransactionError,
 };
 use highwater_env::EnvExt;
 use highwater_metadata::decide::ElectionType;
@@ -40,7 +40,14 @@ fn records(producer: (ProducerId, ProducerEpoch), value: &str) -> Bytes {
 
 /// A cluster of three whose coordinators' topics exist, and their partitions.
 async fn start(env: &std::sync::Arc<highwater_env::TokioEnv>) -> (TestCluster, [TopicIdPartition; 2]) {
-    let cluster = TestCluster::start(env, 3, SETTINGS).await;
+    start_with(env, SETTINGS).await
+}
+
+async fn start_with(
+    env: &std::sync::Arc<highwater_env::TokioEnv>,
+    settings: &[(&'static str, &'static str)],
+) -> (TestCluster, [TopicIdPartition; 2]) {
+    let cluster = TestCluster::start(env, 3, settings).await;
     let keys = [CoordinatorKey::Transaction(ID.into()), CoordinatorKey::Group(GROUP.into())];
     let _ = cluster.node(1).find_coordinators(&caller(), &keys).await;
     let mut found = Vec::new();
@@ -128,6 +135,36 @@ fn end_of(producer: (ProducerId, ProducerEpoch), committed: bool) -> EndTransact
     }
 }
 
+fn commit_of(offset: i64, transaction: Option<Transaction>) -> CommitOffsets {
+    CommitOffsets {
+        group: GROUP.into(),
+        member: String::new(),
+        instance: None,
+        generation: -1,
+        retention_ms: None,
+        knows_group_not_found: true,
+        transaction,
+        topics: vec![CommitTopic {
+            name: "orders".into(),
+            id: TopicId::ZERO,
+            partitions: vec![CommitPartition {
+                partition: 0,
+                offset,
+                leader_epoch: -1,
+                metadata: String::new(),
+            }],
+        }],
+    }
+}
+
+/// What a group has committed, as its coordinator tells; an error that is to be asked again.
+async fn committed(cluster: &TestCluster, broker: u32) -> Result<i64, GroupError> {
+    let topics = Some(vec![("orders".into(), vec![0])]);
+    let fetch = FetchOffsets { group: GROUP.into(), member: None, topics, require_stable: true };
+    let told = cluster.node(broker).ask_group(&caller(), GROUP, fetch).wait().await??;
+    Ok(told[0].partitions[0].committed.as_ref().expect("stable").as_ref().expect("committed").offset)
+}
+
 /// Waits until everything in a partition is decided, and shown.
 async fn is_decided(cluster: &TestCluster, broker: u32, at: TopicIdPartition) {
     loop {
@@ -157,45 +194,21 @@ fn markers_reach_leaders_on_other_brokers_and_offsets_another_coordinator() {
             partitions: Vec::new(),
             verify_only: false,
         };
-        let commit = CommitOffsets {
-            group: GROUP.into(),
-            member: String::new(),
-            instance: None,
-            generation: -1,
-            retention_ms: None,
-            knows_group_not_found: true,
-            transaction: Some(Transaction { producer: producer.0, epoch: producer.1 }),
-            topics: vec![CommitTopic {
-                name: "orders".into(),
-                id: TopicId::ZERO,
-                partitions: vec![CommitPartition {
-                    partition: 0,
-                    offset: 7,
-                    leader_epoch: -1,
-                    metadata: String::new(),
-                }],
-            }],
-        };
+        let transaction = Transaction { producer: producer.0, epoch: producer.1 };
+        let commit = commit_of(7, Some(transaction));
         let ask = async || {
             let (join, commit) = (join.clone(), commit.clone());
             cluster.node(3).commit_transactional_offsets(&caller(), join, commit).await
         };
-        let committed = patiently(&cluster, ask).await.unwrap();
-        assert_eq!(committed.map_err(drop), Ok(vec![Ok(())]));
+        let answer = patiently(&cluster, ask).await.unwrap();
+        assert_eq!(answer.map_err(drop), Ok(vec![Ok(())]));
         let described = cluster.node(1).describe_transaction(&caller(), ID).await.unwrap();
         assert_eq!(described.partitions.keys().collect::<Vec<_>>(), ["__consumer_offsets", "orders"]);
 
         cluster.node(1).end_transaction(&caller(), end_of(producer, true)).await.unwrap();
         is_decided(&cluster, 2, orders).await;
         is_decided(&cluster, 3, offsets).await;
-        let fetch = FetchOffsets {
-            group: GROUP.into(),
-            member: None,
-            topics: Some(vec![("orders".into(), vec![0])]),
-            require_stable: true,
-        };
-        let told = cluster.node(3).ask_group(&caller(), GROUP, fetch).wait().await.unwrap().unwrap();
-        assert_eq!(told[0].partitions[0].committed.as_ref().unwrap().as_ref().unwrap().offset, 7);
+        assert_eq!(committed(&cluster, 3).await, Ok(7));
         cluster.end().await;
     });
 }
@@ -267,6 +280,65 @@ fn a_transaction_goes_on_when_its_coordinator_moves() {
         }
         cluster.node(3).end_transaction(&caller(), end_of(next, true)).await.unwrap();
         is_decided(&cluster, 2, orders).await;
+        cluster.end().await;
+    });
+}
+
+#[test]
+fn a_coordinator_with_too_few_in_sync_forgets_nothing_and_asks_for_patience() {
+    run(async |env| {
+        let settings = [SETTINGS, &[("min.insync.replicas", "2")]].concat();
+        let (mut cluster, [transactions, offsets]) = start_with(&env, &settings).await;
+        lead(&cluster, transactions, 1).await;
+        lead(&cluster, offsets, 1).await;
+        let orders = cluster.topic("orders", &[1, 2, 3], &[]).await;
+        let commit = async |cluster: &TestCluster, offset| {
+            cluster.node(1).commit_offsets(&caller(), commit_of(offset, None)).wait().await.flatten()
+        };
+        let passes = |error: &GroupError| {
+            matches!(error, GroupError::NotCoordinator | GroupError::NotAvailable | GroupError::Loading)
+        };
+        let patient_commit = async |cluster: &TestCluster, offset| loop {
+            match commit(cluster, offset).await {
+                Err(error) if passes(&error) => cluster.env.sleep(Duration::from_millis(2)).await,
+                answer => return answer,
+            }
+        };
+        assert_eq!(patient_commit(&cluster, 7).await, Ok(vec![Ok(())]));
+        let producer = begin(&cluster, 1).await;
+        write(&cluster, 1, orders, producer, "before").await.unwrap();
+
+        let disks = [cluster.stop(2).await, cluster.stop(3).await];
+        let alone = || (cluster.node(1).image().partition(offsets)?.isr == [BrokerId(1)]).then_some(());
+        cluster.until(alone).await;
+        for _ in 0..5 {
+            let refused = commit(&cluster, 8).await.unwrap_err();
+            assert!(passes(&refused), "clients look again: {refused}");
+            let end = cluster.node(1).end_transaction(&caller(), end_of(producer, true)).await.unwrap_err();
+            assert!(
+                matches!(
+                    end,
+                    TransactionError::NotCoordinator
+                        | TransactionError::NotAvailable
+                        | TransactionError::Loading
+                ),
+                "{end}"
+            );
+        }
+
+        for (broker, disk) in [2, 3].into_iter().zip(disks) {
+            cluster.boot(broker, disk).await.expect("its own disk is welcome");
+        }
+        assert_eq!(patient_commit(&cluster, 9).await, Ok(vec![Ok(())]));
+        assert_eq!(committed(&cluster, 1).await, Ok(9));
+        let ask = async || cluster.node(1).end_transaction(&caller(), end_of(producer, true)).await;
+        patiently(&cluster, ask).await.expect("its transaction is still there");
+        is_decided(&cluster, 1, orders).await;
+        // Whoever was away follows again.
+        for broker in [2, 3] {
+            let end = |broker| Some(cluster.node(broker).replica(orders)?.positions.log_end);
+            cluster.until(|| (end(broker) == end(1)).then_some(())).await;
+        }
         cluster.end().await;
     });
 }

@@ -3,7 +3,10 @@
 pub(super) mod deletion;
 mod twin;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use highwater_engine::disk::memory::{Fault, Loss, Operation};
 use highwater_metadata::{Image, decide::ElectionType};
@@ -34,6 +37,8 @@ pub(super) struct Faults {
     boot_at: BTreeMap<BrokerId, u64>,
     /// When brokers are killed whose disk has failed.
     kill_at: BTreeMap<BrokerId, u64>,
+    /// Brokers whose disk hangs, and that led something when it began to.
+    stuck: BTreeSet<BrokerId>,
     /// Since when nobody leads a partition.
     leaderless: BTreeMap<TopicIdPartition, u64>,
     /// When a broker that was asked to stop is killed.
@@ -81,6 +86,7 @@ impl Faults {
             next_fault,
             boot_at: late,
             kill_at: BTreeMap::new(),
+            stuck: BTreeSet::new(),
             leaderless: BTreeMap::new(),
             patience: BTreeMap::new(),
             network_until: NEVER,
@@ -161,6 +167,9 @@ impl Faults {
             self.kill_at.remove(&id);
             if let Some(machine) = machines.get(&id) {
                 machine.disk.clear_faults();
+            }
+            if self.stuck.contains(&id) && !leads_something(image, id) {
+                around.world.stats.count("mark: leadership leaves a broker whose disk hangs");
             }
             self.take_down(id, None, around, machines);
         }
@@ -352,8 +361,13 @@ impl Faults {
             return;
         }
         // Nobody knows whether it can be survived when it strikes in the end; with a full disk no stop is a clean one.
-        let later =
-            matches!(kind, ClusterFault::PowerCutInIo | ClusterFault::DiskError | ClusterFault::DiskFull);
+        let later = matches!(
+            kind,
+            ClusterFault::PowerCutInIo
+                | ClusterFault::DiskError
+                | ClusterFault::DiskFull
+                | ClusterFault::StuckDisk
+        );
         if later && replicated && !self.beyond {
             return;
         }
@@ -430,6 +444,13 @@ impl Faults {
             }
             ClusterFault::Twin => self.twin(id, around, machines),
             ClusterFault::DeleteRecords => self.delete_records(around, image),
+            ClusterFault::StuckDisk => {
+                machines[&id].get_stuck(around);
+                if leads_something(image, id) {
+                    self.stuck.insert(id);
+                }
+                self.kill_at.insert(id, now + self.random.between(SECOND, 12 * SECOND));
+            }
             ClusterFault::Reassign => self.reassign(id, around, machines, image),
             ClusterFault::BucketFlaky => {
                 if let Some(store) = store {
@@ -492,6 +513,7 @@ impl Faults {
         self.stopped.push((id, Stopped { unclean: true, emptied: false }));
         self.patience.remove(&id);
         self.kill_at.remove(&id);
+        self.stuck.remove(&id);
         let most = if self.random.chance(1, 3) { 8 * SECOND } else { SECOND / 5 };
         let at = around.world.executor.now() + self.random.between(SECOND / 1000, most);
         self.boot_at.insert(id, at);
@@ -543,6 +565,10 @@ impl Faults {
             _ => Loss::Seeded(self.random.draw()),
         }
     }
+}
+
+fn leads_something(image: &Image, broker: BrokerId) -> bool {
+    image.topics().any(|topic| topic.partitions.iter().any(|state| state.leader == Some(broker)))
 }
 
 /// Asks for other replicas of a partition, at one of the brokers; `None` for what they were before a reassignment.

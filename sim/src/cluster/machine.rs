@@ -72,6 +72,9 @@ const TIMES: ClusterTimes = ClusterTimes {
     directory_failure: Duration::from_secs(5),
 };
 
+/// Longer than any run, in nanoseconds.
+const FOREVER: u64 = 1_000_000_000_000_000;
+
 pub(super) const LOG_DIR: &str = "/data";
 
 fn config(id: BrokerId, promise: Promise) -> Arc<BrokerConfig> {
@@ -254,6 +257,13 @@ impl Machine {
         if let Some(env) = &self.running {
             around.world.executor.pause(env.id(), until);
         }
+    }
+
+    /// No disk operation that begins from now on comes back while this process lives.
+    pub(super) fn get_stuck(&self, around: &Surroundings) {
+        let Some(env) = &self.running else { return };
+        let cost = BlockingCost { min_nanos: FOREVER, usual_nanos: FOREVER, rare_nanos: FOREVER };
+        around.world.executor.set_blocking_cost(env.id(), cost);
     }
 
     pub(super) fn set_slow(&mut self, slow: bool, around: &Surroundings) {

@@ -6,7 +6,7 @@ use highwater_records::TopicIdPartition;
 use crate::stats::Stats;
 
 /// Every mark.
-pub const MARKS: [&str; 30] = [
+pub const MARKS: [&str; 32] = [
     "mark: a broker ends whose directory is offline",
     "mark: a broker hands over",
     "mark: a broker is fenced",
@@ -26,6 +26,7 @@ pub const MARKS: [&str; 30] = [
     "mark: in-sync set grows",
     "mark: in-sync set shrinks",
     "mark: leadership leaves a broker whose disk fails",
+    "mark: leadership leaves a broker whose disk hangs",
     "mark: nobody may lead",
     "mark: the older one of two processes ends",
     "mark: the same set again settles a proposal",
@@ -36,6 +37,7 @@ pub const MARKS: [&str; 30] = [
     "fault: power cut everywhere",
     "fault: power cut within disk i/o",
     "fault: records deleted",
+    "fault: stuck disk",
     "fault: two processes with one number",
 ];
 

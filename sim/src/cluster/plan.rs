@@ -52,11 +52,13 @@ pub enum ClusterFault {
     Twin,
     /// Somebody has records deleted.
     DeleteRecords,
+    /// Disk operations of a broker do not come back any more; an operator restarts it later.
+    StuckDisk,
 }
 
 impl ClusterFault {
     /// Every kind.
-    pub const ALL: [ClusterFault; 22] = [
+    pub const ALL: [ClusterFault; 23] = [
         ClusterFault::Kill,
         ClusterFault::PowerCut,
         ClusterFault::Blackout,
@@ -79,6 +81,7 @@ impl ClusterFault {
         ClusterFault::ClockSkew,
         ClusterFault::Twin,
         ClusterFault::DeleteRecords,
+        ClusterFault::StuckDisk,
     ];
 
     /// So many of [`ClusterFault::ALL`] are drawn before everything else of a plan. Kinds that came later are drawn by
@@ -110,6 +113,7 @@ impl ClusterFault {
             ClusterFault::ClockSkew => "fault: clock skew",
             ClusterFault::Twin => "fault: two processes with one number",
             ClusterFault::DeleteRecords => "fault: records deleted",
+            ClusterFault::StuckDisk => "fault: stuck disk",
         }
     }
 
@@ -127,6 +131,7 @@ impl ClusterFault {
                 | ClusterFault::Blackout
                 | ClusterFault::PowerCutInIo
                 | ClusterFault::DiskError
+                | ClusterFault::StuckDisk
         )
     }
 }
