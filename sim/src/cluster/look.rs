@@ -44,6 +44,8 @@ pub struct PartitionLook {
     pub older: BTreeMap<BrokerId, (u64, u32)>,
     /// The highest watermark that any replica has had until now, this look not counted but for older processes.
     pub true_watermark: u64,
+    /// The highest log start that any replica has had until now, this look not counted.
+    pub true_start: u64,
     /// Where it starts at least, because somebody was told that what is below is deleted.
     pub deleted: u64,
     /// What the bucket has, if it was looked at this time: from (inclusive) and to (exclusive).
@@ -101,6 +103,7 @@ impl Default for PartitionLook {
             replicas: BTreeMap::new(),
             older: BTreeMap::new(),
             true_watermark: 0,
+            true_start: 0,
             deleted: 0,
             tiered: None,
         }

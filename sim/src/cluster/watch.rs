@@ -296,6 +296,8 @@ impl Watch {
             }
             let picture = &mut known.picture;
             let seen = picture.replicas.values().map(|replica| replica.watermark).max().unwrap_or(0);
+            let start = picture.replicas.values().map(|replica| replica.log_start).max().unwrap_or(0);
+            picture.true_start = picture.true_start.max(start);
             let positions = seen > picture.true_watermark;
             if !positions && !news.batches {
                 return Ok(has_changed);

@@ -27,6 +27,7 @@
 //! | [`r1_coverage`] | disk and bucket leave no hole |
 //! | [`r3_committed_only`] | only what is committed is in the bucket |
 //! | [`r5_manifest`] | what is in the bucket stays known |
+//! | [`r7_delete_order`] | nothing goes from the bucket before the log start has moved |
 
 pub mod d10_matching;
 pub mod d11_lineage;
@@ -52,6 +53,7 @@ pub mod r10_bucket_alone;
 pub mod r1_coverage;
 pub mod r3_committed_only;
 pub mod r5_manifest;
+pub mod r7_delete_order;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -224,5 +226,6 @@ pub fn all(operator: bool) -> Vec<Box<dyn ClusterInvariant>> {
         Box::new(r1_coverage::Coverage),
         Box::new(r3_committed_only::CommittedOnly),
         Box::new(r5_manifest::Manifest::default()),
+        Box::new(r7_delete_order::DeleteOrder),
     ]
 }

@@ -40,6 +40,7 @@ pub(crate) fn sound() -> PartitionLook {
         replicas: [(BrokerId(1), leader), (BrokerId(2), replica.clone()), (BrokerId(3), replica)].into(),
         older: BTreeMap::new(),
         true_watermark: 10,
+        true_start: 0,
         deleted: 0,
         tiered: None,
     }
