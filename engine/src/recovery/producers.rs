@@ -11,7 +11,7 @@ use highwater_records::{Offset, TimestampMs, batch::BatchView};
 
 use crate::{
     disk::{Disk, Open, read_file, write_file},
-    index::AbortedTransaction,
+    index::{AbortedTransaction, decode},
     museum::{Bug, has},
     name::FileKind,
     points::Point,
@@ -71,8 +71,9 @@ impl ProducerSource<'_> {
         });
         if let Some((base, point)) = begins
             && let Some(segment) = self.segment_at(*base)
+            // Sealed by now, if the log goes on in another one.
+            && let Some(aborted) = decode::<AbortedTransaction>(&segment.transaction_index.bytes()?)
         {
-            let aborted = segment.transaction_index.entries_from(0).unwrap_or_default();
             recovered.aborted.extend(aborted.into_iter().map(|aborted| (*base, aborted)));
             recovered.states = point.producers.clone();
             self.replay_noting(point.offset, end, true, &wanted, &lacking, &mut recovered)?;

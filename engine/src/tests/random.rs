@@ -378,3 +378,28 @@ fn a_torn_segment_below_the_start_takes_nothing_with_it() {
         assert!(pair.model.log_end >= 5, "{seed}: {:?}", pair.model);
     }
 }
+
+/// A segment that was sealed after its last point, and whose seal nobody has synced, keeps the aborted transactions that only
+/// the point tells of.
+#[test]
+fn what_was_aborted_below_a_point_is_remembered_over_a_roll() {
+    let transact = |producer| Operation::Transact { producer, count: 1 };
+    let abort = Operation::End { producer: 21, committed: false };
+    let append = Operation::Append { count: 1, seed: 0, new_epoch: false };
+    let mut pair = Pair::new(small());
+    for operation in [
+        append.clone(),
+        append.clone(),
+        transact(22),
+        transact(21),
+        append,
+        abort.clone(),
+        transact(21),
+        Operation::Commit,
+        abort,
+        Operation::Roll,
+        Operation::Kill,
+    ] {
+        pair.step(&operation);
+    }
+}
