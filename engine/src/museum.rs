@@ -25,8 +25,6 @@ highwater_records::museum! {
     ShortWindow,
     /// A batch is taken for a duplicate of one of an older producer epoch (Redpanda #5026).
     DuplicateOfOlderEpoch,
-    /// The marker of a former transaction coordinator counts.
-    FormerCoordinatorCounts,
     /// A transaction whose marker is not committed yet counts as decided.
     EndedIsStable,
     /// A commit syncs nothing (NATS JetStream: lazy fsync).

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use highwater_records::ProducerId;
 
-use crate::museum::{Bug, has};
-
 /// What an attempt is beside those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Attempt {
@@ -50,9 +48,7 @@ impl Attempts {
                 *latest = this;
                 Attempt::Latest
             }
-            _ if coordinator_epoch == latest.0 && has(Bug::LateMarkersCount) => Attempt::Latest,
             _ if coordinator_epoch == latest.0 => Attempt::Overtaken,
-            _ if has(Bug::FormerMarkersCount) => Attempt::Latest,
             _ => Attempt::Former,
         }
     }

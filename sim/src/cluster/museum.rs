@@ -4,12 +4,11 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use highwater_engine::museum as logs;
 use highwater_metadata::museum as controllers;
 use highwater_node::museum as brokers;
 use highwater_replication::museum as replicas;
 
-use super::{ClusterFault, ClusterPlan, run_plan, work::WorkPlan};
+use super::{ClusterFault, ClusterPlan, run_plan};
 use crate::{
     history::Promise,
     hunt::{Caught, hunt},
@@ -38,8 +37,6 @@ pub struct Piece {
     promise: Promise,
     /// The faults under which it shows.
     faults: &'static [ClusterFault],
-    /// Whether it takes transactions to show it.
-    transactions: bool,
 }
 
 use ClusterFault::{
@@ -52,15 +49,15 @@ use controllers::Bug as C;
 use replicas::Bug as R;
 
 const fn replica(name: &'static str, bug: R, promise: Promise, faults: &'static [ClusterFault]) -> Piece {
-    Piece { name, bug: Bug::Replica(bug), promise, faults, transactions: false }
+    Piece { name, bug: Bug::Replica(bug), promise, faults }
 }
 
 const fn controller(name: &'static str, bug: C, promise: Promise, faults: &'static [ClusterFault]) -> Piece {
-    Piece { name, bug: Bug::Controller(bug), promise, faults, transactions: false }
+    Piece { name, bug: Bug::Controller(bug), promise, faults }
 }
 
 const fn broker(name: &'static str, bug: B, promise: Promise, faults: &'static [ClusterFault]) -> Piece {
-    Piece { name, bug: Bug::Broker(bug), promise, faults, transactions: !matches!(bug, B::SupersededGoesOn) }
+    Piece { name, bug: Bug::Broker(bug), promise, faults }
 }
 
 /// Every piece.
@@ -170,13 +167,6 @@ pub const PIECES: &[Piece] = &[
         Synced,
         &[Twin, Kill, Isolate],
     ),
-    broker("a late copy of a marker ends the next transaction", B::LateMarkersCount, Synced, &[BadNetwork]),
-    broker(
-        "a former coordinator's marker ends the next transaction",
-        B::FormerMarkersCount,
-        Synced,
-        &[BadNetwork, Kill, Isolate, Pause],
-    ),
 ];
 
 /// Bugs that another rule covers in the cluster: campaigns of 150 seeds each did not show them. A scenario does.
@@ -195,13 +185,7 @@ impl Bug {
         match self {
             Bug::Replica(bug) => replicas::build_in(Some(bug)),
             Bug::Controller(bug) => controllers::build_in(Some(bug)),
-            Bug::Broker(bug) => {
-                brokers::build_in(Some(bug));
-                if bug == B::FormerMarkersCount {
-                    // Either half alone refuses it.
-                    logs::build_in(Some(logs::Bug::FormerCoordinatorCounts));
-                }
-            }
+            Bug::Broker(bug) => brokers::build_in(Some(bug)),
         }
     }
 
@@ -210,7 +194,6 @@ impl Bug {
         replicas::build_in(None);
         controllers::build_in(None);
         brokers::build_in(None);
-        logs::build_in(None);
     }
 }
 
@@ -232,12 +215,6 @@ impl Piece {
             plan.brokers = 4;
             plan.at_first = 4;
         }
-        if self.transactions {
-            // Producers that go on with the same epoch, in the same partition.
-            let (input, output, groups, producers, mischief) = (1, 1, Vec::new(), 4, 0);
-            plan.work = Some(WorkPlan { input, output, groups, producers, mischief });
-        }
-        let run = &mut plan.run;
         run.topics.iter_mut().chain(&mut run.passing).for_each(|topic| topic.promise = self.promise);
         plan
     }
