@@ -53,10 +53,11 @@ impl Log {
         if (self.positions.durable_end > end || moving) && !has(Bug::TruncatedWhilePromised) {
             self.promise_only(end, Some(self.positions.log_start))?;
         }
+        // Points first: they promise, and once the journal says what is void, nobody else brings those batches back.
+        self.halfway(|log| log.forget_points(at).map(|()| end))?;
         // Nothing from here on may come back by a replay.
         self.dir.journal.change(&self.entry, Change::TruncateTo(end))?;
         self.halfway(|log| {
-            log.forget_points(at)?;
             log.delete_tail(at + 1)?;
             if !has(Bug::TruncationUnseen) {
                 log.generation.fetch_add(1, Ordering::AcqRel);
@@ -80,9 +81,9 @@ impl Log {
         self.heads.forget();
         // Nothing is promised until the new start is written down, not even where the log begins.
         self.promise_only(start, None)?;
+        self.halfway(|log| log.forget_points(0).map(|()| offset))?;
         self.dir.journal.change(&self.entry, Change::Restart(offset))?;
         self.halfway(|log| {
-            log.forget_points(0)?;
             log.delete_tail(0)?;
             log.generation.fetch_add(1, Ordering::AcqRel);
             let snapshots: Vec<Offset> = log.snapshots.iter().copied().collect();

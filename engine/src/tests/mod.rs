@@ -18,7 +18,7 @@ mod model;
 mod museum;
 mod points;
 mod pressure;
-mod random;
+pub(crate) mod random;
 #[cfg(schedules)]
 mod schedules;
 mod table;

@@ -336,14 +336,15 @@ pub(super) fn case() -> impl Strategy<Value = (Vec<Operation>, bool)> {
     (prop::collection::vec(operation(), 1..80), any::<bool>())
 }
 
-/// The same cases on every run, unless `PROPTEST_RNG_SEED` asks for others, as `.ci/full engine` does.
-pub(super) fn cases() -> ProptestConfig {
+/// The same cases on every run, unless `PROPTEST_RNG_SEED` asks for others and `PROPTEST_CASES` for more, as
+/// `.ci/full engine` does with seeds that it prints. What such a seed finds is kept as a test of its own.
+pub(crate) fn cases() -> ProptestConfig {
     let asked = ProptestConfig::default();
     let rng_seed = match asked.rng_seed {
         RngSeed::Random => RngSeed::Fixed(1),
         fixed => fixed,
     };
-    ProptestConfig { cases: 256, failure_persistence: None, rng_seed, ..asked }
+    ProptestConfig { failure_persistence: None, rng_seed, ..asked }
 }
 
 proptest! {

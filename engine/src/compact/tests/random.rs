@@ -70,7 +70,7 @@ fn step(pair: &mut Pair, operation: &Operation) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::tests::random::cases())]
 
     #[test]
     fn the_last_record_of_each_key_stays_and_no_aborted_one_comes_back(

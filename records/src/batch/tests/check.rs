@@ -177,7 +177,7 @@ fn a_codec_that_is_not_compiled_in_says_so_only_where_records_are_needed() {
 
 #[test]
 fn a_batch_is_compressed_as_wished_and_its_records_stay() {
-    for from in Codec::ALL {
+    for from in codecs() {
         let mut builder = BatchBuilder::new(from).producer(Producer {
             id: ProducerId(7),
             epoch: ProducerEpoch(2),
@@ -192,7 +192,7 @@ fn a_batch_is_compressed_as_wished_and_its_records_stay() {
         }
         let batch = builder.build(Offset::ZERO, None).unwrap();
         let before = CheckedBatch::check(batch, &CheckPolicy::client(1 << 20)).unwrap();
-        for to in Codec::ALL {
+        for to in codecs() {
             let after = before.clone().compressed(to.into(), 1 << 20).unwrap();
             let again = CheckedBatch::check(after.bytes().clone(), &CheckPolicy::client(1 << 20)).unwrap();
             let (one, other) = (before.view(), again.view());
@@ -222,7 +222,7 @@ fn a_batch_is_compressed_as_wished_and_its_records_stay() {
 #[test]
 fn levels_are_kept_within_bounds() {
     let text = "the same words again and again, but not quite the same ".repeat(200);
-    for codec in [Codec::Gzip, Codec::Zstd] {
+    for codec in [Codec::Gzip, Codec::Zstd].into_iter().filter(|codec| codec.is_compiled_in()) {
         let size = |level| {
             let mut out = Vec::new();
             compress(Compression { codec, level }, text.as_bytes(), &mut out).unwrap();
