@@ -102,7 +102,7 @@ const PIECES: &[Piece] = &[
     piece("a recovered tail is not synced", Bug::RecoveredTailNotSynced, &MODEL),
     piece("a truncation begins while the tail is promised", Bug::TruncatedWhilePromised, &CRASHES),
     piece("a trusted point outlives a truncation", Bug::PointsOutliveTruncation, &MODEL),
-    piece("a trusted point is written before the sync", Bug::PointBeforeCommit, &MODEL),
+    piece("a trusted point is written before the sync", Bug::PointBeforeCommit, &CRASHES),
     piece("a replay brings back what was truncated", Bug::ReplayForgetsTruncation, &JOURNAL),
     piece("a replay takes groups of an earlier lap", Bug::StaleGroupsReplayed, &JOURNAL),
     piece("an extent is used again too early", Bug::ExtentFreedTooEarly, &JOURNAL),
