@@ -47,16 +47,18 @@ pub fn compare(
 ///
 /// `epoch_end` answers with the follower's own largest epoch not above the one asked for, and its end. If the follower
 /// does not know the leader's epoch it cuts at the end of its own next lower one, which the leader may not know either:
-/// the next fetch says so, and each round removes an epoch (KIP-279).
+/// the next fetch says so, and each round removes an epoch (KIP-279). If it knows no lower one it keeps nothing: it cuts at
+/// `first`, where its oldest known epoch begins.
 pub fn cut_at(
     leader: EpochEnd,
+    first: Offset,
     log_end: Offset,
     epoch_end: impl FnOnce(LeaderEpoch) -> Option<EpochEnd>,
 ) -> Offset {
     let own = match epoch_end(leader.epoch) {
         Some(own) => own.end,
-        // Everything here is newer than what the leader has at that point.
-        None => leader.end,
+        // Everything here is newer than what the leader has at that point, and not the leader's.
+        None => first,
     };
     own.min(leader.end).min(log_end)
 }
@@ -97,7 +99,8 @@ mod tests {
             match compare(follower.last(), offset(follower.1), |epoch| leader.end_of(epoch)) {
                 Comparison::Agrees => return cuts,
                 Comparison::Diverges(at) => {
-                    let to = cut_at(at, offset(follower.1), |epoch| follower.end_of(epoch));
+                    let first = offset(follower.0.first().map_or(0, |(_, start)| *start));
+                    let to = cut_at(at, first, offset(follower.1), |epoch| follower.end_of(epoch));
                     assert!(to.get() < follower.1, "a cut that cuts nothing goes on for ever");
                     follower.cut(to.get());
                 }
@@ -143,5 +146,30 @@ mod tests {
         let mut follower = Log(alloc::vec![(2, 0)], 4);
         converge(&Log(Vec::new(), 0), &mut follower);
         assert_eq!(follower.1, 0);
+        // It led with an empty log, after a leader that nobody had fetched from yet and who leads again now.
+        let leader = Log(alloc::vec![(1, 0), (4, 5)], 9);
+        let mut follower = Log(alloc::vec![(2, 0)], 4);
+        assert_eq!(converge(&leader, &mut follower), 1);
+        assert_eq!(follower.1, 0);
+    }
+
+    /// Both have `shared` records of epoch 0; then each of five epochs is led by one of them, or by nobody who wrote.
+    #[test]
+    fn whoever_led_when_they_end_with_what_they_share() {
+        for (case, shared) in (0..3_u32.pow(5)).flat_map(|case| [(case, 0), (case, 3)]) {
+            let begun = || Log(if shared > 0 { alloc::vec![(0, 0)] } else { Vec::new() }, shared);
+            let (mut leader, mut follower) = (begun(), begun());
+            for epoch in 1..=5 {
+                let writer = match case / 3_u32.pow(epoch - 1) % 3 {
+                    0 => continue,
+                    1 => &mut leader,
+                    _ => &mut follower,
+                };
+                writer.0.push((epoch, writer.1));
+                writer.1 += u64::from(epoch);
+            }
+            converge(&leader, &mut follower);
+            assert_eq!(follower.1, shared, "case {case}");
+        }
     }
 }
