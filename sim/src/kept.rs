@@ -20,10 +20,13 @@ const CLUSTERS: [(u64, &str); 2] = [
 ];
 
 /// Seeds of clusters with groups and transactions.
-const WORKING: [(u64, &str); 1] = [(
-    173,
-    "a marker that was sent twice: the answer to the copy said that nothing was left to do, and nobody ended the rest",
-)];
+const WORKING: [(u64, &str); 2] = [
+    (
+        173,
+        "a marker that was sent twice: the answer to the copy said that nothing was left to do, and nobody ended the rest",
+    ),
+    (936_540, "a follower that had nothing in common with its leader cut nothing, for ever"),
+];
 
 /// Seeds of clusters in which more breaks than can be survived.
 const BEYOND: [(u64, &str); 2] = [
