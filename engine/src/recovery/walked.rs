@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IoSlice},
+    ops::Range,
     path::Path,
     sync::Arc,
 };
@@ -92,6 +93,9 @@ pub(super) fn open_walked(
                     unsynced_from.get_or_insert(position);
                 }
                 growth.add(&header);
+                if depth == Depth::Checksums {
+                    not_missing(quarantined, header.base_offset..growth.facts.next_offset);
+                }
                 unverified = (depth == Depth::Headers).then_some(position);
                 lost_tail = false;
                 continue;
@@ -165,6 +169,17 @@ fn known_damage(quarantined: &[Quarantined], base: Offset, position: u64) -> Opt
             range.segment == base && range.positions.start == position && !range.positions.is_empty()
         })
         .cloned()
+}
+
+/// Takes what a batch has that was found in its turn out of what is missing. A damaged header can have told of so many bytes
+/// that the batches behind it seemed not to be there.
+fn not_missing(quarantined: &mut Vec<Quarantined>, found: Range<Offset>) {
+    for range in quarantined.iter_mut().filter(|range| range.positions.is_empty()) {
+        if found.contains(&range.offsets.start) {
+            range.offsets.start = found.end.min(range.offsets.end);
+        }
+    }
+    quarantined.retain(|range| !range.offsets.is_empty());
 }
 
 /// Whether a batch is the next one of its segment.
