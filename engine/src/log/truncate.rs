@@ -54,7 +54,7 @@ impl Log {
             self.promise_only(end, Some(self.positions.log_start))?;
         }
         // Points first: they promise, and once the journal says what is void, nobody else brings those batches back.
-        self.halfway(|log| log.forget_points(at).map(|()| end))?;
+        self.or_break(|log| log.forget_points(at))?;
         // Nothing from here on may come back by a replay.
         self.dir.journal.change(&self.entry, Change::TruncateTo(end))?;
         self.halfway(|log| {
@@ -81,7 +81,7 @@ impl Log {
         self.heads.forget();
         // Nothing is promised until the new start is written down, not even where the log begins.
         self.promise_only(start, None)?;
-        self.halfway(|log| log.forget_points(0).map(|()| offset))?;
+        self.or_break(|log| log.forget_points(0))?;
         self.dir.journal.change(&self.entry, Change::Restart(offset))?;
         self.halfway(|log| {
             log.delete_tail(0)?;
@@ -173,23 +173,24 @@ impl Log {
         Ok(self.dir.write_checkpoint_files()?)
     }
 
-    /// Runs a change that, once begun, must reach its end.
+    /// Runs a change that, once begun, must reach its end, and is then known to the directory.
     fn halfway(
         &mut self,
         change: impl FnOnce(&mut Log) -> io::Result<Offset>,
     ) -> Result<Offset, ChangeError> {
+        let end = self.or_break(change)?;
+        self.publish();
+        self.decided = self.decided.min(self.positions.last_stable);
+        Ok(end)
+    }
+
+    /// Runs a part of such a change. The directory does not hear of it: it would take what is about to go for promised again.
+    fn or_break<T>(&mut self, change: impl FnOnce(&mut Log) -> io::Result<T>) -> Result<T, ChangeError> {
         self.as_opened = false;
-        match change(self) {
-            Ok(end) => {
-                self.publish();
-                self.decided = self.decided.min(self.positions.last_stable);
-                Ok(end)
-            }
-            Err(error) => {
-                self.broken = Some(format!("truncation broke off: {error}"));
-                Err(error.into())
-            }
-        }
+        change(self).map_err(|error| {
+            self.broken = Some(format!("truncation broke off: {error}"));
+            error.into()
+        })
     }
 
     /// What is left of a segment that ends before the batch that holds `offset`.
