@@ -75,6 +75,7 @@ mod gaps;
 mod index;
 pub mod inspect;
 mod journal;
+mod little_endian;
 mod log;
 pub mod museum;
 mod name;

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use highwater_records::{Offset, PartitionIndex, TopicId, TopicIdPartition};
 
+use crate::little_endian::Reader;
+
 /// A batch on its way into the journal.
 #[derive(Clone, Debug)]
 pub(crate) struct JournaledBatch {
@@ -118,12 +120,12 @@ impl Entry {
 
 /// The entries in `bytes`; `None` if they are not as they were written, though their checksum fits.
 pub(super) fn decode(bytes: &[u8], count: u32) -> Option<Vec<Found>> {
-    let mut reader = Reader { bytes, at: 0 };
+    let mut reader = Reader::new(bytes);
     // Each takes some bytes, so that no count makes this large.
     let mut found = Vec::with_capacity((count as usize).min(bytes.len() / HEAD));
     for _ in 0..count {
-        let kind = reader.take(1)?[0];
-        let topic_id = TopicId::from_bytes(reader.take(16)?.try_into().ok()?);
+        let kind = reader.u8()?;
+        let topic_id = TopicId::from_bytes(reader.take()?);
         let partition = PartitionIndex(reader.u32()?);
         let what = match kind {
             BATCH => {
@@ -131,8 +133,8 @@ pub(super) fn decode(bytes: &[u8], count: u32) -> Option<Vec<Found>> {
                 let position = reader.u64()?;
                 let (base, next) = (reader.offset()?, reader.offset()?);
                 let len = reader.u32()? as usize;
-                let at = reader.at;
-                reader.take(len)?;
+                let at = bytes.len() - reader.len();
+                reader.bytes(len)?;
                 (segment <= base && base < next).then_some(())?;
                 What::Batch { segment, position, base, next, at, len }
             }
@@ -144,32 +146,7 @@ pub(super) fn decode(bytes: &[u8], count: u32) -> Option<Vec<Found>> {
         };
         found.push(Found { log: TopicIdPartition { topic_id, partition }, what });
     }
-    (reader.at == bytes.len()).then_some(found)
-}
-
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
-        let taken = self.bytes.get(self.at..self.at.checked_add(len)?)?;
-        self.at += len;
-        Some(taken)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
-    }
-
-    fn offset(&mut self) -> Option<Offset> {
-        Offset::new(self.u64()?)
-    }
+    reader.is_empty().then_some(found)
 }
 
 #[cfg(test)]

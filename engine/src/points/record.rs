@@ -11,6 +11,7 @@ use crate::{
         AbortedTransaction, Index, IndexEntry, OffsetEntry, TimeEntry, decode as decode_entries,
         encode as encode_entries,
     },
+    little_endian::Reader,
     producer::{decode_window, encode_window},
     segment::{Facts, Segment},
 };
@@ -175,23 +176,23 @@ pub(super) fn decode(bytes: &[u8], base: Offset, now: TimestampMs) -> Option<Cha
         if sum(crc, base, len, body) != expected {
             break;
         }
-        let mut input = Input { rest: body };
+        let mut input = Reader::new(body);
         let facts = Head::take(&mut input)?;
-        if input.flag()? {
+        if flag(&mut input)? {
             if at > 0 {
                 return None;
             }
             files = Some(InFiles {
-                offsets: input.counted()?,
-                times: input.counted()?,
-                aborted: input.counted()?,
+                offsets: counted(&mut input)?,
+                times: counted(&mut input)?,
+                aborted: counted(&mut input)?,
             });
         }
-        let before_entries = input.rest.len();
-        entries.offsets.extend(input.entries::<OffsetEntry>()?);
-        entries.times.extend(input.entries::<TimeEntry>()?);
-        entries.aborted.extend(input.entries::<AbortedTransaction>()?);
-        state_len = (HEAD + body.len() + input.rest.len() - before_entries) as u64;
+        let before_entries = input.len();
+        entries.offsets.extend(take_entries::<OffsetEntry>(&mut input)?);
+        entries.times.extend(take_entries::<TimeEntry>(&mut input)?);
+        entries.aborted.extend(take_entries::<AbortedTransaction>(&mut input)?);
+        state_len = (HEAD + body.len() + input.len() - before_entries) as u64;
         last = Some((facts, input));
         (at, crc) = (at + HEAD + body.len(), expected);
     }
@@ -219,13 +220,13 @@ struct Head {
 }
 
 impl Head {
-    fn take(input: &mut Input<'_>) -> Option<Head> {
+    fn take(input: &mut Reader<'_>) -> Option<Head> {
         let (offset, size) = (input.offset()?, input.u64()?);
         let last = LastBatch { position: input.u64()?, crc: input.u32()? };
         let high_watermark = input.offset()?;
         let (largest, of) = (TimestampMs(input.i64()?), input.i64()?);
         let max_timestamp = if of == NONE { None } else { Some((largest, Offset::from_i64(of).ok()?)) };
-        let has_first = input.flag()?;
+        let has_first = flag(input)?;
         let first_timestamp = Some(TimestampMs(input.i64()?)).filter(|_| has_first);
         let bytes_since_entry = input.u64()?;
         let facts = Facts {
@@ -239,7 +240,7 @@ impl Head {
         Some(Head { offset, last, high_watermark, facts })
     }
 
-    fn finish(self, mut input: Input<'_>, base: Offset, now: TimestampMs) -> Option<Point> {
+    fn finish(self, mut input: Reader<'_>, base: Offset, now: TimestampMs) -> Option<Point> {
         let Head { offset, last, high_watermark, facts } = self;
         let count = input.u32()?;
         let mut epochs = Vec::new();
@@ -255,7 +256,7 @@ impl Head {
         let len = input.u32()? as usize;
         let mut producers = decode_window(input.bytes(len)?, now).ok()?;
         producers.transactions.have_ended(ended);
-        let sound = input.rest.is_empty()
+        let sound = input.is_empty()
             && offset > base
             && last.position < facts.size
             && facts.bytes_since_entry <= facts.size;
@@ -263,53 +264,19 @@ impl Head {
     }
 }
 
-struct Input<'a> {
-    rest: &'a [u8],
+fn flag(input: &mut Reader<'_>) -> Option<bool> {
+    match input.u8()? {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    }
 }
 
-impl<'a> Input<'a> {
-    fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.rest.split_at_checked(len)?;
-        self.rest = rest;
-        Some(taken)
-    }
+fn counted(input: &mut Reader<'_>) -> Option<Counted> {
+    Some(Counted { count: input.u32()? as usize, crc: input.u32()? })
+}
 
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, rest) = self.rest.split_first_chunk()?;
-        self.rest = rest;
-        Some(*taken)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.take().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.take().map(u64::from_le_bytes)
-    }
-
-    fn i64(&mut self) -> Option<i64> {
-        self.take().map(i64::from_le_bytes)
-    }
-
-    fn offset(&mut self) -> Option<Offset> {
-        Offset::new(self.u64()?)
-    }
-
-    fn flag(&mut self) -> Option<bool> {
-        match self.take()? {
-            [0] => Some(false),
-            [1] => Some(true),
-            _ => None,
-        }
-    }
-
-    fn counted(&mut self) -> Option<Counted> {
-        Some(Counted { count: self.u32()? as usize, crc: self.u32()? })
-    }
-
-    fn entries<E: IndexEntry>(&mut self) -> Option<Vec<E>> {
-        let count = self.u32()? as usize;
-        decode_entries(self.bytes(count.checked_mul(E::SIZE)?)?)
-    }
+fn take_entries<E: IndexEntry>(input: &mut Reader<'_>) -> Option<Vec<E>> {
+    let count = input.u32()? as usize;
+    decode_entries(input.bytes(count.checked_mul(E::SIZE)?)?)
 }
