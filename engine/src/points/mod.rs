@@ -158,7 +158,7 @@ impl Chain {
             Step::Batch(header) => {
                 header.next_offset == *offset
                     && last.position + header.size == facts.size
-                    && crc_at(walk, last.position)? == last.crc
+                    && header.crc == last.crc
             }
             Step::Bad(_) | Step::End => false,
         })
@@ -191,14 +191,6 @@ fn prefix<E: IndexEntry>(file: Option<Vec<u8>>, counted: record::Counted, more: 
     entries.windows(2).all(|pair| pair[1].follows(&pair[0])).then_some(entries)
 }
 
-/// The checksum that a batch carries, behind its length, epoch and magic byte.
-fn crc_at(walk: &mut Walk<'_>, position: u64) -> io::Result<u32> {
-    const CRC_AT: u64 = 17;
-    let mut crc = [0; 4];
-    crc.copy_from_slice(walk.bytes(position + CRC_AT, 4)?);
-    Ok(u32::from_be_bytes(crc))
-}
-
 impl Segment {
     /// Its last batch; `None` if it is empty, or does not read from its last index entry on.
     ///
@@ -213,15 +205,13 @@ impl Segment {
         loop {
             match walk.at(position, Depth::Headers)? {
                 Step::Batch(header) => {
-                    last = Some(position);
+                    last = Some(LastBatch { position, crc: header.crc });
                     position += header.size;
                 }
                 Step::Bad(_) => return Ok(None),
-                Step::End => break,
+                Step::End => return Ok(last),
             }
         }
-        let Some(position) = last else { return Ok(None) };
-        Ok(Some(LastBatch { position, crc: crc_at(&mut walk, position)? }))
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct BatchHeader {
     pub(crate) producer: Option<Producer>,
     pub(crate) is_transactional: bool,
     pub(crate) is_control: bool,
+    /// The checksum that it carries.
+    pub(crate) crc: u32,
 }
 
 impl BatchHeader {
@@ -53,6 +55,7 @@ impl BatchHeader {
             producer: view.producer(),
             is_transactional: view.is_transactional(),
             is_control: view.is_control(),
+            crc: view.stored_crc(),
         }
     }
 

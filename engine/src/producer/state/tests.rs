@@ -22,6 +22,7 @@ fn batch(epoch: u16, sequence: i32, count: u32, base_offset: u64) -> BatchHeader
         producer: Some(producer(epoch, sequence)),
         is_transactional: false,
         is_control: false,
+        crc: 0,
     }
 }
 
