@@ -40,7 +40,7 @@ pub(super) fn finish_swaps(disk: &dyn Disk, directory: &Path, report: &mut Recov
             // The media broke a promise. What it was made from goes newest first, so that what is missing of it says how
             // far it reached; where nothing is, that is what counts.
             None => match first_missing(disk, directory, *base, &logs)? {
-                Some((_, end)) => end,
+                Some(end) => end,
                 None => {
                     note(
                         report,
@@ -85,14 +85,14 @@ fn end_of(disk: &dyn Disk, path: &Path, base: Offset) -> io::Result<Option<Offse
     walk(&*file, base, Depth::Checksums)
 }
 
-/// What is missing first of the log from its segment at `base` on, up to what nobody can read anyhow: compaction stays
-/// below that. `None` if nothing is.
+/// Where what is missing first of the log from its segment at `base` on ends, up to what nobody can read anyhow: compaction
+/// stays below that. `None` if nothing is missing.
 fn first_missing(
     disk: &dyn Disk,
     directory: &Path,
     base: Offset,
     logs: &[Offset],
-) -> io::Result<Option<(Offset, Offset)>> {
+) -> io::Result<Option<Offset>> {
     let known = read_file(disk, &directory.join(quarantine::FILE_NAME))?;
     let known = known.and_then(|bytes| quarantine::decode(&bytes).ok()).unwrap_or_default();
     let bound = known.iter().map(|range| range.segment).min().unwrap_or(Offset::MAX);
@@ -101,7 +101,7 @@ fn first_missing(
     for next in logs {
         let file = disk.open(&directory.join(FileKind::Log.at(at)), Open::Read)?;
         match walk(&*file, at, Depth::Headers)? {
-            Some(end) if end < next => return Ok(Some((end, next))),
+            Some(end) if end < next => return Ok(Some(next)),
             _ => at = next,
         }
     }
