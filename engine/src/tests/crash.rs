@@ -28,7 +28,6 @@ struct Promise {
     created: bool,
     /// Where a truncation has begun, and not finished.
     truncating_to: Option<u64>,
-    finished: bool,
 }
 
 fn config() -> LogConfig {
@@ -36,13 +35,7 @@ fn config() -> LogConfig {
 }
 
 /// Creates, appends, commits, rolls, writes checkpoints, retains, truncates, changes epochs, closes, opens again.
-fn workload(disk: &MemoryDisk) -> Promise {
-    let mut promise = Promise::default();
-    promise.finished = run(disk, &mut promise).is_some();
-    promise
-}
-
-fn run(disk: &MemoryDisk, promise: &mut Promise) -> Option<()> {
+fn workload(disk: &MemoryDisk, promise: &mut Promise) -> Option<()> {
     let (dir, _) =
         LogDir::open(std::sync::Arc::new(disk.clone()), std::path::Path::new("/data"), options(), NOW)
             .ok()?;
@@ -157,16 +150,5 @@ fn every_crash_leaves_what_was_promised() {
 /// # Panics
 /// Where something else came back than was promised.
 pub(super) fn every_crash(seeds: u64, states: &Cell<u64>) {
-    Crashes {
-        what: "one log",
-        seeds,
-        interrupted_every: 1,
-        workload: |disk: &MemoryDisk| {
-            let promise = workload(disk);
-            let finished = promise.finished;
-            (promise, finished)
-        },
-        check,
-    }
-    .enumerate(states);
+    Crashes { what: "one log", seeds, interrupted_every: 1, workload, check }.enumerate(states);
 }

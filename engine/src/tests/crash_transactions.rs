@@ -130,16 +130,5 @@ fn every_crash_leaves_decisions_that_fit_the_batches() {
 /// # Panics
 /// Where something else came back than was promised.
 pub(super) fn every_crash(seeds: u64, states: &Cell<u64>) {
-    Crashes {
-        what: "transactions",
-        seeds,
-        interrupted_every: 1,
-        workload: |disk: &MemoryDisk| {
-            let mut promise = Promise::default();
-            let finished = workload(disk, &mut promise).is_some();
-            (promise, finished)
-        },
-        check,
-    }
-    .enumerate(states);
+    Crashes { what: "transactions", seeds, interrupted_every: 1, workload, check }.enumerate(states);
 }

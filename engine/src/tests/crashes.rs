@@ -13,7 +13,7 @@ pub(super) struct Crashes<'a, W, C> {
     pub(super) seeds: u64,
     /// Recovery is interrupted after every so many changes of the workload.
     pub(super) interrupted_every: u64,
-    /// Works until the disk stops, and says what was promised by then and whether it came to its end.
+    /// Works until the disk stops, and writes down what was promised by then; `None` if it did not come to its end.
     pub(super) workload: W,
     /// Recovers and compares with the promise: what is there now, or `None` if the disk has stopped again.
     pub(super) check: C,
@@ -26,8 +26,9 @@ impl<W, C> Crashes<'_, W, C> {
     /// Where something else came back than was promised.
     pub(super) fn enumerate<P, R>(&self, states: &Cell<u64>)
     where
+        P: Default,
         R: PartialEq + Debug,
-        W: Fn(&MemoryDisk) -> (P, bool),
+        W: Fn(&MemoryDisk, &mut P) -> Option<()>,
         C: Fn(&MemoryDisk, &P, &str) -> Option<R>,
     {
         let mut distinct = BTreeSet::new();
@@ -37,7 +38,8 @@ impl<W, C> Crashes<'_, W, C> {
             for tear in [false, true] {
                 let disk = MemoryDisk::new();
                 disk.stop_after(changes, tear);
-                let (promise, done) = (self.workload)(&disk);
+                let mut promise = P::default();
+                let done = (self.workload)(&disk, &mut promise).is_some();
                 assert!(done || disk.stopped(), "the workload broke off without a power cut");
                 finished |= done && !disk.stopped();
                 let losses = [Loss::Everything, Loss::Nothing].into_iter();
