@@ -32,8 +32,8 @@ impl Node {
     /// compacted refuse.
     ///
     /// On return the new starts are durable here and on every other replica that lives or may be elected, whose lowest
-    /// start is the answer: no later leader shows what lies below (KIP-107). It goes with the next rounds of retention, on local disk and in the
-    /// bucket. Others are waited for as long as `timeout`.
+    /// start is the answer: no later leader shows what lies below (KIP-107). It goes with the next rounds of retention, on
+    /// local disk and in the bucket. Others are waited for as long as `timeout`.
     pub fn delete_records<'a>(
         &'a self,
         caller: &'a Caller,
@@ -79,8 +79,8 @@ impl Node {
         })
     }
 
-    /// Waits until every replica that lives or may be elected starts at what was asked for, or later: one that did not could lead next, and show
-    /// what was deleted. The lowest start of them.
+    /// Waits until every replica that lives or may be elected starts at what was asked for, or later: one that did not
+    /// could lead next, and show what was deleted. The lowest start of them.
     async fn gone_everywhere(&self, done: Advanced, deadline: Instant) -> Result<Offset, PartitionError> {
         let Advanced { partition, start, asked } = done;
         if self.membership.is_none() {

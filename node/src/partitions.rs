@@ -22,7 +22,7 @@ use crate::{
     cluster::Cluster,
     live_config::LiveConfig,
     metrics::TopicCounters,
-    partition::{Assigned, Assumed, Partition, State, Watcher},
+    partition::{Assigned, Assumed, ChangeListener, Partition, State},
     replicate::moment,
     request::TopicRef,
 };
@@ -55,7 +55,7 @@ pub(crate) struct Partitions {
     opening: [Arc<tokio::sync::Mutex<()>>; OPENINGS],
     /// Tells that there is a partition whose head is unknown.
     unknown: Notify,
-    pub(crate) watcher: Watcher,
+    pub(crate) listener: ChangeListener,
 }
 
 #[derive(Default)]
@@ -97,7 +97,7 @@ impl Partitions {
             open: Mutex::default(),
             opening: Default::default(),
             unknown: Notify::new(),
-            watcher: Watcher::default(),
+            listener: ChangeListener::default(),
         }
     }
 
@@ -178,7 +178,7 @@ impl Partitions {
             }
             open.closed
         };
-        partition.tell_watcher();
+        partition.tell_listener();
         if stopped {
             // What was opened meanwhile must not make the node's stop an unclean one.
             if let Some(log) = partition.close().await {
@@ -217,7 +217,7 @@ impl Partitions {
     pub(crate) fn take_one(&self, id: TopicIdPartition) -> Option<Arc<Partition>> {
         let taken = self.open.lock().partitions.remove(&id);
         if let Some(partition) = &taken {
-            partition.tell_watcher();
+            partition.tell_listener();
         }
         taken
     }
@@ -284,7 +284,7 @@ impl Partitions {
         let counters = self.topic_counters(id.topic_id);
         let state = State::new(log, role, tier_known, is_new);
         Ok((
-            Arc::new(Partition::new(id, name, config, tier, counters, self.watcher.clone(), state)),
+            Arc::new(Partition::new(id, name, config, tier, counters, self.listener.clone(), state)),
             tier_known,
             turn,
         ))
@@ -411,7 +411,7 @@ impl Partitions {
         open.parked.retain(|parked, _| parked.topic_id != id);
         let ids: Vec<_> = open.partitions.keys().filter(|key| key.topic_id == id).copied().collect();
         let taken: Vec<_> = ids.into_iter().filter_map(|id| open.partitions.remove(&id)).collect();
-        taken.iter().for_each(|partition| partition.tell_watcher());
+        taken.iter().for_each(|partition| partition.tell_listener());
         taken
     }
 
@@ -421,7 +421,7 @@ impl Partitions {
         open.closed = true;
         open.unknown.clear();
         let taken: Vec<_> = std::mem::take(&mut open.partitions).into_values().collect();
-        taken.iter().for_each(|partition| partition.tell_watcher());
+        taken.iter().for_each(|partition| partition.tell_listener());
         taken
     }
 }

@@ -52,7 +52,7 @@ impl Node {
     /// From now on every replica of which something may have changed is told here, and so are replicas that are opened and
     /// closed. What is open already is not. The first one who watches is the only one.
     pub fn tell_changes(&self, changes: Arc<Changes>) {
-        let _ = self.partitions.watcher.set(changes);
+        let _ = self.partitions.listener.set(changes);
     }
 
     /// This broker's replica of a partition; `None` if it is not open here. Waits for the partition's lock.

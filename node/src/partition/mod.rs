@@ -26,7 +26,7 @@ pub(crate) use state::{State, View};
 use crate::{changes::Changes, combine::Combined, metrics::TopicCounters};
 
 /// Where a node's partitions say that something of them may have changed, once somebody watches.
-pub(crate) type Watcher = Arc<OnceLock<Arc<Changes>>>;
+pub(crate) type ChangeListener = Arc<OnceLock<Arc<Changes>>>;
 
 /// A partition that is open on this broker.
 pub(crate) struct Partition {
@@ -43,7 +43,7 @@ pub(crate) struct Partition {
     /// Whether somebody asked for it since idle ones were last looked for.
     used: AtomicBool,
     /// Who is told that something of it may have changed.
-    watcher: Watcher,
+    listener: ChangeListener,
     /// One comparison with the head at a time.
     pub(crate) learning: tokio::sync::Mutex<()>,
     /// The log and who waits for it; nothing once the partition is closed.
@@ -62,7 +62,7 @@ impl Partition {
         config: Arc<TopicConfig>,
         tier: Option<Arc<PartitionTier>>,
         counters: Arc<TopicCounters>,
-        watcher: Watcher,
+        listener: ChangeListener,
         state: State,
     ) -> Partition {
         Partition {
@@ -72,7 +72,7 @@ impl Partition {
             tier,
             counters,
             used: AtomicBool::new(false),
-            watcher,
+            listener,
             learning: tokio::sync::Mutex::default(),
             state: Combined::new(Some(state)),
         }
@@ -109,14 +109,14 @@ impl Partition {
         operation: impl FnOnce(&mut State) -> R + Send + 'static,
     ) -> Result<R, Closed> {
         let done = self.state.with(|state| state.as_mut().map(operation).ok_or(Closed)).await;
-        self.tell_watcher();
+        self.tell_listener();
         done
     }
 
     /// Runs `operation` under the partition's lock, waiting for it. For code that may block.
     pub(crate) fn with_blocking<R>(&self, operation: impl FnOnce(&mut State) -> R) -> Result<R, Closed> {
         let done = self.look(operation);
-        self.tell_watcher();
+        self.tell_listener();
         done
     }
 
@@ -129,12 +129,12 @@ impl Partition {
     /// did already.
     pub(crate) async fn close(&self) -> Option<Log> {
         let log = self.state.with(|state| state.take().map(State::into_log)).await;
-        self.tell_watcher();
+        self.tell_listener();
         log
     }
 
-    pub(crate) fn tell_watcher(&self) {
-        if let Some(changes) = self.watcher.get() {
+    pub(crate) fn tell_listener(&self) {
+        if let Some(changes) = self.listener.get() {
             changes.note(self.id);
         }
     }
