@@ -146,11 +146,6 @@ impl World {
         self.violation.lock().clone()
     }
 
-    /// Looks at what the observer knows.
-    pub fn observed<T>(&self, look: impl FnOnce(&Observer) -> T) -> T {
-        look(&self.observer.lock())
-    }
-
     /// From now on requests go to this broker; `None` while there is none.
     pub fn connect(&self, broker: Option<(Arc<SimEnv>, Arc<dyn Broker>)>) {
         let old = std::mem::replace(&mut *self.line.lock(), broker.map(|(env, broker)| Line { env, broker }));
@@ -160,11 +155,6 @@ impl World {
     /// The broker that requests go to, and its process.
     pub(crate) fn line(&self) -> Option<(Arc<SimEnv>, Arc<dyn Broker>)> {
         self.line.lock().clone().map(|line| (line.env, line.broker))
-    }
-
-    /// Whether there is a broker that answers.
-    pub fn is_connected(&self) -> bool {
-        self.line.lock().is_some()
     }
 
     /// The identity of a topic by name, as the broker knows it now.

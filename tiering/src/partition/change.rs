@@ -88,7 +88,7 @@ impl PartitionTier {
         head.version = base.map_or(0, |known| known.head.version).saturating_add(1);
         head.predecessor = base.map_or(Digest::default(), |known| known.digest);
         head.written_ms = env.wall_ms();
-        (head.topic_name, head.config_version) = self.topic.lock().clone();
+        (head.topic_name, head.config_version) = self.topic.clone();
     }
 
     /// Sends one head until it is known whether it is in the bucket.

@@ -44,7 +44,7 @@ use crate::{
 pub struct PartitionTier {
     tier: Arc<Tier>,
     id: TopicIdPartition,
-    topic: Mutex<(String, u64)>,
+    topic: (String, u64),
     /// The newest head this process has seen; `Some(None)` once it is known that there is none.
     seen: Mutex<Option<Option<Arc<Known>>>>,
     /// One head change at a time.
@@ -153,7 +153,7 @@ impl PartitionTier {
         PartitionTier {
             tier,
             id,
-            topic: Mutex::new((topic_name.to_owned(), config_version)),
+            topic: (topic_name.to_owned(), config_version),
             seen: Mutex::new(None),
             turn: tokio::sync::Mutex::default(),
             copying: tokio::sync::Mutex::default(),
@@ -163,11 +163,6 @@ impl PartitionTier {
     /// Which partition.
     pub fn id(&self) -> TopicIdPartition {
         self.id
-    }
-
-    /// The topic's name and configuration version that the next head change records.
-    pub fn set_topic(&self, topic_name: &str, config_version: u64) {
-        *self.topic.lock() = (topic_name.to_owned(), config_version);
     }
 
     /// Reads the head: one GET. `None` if there is none.
