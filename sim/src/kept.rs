@@ -20,7 +20,8 @@ const CLUSTERS: [(u64, &str); 2] = [
 ];
 
 /// Seeds of clusters with groups and transactions.
-const WORKING: [(u64, &str); 2] = [
+const WORKING: [(u64, &str); 3] = [
+    (14, "a leader that closed its logs answered its followers at once, with nothing, again and again"),
     (
         173,
         "a marker that was sent twice: the answer to the copy said that nothing was left to do, and nobody ended the rest",

@@ -44,6 +44,7 @@ pub struct World {
     next_op: AtomicU64,
     next_tag: AtomicU64,
     quiet: AtomicBool,
+    replicas: AtomicBool,
     system: Mutex<Option<Arc<dyn System>>>,
 }
 
@@ -78,13 +79,20 @@ impl World {
             next_op: AtomicU64::new(1),
             next_tag: AtomicU64::new(1),
             quiet: AtomicBool::new(false),
+            replicas: AtomicBool::new(false),
             system: Mutex::new(None),
         })
     }
 
     /// From now on partitions have several replicas.
     pub fn expect_replicas(&self) {
+        self.replicas.store(true, Ordering::Relaxed);
         self.observer.lock().expect_replicas();
+    }
+
+    /// Whether they have.
+    pub fn has_replicas(&self) -> bool {
+        self.replicas.load(Ordering::Relaxed)
     }
 
     /// A seeded generator for a part of the run; each call gives another one.

@@ -123,6 +123,6 @@ pub enum ReplicaFetchError {
     #[error("the broker epoch is not known here")]
     UnknownBroker,
     /// The node stops, or is no member of a cluster.
-    #[error("this node serves no replicas")]
+    #[error("this node serves no replicas, or not any more")]
     NotServing,
 }

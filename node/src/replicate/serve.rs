@@ -45,6 +45,11 @@ impl Node {
     ) -> BoxFuture<'_, Result<ReplicaFetched, ReplicaFetchError>> {
         Box::pin(async move {
             let membership = self.membership.clone().ok_or(ReplicaFetchError::NotServing)?;
+            // While it stops it has nothing to say any more, and closing its logs may take long: an answer without
+            // anything would be asked for again at once.
+            if self.is_stopping() {
+                return Err(ReplicaFetchError::NotServing);
+            }
             // What an epoch counts that nobody has heard of would fence the broker in its real one.
             match self.image().registration(fetch.from).map(|latest| latest.epoch) {
                 Some(registered) if registered == fetch.broker_epoch => {}
@@ -67,7 +72,7 @@ impl Node {
             let room_max = fetch.max_bytes.min(ANSWER_BYTES_MAX);
             let mut room = room_max;
             loop {
-                let over = self.env.now() >= deadline || self.is_stopping() || !fetched.partitions.is_empty();
+                let over = self.env.now() >= deadline || !fetched.partitions.is_empty();
                 let mut ready = session.ready.take(over).into_iter();
                 while let Some(partition) = ready.next() {
                     let Some(told) = wanted.partitions.get_mut(&partition) else { continue };
@@ -93,7 +98,10 @@ impl Node {
                 if over || !fetched.partitions.is_empty() {
                     return Ok(fetched);
                 }
-                first_of(session.ready.wait(), self.env.sleep_until(deadline)).await;
+                let news = first_of(session.ready.wait(), self.env.sleep_until(deadline));
+                if first_of(self.stops(), news).await.is_left() {
+                    return Err(ReplicaFetchError::NotServing);
+                }
             }
         })
     }

@@ -182,12 +182,16 @@ pub async fn idempotent_producer(world: Arc<World>, mut random: Random) {
             },
         };
         let at = topic.partition(index);
-        let sequence = session.next.get(&at).copied().unwrap_or(0);
+        let sequence = session.next_sequence(at);
         let mut batch = new_batch(&world, &mut random);
         batch.producer = Some((session.id, session.epoch, sequence));
         let pending = Pending::begin(&world, topic, index, batch);
         if send_until_decided(&world, &mut random, &pending).await {
-            session.next.insert(at, sequence + batch.count as i32);
+            let next = sequence.wrapping_add(batch.count as i32) & i32::MAX;
+            if next < sequence {
+                world.stats.count("mark: sequences wrap");
+            }
+            session.next.insert(at, next);
         } else {
             // What the broker knows of this session is gone, or the topic is: begin anew.
             session.next.clear();
@@ -203,15 +207,24 @@ struct Session {
     id: u64,
     epoch: u16,
     next: BTreeMap<TopicIdPartition, i32>,
+    /// Where it begins in a partition. Brokers take any sequence of a producer that they do not know.
+    first: i32,
 }
 
 impl Session {
+    fn next_sequence(&self, at: TopicIdPartition) -> i32 {
+        self.next.get(&at).copied().unwrap_or(self.first)
+    }
+
     /// A new session; `None` when it is time to be quiet.
     async fn begin(world: &World) -> Option<Session> {
         while !world.is_quiet() {
             if let Some(Ok((id, epoch))) = world.call(|broker| broker.init_producer_id()).await {
                 world.stats.progress("producer ids");
-                return Some(Session { id: id.0, epoch: epoch.0, next: BTreeMap::new() });
+                // Every third one begins so close to the end that it soon begins anew.
+                let first =
+                    if world.has_replicas() && id.0 % 3 == 1 { i32::MAX - (id.0 % 7) as i32 } else { 0 };
+                return Some(Session { id: id.0, epoch: epoch.0, next: BTreeMap::new(), first });
             }
             a_moment(world).await;
         }

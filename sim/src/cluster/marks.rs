@@ -6,7 +6,7 @@ use highwater_records::TopicIdPartition;
 use crate::stats::Stats;
 
 /// Every mark.
-pub const MARKS: [&str; 32] = [
+pub const MARKS: [&str; 33] = [
     "mark: a broker ends whose directory is offline",
     "mark: a broker hands over",
     "mark: a broker is fenced",
@@ -28,6 +28,7 @@ pub const MARKS: [&str; 32] = [
     "mark: leadership leaves a broker whose disk fails",
     "mark: leadership leaves a broker whose disk hangs",
     "mark: nobody may lead",
+    "mark: sequences wrap",
     "mark: the older one of two processes ends",
     "mark: the same set again settles a proposal",
     "fault: clock skew",

@@ -22,6 +22,7 @@ use highwater_records::{BrokerId, ProducerEpoch, ProducerId, TopicIdPartition};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use super::invariant::q1_no_spin::NoSpin;
 use crate::{
     executor::{ProcessId, SimEnv},
     random::Random,
@@ -54,6 +55,8 @@ struct State {
     marks: BTreeMap<&'static str, u64>,
     /// Markers that were asked for and not known to be there.
     unsettled: BTreeSet<Marker>,
+    /// The first follower that asked the same too often.
+    spins: Option<String>,
 }
 
 /// A marker, as far as it can be told from others: whose, and where.
@@ -93,13 +96,14 @@ impl Network {
                 slow: false,
                 marks: BTreeMap::new(),
                 unsettled: BTreeSet::new(),
+                spins: None,
             }),
             generation: AtomicU64::new(0),
         })
     }
 
     pub(super) fn peers(self: &Arc<Self>, from: BrokerId, env: Arc<SimEnv>) -> Arc<dyn Peers> {
-        Arc::new(Line { network: self.clone(), from, env })
+        Arc::new(Line { network: self.clone(), from, env, asked: Arc::default() })
     }
 
     /// A node runs.
@@ -207,6 +211,11 @@ impl Network {
         std::mem::take(&mut self.state.lock().marks)
     }
 
+    /// Who asked the same too often, if somebody did since this was last asked.
+    pub(super) fn take_spin(&self) -> Option<String> {
+        self.state.lock().spins.take()
+    }
+
     fn mark(&self, what: &'static str) {
         *self.state.lock().marks.entry(what).or_default() += 1;
     }
@@ -295,6 +304,8 @@ struct Line {
     network: Arc<Network>,
     from: BrokerId,
     env: Arc<SimEnv>,
+    /// What it asked leaders for.
+    asked: Arc<Mutex<NoSpin>>,
 }
 
 impl Peers for Line {
@@ -303,9 +314,10 @@ impl Peers for Line {
         to: BrokerId,
         request: ReplicaFetch,
     ) -> BoxFuture<'static, Result<Result<ReplicaFetched, ReplicaFetchError>, PeerError>> {
-        let network = self.network.clone();
-        Box::pin(self.network.clone().call((self.from, self.env.clone()), to, move |node| {
-            let (request, network) = (request.clone(), network.clone());
+        let (network, inside) = (self.network.clone(), self.network.clone());
+        let (told, asked, env) = (request.changed.clone(), self.asked.clone(), self.env.clone());
+        let answer = self.network.clone().call((self.from, self.env.clone()), to, move |node| {
+            let (request, network) = (request.clone(), inside.clone());
             Box::pin(async move {
                 let fetched = node.serve_replica_fetch(request).await;
                 let moved = |answer: &ReplicaAnswer| matches!(answer, ReplicaAnswer::MovedToTier { .. });
@@ -314,7 +326,16 @@ impl Peers for Line {
                 }
                 fetched
             })
-        }))
+        });
+        Box::pin(async move {
+            let answer = answer.await;
+            if let Ok(Ok(fetched)) = &answer
+                && let Err(why) = asked.lock().answered(env.now().as_nanos(), to, &told, fetched)
+            {
+                network.state.lock().spins.get_or_insert(why);
+            }
+            answer
+        })
     }
 
     fn control(

@@ -10,6 +10,7 @@ use highwater_records::{BrokerId, TopicIdPartition};
 
 use super::{
     faults::{Faults, deletion::Deleted},
+    invariant::q1_no_spin,
     machine::{Machine, Surroundings},
     network::Network,
     plan::ClusterPlan,
@@ -346,6 +347,9 @@ impl Run {
         }
         let (_, brokers) = &self.brokers;
         let mut found = self.watch.look_at_images(brokers);
+        if let Some(why) = self.around.network.take_spin() {
+            found = found.and(Err(Violation { invariant: q1_no_spin::NAME, why }));
+        }
         found = found.and(self.store.as_ref().and_then(Store::wrong_key).map_or(Ok(()), Err));
         if world.executor.now() >= self.next_look_at_all {
             self.next_look_at_all = world.executor.now() + LOOK_AT_ALL;

@@ -165,7 +165,7 @@ impl Moves {
             Happening::WriteAsked { write, txn, .. } => {
                 self.of_write.insert(*write, *txn);
             }
-            Happening::WriteAnswered { write } => {
+            Happening::WriteAnswered { write, .. } => {
                 let txn = self.of_write.remove(write);
                 if let Some(open) = txn.and_then(|txn| self.transactions.get_mut(&txn)) {
                     open.has_written = true;

@@ -267,6 +267,8 @@ pub enum Happening {
     WriteAnswered {
         /// The batch.
         write: Write,
+        /// Where it lies.
+        base: u64,
     },
     /// The end of a transaction is about to be asked for.
     EndAsked {

@@ -131,8 +131,8 @@ impl Producer {
                 })
                 .await;
             match answer.and_then(|answers| answers.into_iter().next()) {
-                Some(Ok(_)) => {
-                    hall.tell(Happening::WriteAnswered { write });
+                Some(Ok(produced)) => {
+                    hall.tell(Happening::WriteAnswered { write, base: produced.base_offset.get() });
                     hall.world.stats.progress("transactional batches");
                     self.next.insert(part, sequence + count.cast_signed());
                     return Done::Yes;

@@ -22,7 +22,9 @@
 //! | [`m5_replay`] | the log as bytes gives the same image |
 //! | [`m6_prefix`] | a broker knows a prefix of the log, and more and more of it |
 //! | [`p1_one_copy`] | what a producer sends is committed once and in order |
+//! | [`p3_wrap`] | a producer's sequences go on without a gap, and wrap |
 //! | [`p4_producers`] | what a leader knows of producers is what the log says |
+//! | [`q1_no_spin`] | nobody asks the same again and again while nothing changes |
 //! | [`r10_bucket_alone`] | the bucket alone gives what was committed |
 //! | [`r1_coverage`] | disk and bucket leave no hole |
 //! | [`r3_committed_only`] | only what is committed is in the bucket |
@@ -48,7 +50,9 @@ pub mod m4_same_image;
 pub mod m5_replay;
 pub mod m6_prefix;
 pub mod p1_one_copy;
+pub mod p3_wrap;
 pub mod p4_producers;
+pub mod q1_no_spin;
 pub mod r10_bucket_alone;
 pub mod r1_coverage;
 pub mod r3_committed_only;
@@ -221,6 +225,7 @@ pub fn all(operator: bool) -> Vec<Box<dyn ClusterInvariant>> {
         Box::new(m5_replay::Replay::default()),
         Box::new(m6_prefix::Prefix::default()),
         Box::new(p1_one_copy::OneCopy::default()),
+        Box::new(p3_wrap::Wrap::default()),
         Box::new(p4_producers::Producers::default()),
         Box::new(r10_bucket_alone::BucketAlone::default()),
         Box::new(r1_coverage::Coverage),

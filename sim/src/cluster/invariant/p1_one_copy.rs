@@ -5,14 +5,19 @@ use std::collections::BTreeMap;
 
 use highwater_records::TopicIdPartition;
 
-use super::{ClusterInvariant, DependsOn};
+use super::{ClusterInvariant, DependsOn, p3_wrap::steps};
 use crate::cluster::look::PartitionLook;
+
+/// A producer's id and epoch, in a partition.
+type Session = (TopicIdPartition, i64, i16);
+
+/// A sequence, and where each one lies, by its steps from that one: sequences wrap.
+type Placed = (i32, BTreeMap<i64, u64>);
 
 /// See the file's text.
 #[derive(Default)]
 pub struct OneCopy {
-    /// For each producer and epoch: where each sequence lies.
-    placed: BTreeMap<(TopicIdPartition, i64, i16), BTreeMap<i32, u64>>,
+    placed: BTreeMap<Session, Placed>,
 }
 
 impl ClusterInvariant for OneCopy {
@@ -28,20 +33,23 @@ impl ClusterInvariant for OneCopy {
         for replica in partition.replicas.values() {
             for batch in replica.fresh.iter().filter(|batch| batch.last < replica.watermark) {
                 let Some((id, epoch, sequence)) = batch.producer else { continue };
-                let placed = self.placed.entry((*at, id, epoch)).or_default();
-                let known = *placed.entry(sequence).or_insert(batch.base);
+                let (origin, placed) =
+                    self.placed.entry((*at, id, epoch)).or_insert_with(|| (sequence, BTreeMap::new()));
+                let step = steps(*origin, sequence);
+                let known = *placed.entry(step).or_insert(batch.base);
                 if known != batch.base {
                     return Err(format!(
                         "{at}: sequence {sequence} of producer {id} lies at {known} and at {}",
                         batch.base
                     ));
                 }
-                let earlier = placed.range(..sequence).next_back().filter(|(_, base)| **base > batch.base);
-                let later = placed.range(sequence + 1..).next().filter(|(_, base)| **base < batch.base);
+                let earlier = placed.range(..step).next_back().filter(|(_, base)| **base > batch.base);
+                let later = placed.range(step + 1..).next().filter(|(_, base)| **base < batch.base);
                 if let Some((other, base)) = earlier.or(later) {
                     return Err(format!(
-                        "{at}: producer {id} has sequence {sequence} at {} and {other} at {base}",
-                        batch.base
+                        "{at}: producer {id} has sequence {sequence} at {} and the one {} steps from it at {base}",
+                        batch.base,
+                        other - step
                     ));
                 }
             }
@@ -69,6 +77,7 @@ mod tests {
         };
         assert_eq!(seen(of(4, 2)), Ok(()));
         assert!(seen(of(4, 1)).unwrap_err().contains("lies at 3 and at 4"));
-        assert!(seen(of(4, 0)).unwrap_err().contains("has sequence 0 at 4 and 1 at 3"));
+        assert!(seen(of(4, 0)).unwrap_err().contains("has sequence 0 at 4 and the one 1 steps"));
+        assert!(seen(of(4, i32::MAX)).unwrap_err().contains("2 steps from it at 3"), "sequences wrap");
     }
 }

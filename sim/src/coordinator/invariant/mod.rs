@@ -9,6 +9,7 @@
 //! | [`g4_delivery`] | nothing is skipped: what lies below a committed offset was given to a member |
 //! | [`g5_transactional`] | offsets of a transaction show once it is committed, and never else |
 //! | [`g6_expiry`] | offsets of a group that has members do not expire |
+//! | [`p5_own_place`] | no batch is taken for a copy of another one |
 //! | [`t1_atomicity`] | of a transaction all is there, or nothing |
 //! | [`t2_committed_reads`] | a reader of committed records sees nothing else |
 //! | [`t3_markers`] | after its marker a transaction has no records, and one marker ends it |
@@ -27,6 +28,7 @@ pub mod g3_exclusive;
 pub mod g4_delivery;
 pub mod g5_transactional;
 pub mod g6_expiry;
+pub mod p5_own_place;
 mod presence;
 pub mod t1_atomicity;
 pub mod t2_committed_reads;
@@ -61,6 +63,7 @@ pub fn all(expires: bool) -> Vec<Box<dyn Invariant>> {
         Box::new(g4_delivery::Delivery::default()),
         Box::new(g5_transactional::Transactional::default()),
         Box::new(g6_expiry::Expiry::default()),
+        Box::new(p5_own_place::OwnPlace::default()),
         Box::new(t1_atomicity::Atomicity::default()),
         Box::new(t2_committed_reads::CommittedReads::default()),
         Box::new(t3_markers::Markers::default()),

@@ -34,7 +34,7 @@ impl Invariant for Atomicity {
             Happening::WriteAsked { write, txn, .. } => {
                 self.of.insert(write, txn);
             }
-            Happening::WriteAnswered { write } => {
+            Happening::WriteAnswered { write, .. } => {
                 if let Some(txn) = self.of.get(&write) {
                     self.txns.entry(*txn).or_default().written.insert(write);
                 }

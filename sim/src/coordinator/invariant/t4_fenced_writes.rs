@@ -25,7 +25,7 @@ impl Invariant for FencedWrites {
             Happening::WriteAsked { write, txn, .. } if self.fencing.is_fenced(txn) => {
                 self.late_writes.insert(write);
             }
-            Happening::WriteAnswered { write } if self.late_writes.contains(&write) => {
+            Happening::WriteAnswered { write, .. } if self.late_writes.contains(&write) => {
                 return Err(format!("{write:?} was acknowledged after its producer's successor had begun"));
             }
             Happening::CommitAsked { commit, txn: Some(txn), .. } if self.fencing.is_fenced(txn) => {

@@ -74,7 +74,11 @@ pub(super) fn writes(write: u64, txn: u64, part: u32) -> Happening {
 }
 
 pub(super) fn written(write: u64) -> Happening {
-    Happening::WriteAnswered { write: Write(write) }
+    written_at(write, write)
+}
+
+pub(super) fn written_at(write: u64, base: u64) -> Happening {
+    Happening::WriteAnswered { write: Write(write), base }
 }
 
 pub(super) fn ends(txn: u64, committed: bool) -> Happening {
