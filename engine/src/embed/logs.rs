@@ -202,7 +202,7 @@ impl Logs {
         })
     }
 
-    /// Does what is due: begins new segments where the last one is old, deletes what retention or
+    /// Does what is due: writes what a log could not take of [`Batches`](super::Batches), begins new segments where the last one is old, deletes what retention or
     /// [`SharedLog::delete_before`] let go, and writes down how far each log is durable, which is where recovery starts
     /// after a crash. Call it from time to time, once a minute for instance; nothing else does it. Waits for syncs.
     ///
@@ -212,6 +212,12 @@ impl Logs {
         let dir = self.dir().ok_or(UpkeepError::Closed)?;
         let now = self.options.host.now();
         let logs: Vec<SharedLog> = self.open.lock().values().cloned().collect();
+        for shared in &logs {
+            // What a full disk did not take of an append to several logs keeps the journal from being emptied.
+            if let Some(log) = shared.shared.log.lock().as_mut().filter(|log| !log.is_busy()) {
+                log.finish_owed()?;
+            }
+        }
         // Only what lies in its own files may be deleted.
         dir.settle()?;
         let mut done = Maintained::default();

@@ -137,11 +137,13 @@ impl Tracked {
         }
     }
 
+    /// `None` if nothing would come of it: what is ahead cannot be covered by a floor, and one that covers nothing takes room
+    /// from those that do.
     fn to_settle(&self) -> Option<ToSettle> {
-        let (_, journaled) = *self.marks.last()?;
+        let ((_, first), (_, journaled)) = (*self.marks.first()?, *self.marks.last()?);
         let ahead = self.ahead.filter(|_| !has(Bug::FloorCoversAhead));
         let floor = ahead.map_or(journaled, |ahead| ahead.min(journaled));
-        Some(ToSettle {
+        (first <= floor).then(|| ToSettle {
             entry: self.entry.clone(),
             truncations: self.entry.truncations.load(Ordering::Acquire),
             floor,

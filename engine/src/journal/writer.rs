@@ -119,14 +119,17 @@ impl Writer {
                 self.write_group(&[], tracked)?;
             }
         }
-        for some in floors.chunks(FLOORS_AT_ONCE) {
-            let group: Vec<&Entry> = some.iter().collect();
+        // The extent that is kept for floors is for those that free another one.
+        let all: Vec<&Entry> = floors.iter().collect();
+        let frees = tracked.lock().oldest_after(&all, sequence) > oldest;
+        let room = if frees { Room::Reserve } else { Room::Any };
+        for group in all.chunks(FLOORS_AT_ONCE) {
             let bytes = group.iter().map(|entry| entry.encoded_len()).sum();
-            if self.make_room(bytes, Room::Reserve)?.is_err() {
+            if self.make_room(bytes, room)?.is_err() {
                 // The extent kept for floors is in use: the ones written so far free others.
                 return Ok(());
             }
-            self.write_group(&group, tracked)?;
+            self.write_group(group, tracked)?;
         }
         Ok(())
     }

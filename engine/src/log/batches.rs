@@ -257,8 +257,8 @@ impl Log {
     /// Shows an append that is durable to readers.
     ///
     /// # Errors
-    /// `Disk`, `Offline`, `Broken`: it is durable, and will be shown once the disk takes it: by the next change of the log
-    /// that succeeds, or by the next opening of the directory. Do not append it again.
+    /// `Disk`, `Offline`, `Broken`: it is durable, and will be shown once the disk takes it: by [`Log::finish_owed`] or the
+    /// next change of the log that succeeds, or by the next opening of the directory. Do not append it again.
     ///
     /// # Panics
     /// If it was prepared in another log.
@@ -274,6 +274,16 @@ impl Log {
         }
         self.check_free()?;
         Ok(written.appended)
+    }
+
+    /// Writes and shows the log's part of an append to several that has ended, if that was left: because its segment did
+    /// not take it, or because nobody called [`Log::finish_batch`]. Until then the journal needs everything that came after
+    /// it too, so that it fills up in the end; a log that nobody changes should therefore try this from time to time.
+    ///
+    /// # Errors
+    /// `Disk`, `Offline`, `Broken`: it is still left. `Busy` while the append has not ended.
+    pub fn finish_owed(&mut self) -> Result<(), ChangeError> {
+        self.check_free()
     }
 
     /// Whether the log takes nothing since it has its part in an append to several that has not ended.
