@@ -14,9 +14,14 @@ pub struct Changes {
 }
 
 impl Changes {
+    /// Whether something may have changed since it was taken.
+    pub fn any(&self) -> bool {
+        self.any.load(Ordering::Acquire)
+    }
+
     /// Takes what may have changed, in no order and some of it more than once. Costs one load where that is nothing.
     pub fn take(&self) -> Vec<TopicIdPartition> {
-        if !self.any.load(Ordering::Acquire) {
+        if !self.any() {
             return Vec::new();
         }
         let mut replicas = self.replicas.lock();

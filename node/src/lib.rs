@@ -58,7 +58,7 @@ pub use metrics::{Counter, MetricsSnapshot, PartitionMetrics, TopicMetrics};
 pub use node::{Endpoint, Node, NodeParts};
 pub use produce::PendingProduce;
 pub use quotas::Measured;
-pub use replica_view::{LeadingView, ReplicaState, ReplicaView};
+pub use replica_view::{LeadingView, ReplicaNews, ReplicaState, ReplicaView};
 pub use replicate::ClusterParts;
 pub use start::StartError;
 pub use stop::{EndedByItself, StopError};

@@ -76,7 +76,7 @@ impl NewBatch {
 }
 
 /// A whole, valid batch that came back, or lies in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SeenBatch {
     /// Offset of its first record.
     pub base: u64,
@@ -173,7 +173,7 @@ impl SeenBatch {
 }
 
 /// Batches that lie one after the other: the valid ones before the first bad one, and what is wrong with that.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Batches {
     /// Valid batches, in order.
     pub good: Vec<SeenBatch>,

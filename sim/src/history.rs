@@ -8,11 +8,11 @@ use highwater_records::{TopicId, TopicIdPartition};
 use crate::batch::Batches;
 
 /// A client's operation. An idempotent batch keeps its number over all tries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OpId(pub u64);
 
 /// What a topic promises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Promise {
     /// An acknowledged record survives a power cut.
     Synced,
@@ -21,7 +21,7 @@ pub enum Promise {
 }
 
 /// One thing that happened.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Event {
     /// A topic exists from now on.
     TopicCreated {
@@ -178,7 +178,7 @@ pub enum Event {
 }
 
 /// What a broker says of records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Said {
     /// They are acknowledged.
     Acknowledged,
@@ -187,7 +187,7 @@ pub enum Said {
 }
 
 /// How a broker stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stop {
     /// As asked; everything was synced.
     Clean,
@@ -198,7 +198,7 @@ pub enum Stop {
 }
 
 /// Positions that came with an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Positions {
     /// Inclusive.
     pub log_start: u64,
@@ -209,14 +209,14 @@ pub struct Positions {
 }
 
 /// A partition's segments on disk, oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LogFiles {
     /// The segments.
     pub segments: Vec<SegmentFiles>,
 }
 
 /// One segment's files.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SegmentFiles {
     /// The offset in the file's name.
     pub name: u64,

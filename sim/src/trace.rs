@@ -1,4 +1,8 @@
-use std::{collections::VecDeque, fmt::Write as _};
+use std::{
+    collections::VecDeque,
+    fmt::Write as _,
+    hash::{Hash, Hasher},
+};
 
 use crate::random::mix;
 
@@ -71,6 +75,41 @@ pub fn hash_bytes(bytes: &[u8]) -> u64 {
     hash
 }
 
+/// A hash of a value's parts, for traces: what two values differ in makes two hashes.
+pub fn hash_of(value: &impl Hash) -> u64 {
+    let mut hasher = PartsHasher(0);
+    value.hash(&mut hasher);
+    hasher.0
+}
+
+struct PartsHasher(u64);
+
+impl Hasher for PartsHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.write_u64(hash_bytes(bytes));
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = mix(self.0.rotate_left(7) ^ word);
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+
+    fn write_isize(&mut self, word: isize) {
+        self.write_u64(word as u64);
+    }
+
+    fn write_i64(&mut self, word: i64) {
+        self.write_u64(word.cast_unsigned());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +128,14 @@ mod tests {
         other.count(&[2, 1]);
         other.count(&[3]);
         assert_ne!(other.hash(), quiet.hash());
+    }
+
+    #[test]
+    fn values_that_differ_hash_differently() {
+        assert_eq!(hash_of(&(1u64, Some("a"))), hash_of(&(1u64, Some("a"))));
+        assert_ne!(hash_of(&(1u64, Some("a"))), hash_of(&(1u64, Some("b"))));
+        assert_ne!(hash_of(&(1u64, 2u64)), hash_of(&(2u64, 1u64)));
+        assert_ne!(hash_of(&None::<i64>), hash_of(&Some(0i64)));
     }
 
     #[test]

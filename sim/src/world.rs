@@ -22,7 +22,7 @@ use crate::{
     random::Random,
     stats::Stats,
     topic::Topic,
-    trace::hash_bytes,
+    trace::hash_of,
 };
 
 /// What the driver and the clients share: the clock they live in, the line to the broker, and what was seen.
@@ -112,8 +112,7 @@ impl World {
 
     /// Writes an event into the trace and shows it to the observer. The first violation is kept.
     pub fn event(&self, event: &Event) {
-        let text = event.to_string();
-        self.executor.note(&[hash_bytes(text.as_bytes())], || text);
+        self.executor.note(&[hash_of(event)], || event.to_string());
         if event.partition().is_some_and(|at| self.gave_up(at)) {
             return;
         }

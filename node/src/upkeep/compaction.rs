@@ -36,7 +36,7 @@ impl Node {
             let state = partition.with(|state| (state.log.sealed_end(), state.log.positions())).await;
             let Ok((sealed_end, positions)) = state else { continue };
             if positions.durable_end < sealed_end {
-                self.commit(partition).await;
+                self.commit_all(vec![partition.clone()], true).await;
             }
             unwritten |= positions.recovery_point < sealed_end;
         }

@@ -119,6 +119,11 @@ impl Node {
     /// Seals the active segment where its time is over, also when nothing is appended any more.
     async fn roll_if_due(&self, partition: &Arc<Partition>) {
         let now = self.wall();
+        // Few are due at any time, and a thread is needed only for those.
+        let is_due = partition.with(move |state| state.log.roll_due().is_some_and(|due| due <= now)).await;
+        if !matches!(is_due, Ok(true)) {
+            return;
+        }
         let moved = partition.clone();
         let rolled = self
             .env

@@ -58,8 +58,7 @@ impl Node {
         tier: &Arc<PartitionTier>,
     ) -> Result<(), OffloadError> {
         let mut summary = self.learn_tier(partition, tier).await?;
-        // What is sealed has been written long ago; on a replicated topic nobody has synced it yet.
-        self.commit(partition).await;
+        self.commit_sealed(partition).await;
         while !self.is_stopping() {
             let (mut sealed, positions, epoch) = partition
                 .with(|state| {
@@ -101,9 +100,15 @@ impl Node {
         Ok(())
     }
 
-    /// Syncs what the partition has appended so far, in a task of its own that a stop waits for.
-    pub(super) async fn commit(&self, partition: &Arc<Partition>) {
-        self.commit_all(vec![partition.clone()], true).await;
+    /// Syncs what the partition has sealed: on a replicated topic nobody else may have.
+    pub(super) async fn commit_sealed(&self, partition: &Arc<Partition>) {
+        let is_owed = partition.with(|state| {
+            state.log.positions().durable_end < state.log.sealed_end()
+                || state.log.sealed_segments().iter().any(|segment| !segment.synced)
+        });
+        if matches!(is_owed.await, Ok(true)) {
+            self.commit_all(vec![partition.clone()], true).await;
+        }
     }
 
     /// Makes durable what partitions have appended so far, in a task of its own that a stop waits for; with
@@ -278,22 +283,29 @@ impl Node {
             .map_err(|error| OffloadError::Local(error.to_string()))
     }
 
-    /// Changes the head of a log; the disk is waited for without the log's lock.
-    pub(super) async fn change_head(
+    /// Changes the head of a log; the disk is waited for without the log's lock. Where there is nothing to change, which
+    /// is most of the time, no thread is asked for.
+    async fn change_head(
+        &self,
+        partition: &Arc<Partition>,
+        begin: impl FnOnce(&mut State) -> Result<Option<HeadJob>, ChangeError> + Send + 'static,
+    ) -> Result<(), OffloadError> {
+        let Some(job) = partition.with(begin).await?? else { return Ok(()) };
+        let partition = partition.clone();
+        let changed = self.env.run_blocking(Lane::Background, move || run_head(&partition, job)).await;
+        changed.map_err(|error| OffloadError::Local(error.to_string()))?
+    }
+
+    /// The same where already the beginning may wait for the disk.
+    pub(super) async fn begin_and_change_head(
         &self,
         partition: &Arc<Partition>,
         begin: impl FnOnce(&mut State) -> Result<Option<HeadJob>, ChangeError> + Send + 'static,
     ) -> Result<(), OffloadError> {
         let partition = partition.clone();
-        let change = move || {
-            let Some(job) = partition.with_blocking(begin)?? else { return Ok(()) };
-            let done = job.run();
-            partition.with_blocking(|state| {
-                state.log.finish_head(done)?;
-                state.starts_later();
-                Ok::<_, ChangeError>(())
-            })??;
-            Ok(())
+        let change = move || match partition.with_blocking(begin)?? {
+            Some(job) => run_head(&partition, job),
+            None => Ok(()),
         };
         let changed = self.env.run_blocking(Lane::Background, change).await;
         changed.map_err(|error| OffloadError::Local(error.to_string()))?
@@ -312,6 +324,16 @@ impl Node {
             .map_err(|error| OffloadError::Local(error.to_string()))??
             .map_err(|error| OffloadError::Local(error.to_string()))
     }
+}
+
+fn run_head(partition: &Partition, job: HeadJob) -> Result<(), OffloadError> {
+    let done = job.run();
+    partition.with_blocking(|state| {
+        state.log.finish_head(done)?;
+        state.starts_later();
+        Ok::<_, ChangeError>(())
+    })??;
+    Ok(())
 }
 
 fn planned(segment: &SealedSegment) -> Sealed {

@@ -30,7 +30,7 @@ impl Node {
     pub(super) async fn retain_followed(&self, partition: &Arc<Partition>) {
         let outcome = match partition.tier.clone() {
             Some(tier) => {
-                self.commit(partition).await;
+                self.commit_sealed(partition).await;
                 self.drop_local(partition, &tier).await
             }
             None => self.retain_local(partition).await,
@@ -45,7 +45,7 @@ impl Node {
 
     async fn retain_local(&self, partition: &Arc<Partition>) -> Result<(), OffloadError> {
         let now = self.wall();
-        self.change_head(partition, move |state| {
+        self.begin_and_change_head(partition, move |state| {
             state.log.release_sealed();
             state.log.begin_retain(now)
         })

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use highwater_metadata::{Partition, Topic};
-use highwater_node::ReplicaState;
+use highwater_node::{ReplicaNews, ReplicaState};
 use highwater_records::{BrokerId, Offset, TopicIdPartition};
 
 use super::{
@@ -81,8 +81,11 @@ impl Known {
         news: &mut News,
         stats: &Stats,
     ) {
-        let state = watched.node.replica_state(at);
         if watched.is_older {
+            let state = match watched.node.replica_news(at, None) {
+                ReplicaNews::Other(state) => Some(state),
+                ReplicaNews::Closed | ReplicaNews::Same => None,
+            };
             let watermark = state.as_ref().map_or(0, |state| state.positions.high_watermark.get());
             let leads = state.filter(|state| state.leading.is_some());
             let leads = leads.map(|state| (watched.life, state.leader_epoch.0));
@@ -97,17 +100,16 @@ impl Known {
             }
             return;
         }
-        let Some(mut state) = state else {
-            self.forget(watched.broker, news);
-            return;
-        };
-        // Files are synced behind everybody's back, and nothing is promised about when.
-        state.positions.recovery_point = Offset::ZERO;
         let before = self.states.get(&watched.broker).filter(|(life, _)| *life == watched.life);
         let before = before.map(|(_, before)| before);
-        if before == Some(&state) {
-            return;
-        }
+        let state = match watched.node.replica_news(at, before) {
+            ReplicaNews::Other(state) => state,
+            ReplicaNews::Same => return,
+            ReplicaNews::Closed => {
+                self.forget(watched.broker, news);
+                return;
+            }
+        };
         news.positions = true;
         // Who is a leader, and with what: positions do not change that.
         let role = |state: &ReplicaState| {

@@ -299,8 +299,16 @@ impl Run {
 
     /// After every step: new entries of the metadata log, and every replica of which something may have changed.
     fn look_at_changes(&mut self) {
-        let world = &self.around.world;
         let is_decided = self.around.quorum.count() > self.watch.entries();
+        let is_another = self.brokers.0 != self.around.network.generation();
+        // Most steps change nothing.
+        if is_decided || is_another || self.brokers.1.iter().any(|watched| watched.changes.any()) {
+            self.look_at(is_decided, is_another);
+        }
+    }
+
+    fn look_at(&mut self, is_decided: bool, is_another: bool) {
+        let world = &self.around.world;
         if is_decided {
             let entries = self.around.quorum.entries_from(self.watch.entries());
             self.watch.take_in(&entries, &world.stats);
@@ -308,28 +316,24 @@ impl Run {
                 work.look(self.watch.truth());
             }
         }
-        let generation = self.around.network.generation();
-        let (known, brokers) = &mut self.brokers;
-        let is_another = *known != generation;
         if is_another {
-            *known = generation;
-            *brokers = Watched::all(&self.around.network);
+            self.brokers = (self.around.network.generation(), Watched::all(&self.around.network));
         }
-        for (at, start) in std::mem::take(&mut *self.around.deleted.lock()) {
-            self.watch.deleted(at, start);
-        }
+        self.watch.take_deleted(&self.around.deleted);
+        let (_, brokers) = &self.brokers;
         let mut found = Ok(());
         if is_decided || is_another {
             brokers.iter().for_each(|watched| drop(watched.changes.take()));
             found = self.watch.look(brokers, &world.stats);
         } else {
-            for index in 0..brokers.len() {
-                let mut changed = brokers[index].changes.take();
+            for watched in brokers {
+                let mut changed = watched.changes.take();
                 changed.sort_unstable();
                 changed.dedup();
-                let broker = Some(brokers[index].broker);
                 for at in changed {
-                    let look = |()| self.watch.look_at(at, brokers, broker, None, &world.stats).map(drop);
+                    let look = |()| {
+                        self.watch.look_at(at, brokers, Some(watched.broker), None, &world.stats).map(drop)
+                    };
                     found = found.and_then(look);
                 }
             }
@@ -345,6 +349,7 @@ impl Run {
         for (mark, times) in self.around.network.take_marks() {
             (0..times).for_each(|_| world.stats.count(mark));
         }
+        self.watch.take_deleted(&self.around.deleted);
         let (_, brokers) = &self.brokers;
         let mut found = self.watch.look_at_images(brokers);
         if let Some(why) = self.around.network.take_spin() {

@@ -14,7 +14,8 @@ use highwater_records::{BrokerId, Durability, TopicIdPartition};
 
 pub use super::look::{Leads, Look, PartitionLook, ReplicaLook};
 use super::{
-    invariant::{self, ClusterInvariant, Decision, Stopped},
+    faults::deletion::Deleted,
+    invariant::{self, ClusterInvariant, Decision, DependsOn, Stopped},
     known::{Known, News},
     marks::mark,
     network::{Network, Up},
@@ -26,6 +27,8 @@ pub struct Watch {
     truth: Arc<Image>,
     entries: usize,
     invariants: Vec<Box<dyn ClusterInvariant>>,
+    /// What each of them depends on.
+    depend_on: Vec<DependsOn>,
     known: BTreeMap<TopicIdPartition, Known>,
     /// How each broker stopped since it last registered.
     stops: BTreeMap<BrokerId, Stopped>,
@@ -37,10 +40,12 @@ pub struct Watch {
 impl Watch {
     /// Knows nothing yet; `operator` says whether somebody may have partitions led uncleanly.
     pub fn new(operator: bool) -> Watch {
+        let invariants = invariant::all(operator);
         Watch {
             truth: Arc::default(),
             entries: 0,
-            invariants: invariant::all(operator),
+            depend_on: invariants.iter().map(|one| one.depends_on()).collect(),
+            invariants,
             known: BTreeMap::new(),
             stops: BTreeMap::new(),
             lost: BTreeSet::new(),
@@ -97,10 +102,12 @@ impl Watch {
         known.emptied |= how.emptied;
     }
 
-    /// Somebody was told that everything below `start` is deleted.
-    pub fn deleted(&mut self, at: TopicIdPartition, start: u64) {
-        if let Some(known) = self.known.get_mut(&at) {
-            known.picture.deleted = start.max(known.picture.deleted);
+    /// Takes in where partitions start at least, as somebody was told since.
+    pub(super) fn take_deleted(&mut self, told: &Deleted) {
+        for (at, start) in std::mem::take(&mut *told.lock()) {
+            if let Some(known) = self.known.get_mut(&at) {
+                known.picture.deleted = start.max(known.picture.deleted);
+            }
         }
     }
 
@@ -290,7 +297,8 @@ impl Watch {
             if news.any() {
                 news.batches |= known.read(at, brokers);
             }
-            for invariant in self.invariants.iter_mut().filter(|one| news.concerns(one.depends_on())) {
+            let all = self.invariants.iter_mut().zip(&self.depend_on);
+            for (invariant, _) in all.filter(|(_, what)| news.concerns(**what)) {
                 let checked = invariant.partition(&at, &known.picture);
                 checked.map_err(|why| Violation { invariant: invariant.name(), why })?;
             }

@@ -22,7 +22,7 @@ use crate::{
     broker::{Errand, Whom},
     observer::Violation,
     random::Random,
-    trace::hash_bytes,
+    trace::hash_of,
     world::World,
 };
 
@@ -92,8 +92,7 @@ impl Hall {
 
     /// Writes an event into the trace and shows it to every invariant. The first violation is kept.
     pub(super) fn tell(&self, event: Happening) {
-        let text = format!("{event:?}");
-        self.world.executor.note(&[hash_bytes(text.as_bytes())], || text);
+        self.world.executor.note(&[hash_of(&event)], || format!("{event:?}"));
         for invariant in self.invariants.lock().iter_mut() {
             if let Err(why) = invariant.check(self.now(), &event) {
                 self.world.violate(Violation { invariant: invariant.name(), why });

@@ -4,27 +4,27 @@
 use std::collections::BTreeSet;
 
 /// A member of a group from its join to its end, as its own client sees it. Never used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner(pub u64);
 
 /// An attempt to commit an offset. It travels in the offset's metadata.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Commit(pub u64);
 
 /// A transactional producer from its beginning to its end, as its own client sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Incarnation(pub u64);
 
 /// One transaction of one incarnation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Txn(pub u64);
 
 /// A batch of a transaction. Its records carry the number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Write(pub u64);
 
 /// A question for a committed offset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Question(pub u64);
 
 /// Numbers of groups.
@@ -33,7 +33,7 @@ pub type GroupNumber = u32;
 pub type Part = u32;
 
 /// What was told of a committed offset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Told {
     /// This one.
     Offset(u64, Commit),
@@ -44,7 +44,7 @@ pub enum Told {
 }
 
 /// Input that a transaction used up: of a group's partition, from an offset up to another one, exclusive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Used {
     /// The group.
     pub group: GroupNumber,
@@ -57,7 +57,7 @@ pub struct Used {
 }
 
 /// A batch in a partition's log, control batches included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LogBatch {
     /// Its first offset.
     pub base: u64,
@@ -70,7 +70,7 @@ pub struct LogBatch {
 }
 
 /// What a batch in a log holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Content {
     /// Records of a transaction.
     Transactional(Write),
@@ -84,7 +84,7 @@ pub enum Content {
 }
 
 /// Where a transaction stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
     /// There has been none since the producer began.
     Empty,
@@ -108,7 +108,7 @@ impl Stage {
 }
 
 /// What a coordinator knows of a transactional id.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Standing {
     /// The producer.
     pub producer: i64,
@@ -128,7 +128,7 @@ impl Standing {
 }
 
 /// A record of the log of transactions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StateRecord {
     /// Its offset.
     pub offset: u64,
@@ -139,7 +139,7 @@ pub struct StateRecord {
 }
 
 /// One thing that happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Happening {
     /// A client begins as a member. Until it is told so it is none.
     Joins {

@@ -1,10 +1,7 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
     task::{Context, Poll},
 };
 
@@ -34,7 +31,7 @@ impl SimEnv {
 
 impl Env for SimEnv {
     fn now(&self) -> Instant {
-        Instant::from_nanos(self.shared.now.load(Ordering::Relaxed))
+        Instant::from_nanos(self.shared.now())
     }
 
     fn wall_ms(&self) -> i64 {
@@ -42,7 +39,13 @@ impl Env for SimEnv {
     }
 
     fn sleep_until(&self, at: Instant) -> BoxFuture<'static, ()> {
-        Box::pin(Sleep { shared: self.shared.clone(), process: self.process, at: at.as_nanos(), timer: None })
+        Box::pin(Sleep {
+            shared: self.shared.clone(),
+            process: self.process,
+            at: at.as_nanos(),
+            timer: None,
+            woken_by: 0,
+        })
     }
 
     fn random(&self) -> u64 {
@@ -73,12 +76,20 @@ struct Sleep {
     process: ProcessId,
     at: u64,
     timer: Option<EventKey>,
+    /// Which waker the timer has: it keeps it as long as there is a timer, so that no other one is in its place.
+    woken_by: usize,
 }
 
 impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let woken_by = context.waker().data().addr();
+        if self.timer.is_some() && self.woken_by == woken_by && self.shared.now() < self.at {
+            // Whoever is to be woken will be: a sleep is asked again and again beside other things.
+            return Poll::Pending;
+        }
+        self.woken_by = woken_by;
         let timer = self.timer.take();
         let mut table = self.shared.table.lock();
         let old = timer.and_then(|key| table.remove_timer(key));

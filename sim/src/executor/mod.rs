@@ -2,6 +2,7 @@
 //! decides.
 
 mod env;
+mod queue;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -84,7 +85,7 @@ impl Executor {
 
     /// Nanoseconds since the start.
     pub fn now(&self) -> u64 {
-        self.shared.now.load(Ordering::Relaxed)
+        self.shared.now()
     }
 
     /// How many steps were made.
@@ -203,6 +204,10 @@ impl Executor {
 }
 
 impl Shared {
+    fn now(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
+    }
+
     /// A task that was spawned becomes ready, now or a little later.
     fn start(self: &Arc<Self>, task: TaskId) {
         let mut table = self.table.lock();

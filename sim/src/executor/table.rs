@@ -10,7 +10,10 @@ use std::{
 use highwater_env::{BoxFuture, Lane};
 use parking_lot::Mutex;
 
-use super::TaskWaker;
+use super::{
+    TaskWaker,
+    queue::{Key, Queue},
+};
 use crate::{random::Random, trace::Trace};
 
 /// A process in the simulation: one incarnation of a broker, or the clients.
@@ -116,8 +119,8 @@ impl Done {
     }
 }
 
-/// When an event happens; the second part orders those of one instant and names it.
-pub(super) type EventKey = (u64, u64);
+/// Names an event.
+pub(super) type EventKey = Key;
 
 struct Process {
     random: Random,
@@ -156,7 +159,7 @@ pub(super) struct Table {
     free: Vec<usize>,
     /// No process stands still any longer than until then.
     paused_max: u64,
-    events: BTreeMap<EventKey, Event>,
+    events: Queue<Event>,
     next_id: u64,
 }
 
@@ -183,7 +186,7 @@ impl Table {
             tasks: Vec::new(),
             free: Vec::new(),
             paused_max: 0,
-            events: BTreeMap::new(),
+            events: Queue::new(),
             next_id: 0,
         }
     }
@@ -282,8 +285,8 @@ impl Table {
             return;
         };
         let waker = Waker::from(waker);
-        let key = (until, self.fresh_id());
-        self.events.insert(key, Event::Wake { process, waker });
+        let id = self.fresh_id();
+        self.events.insert(until, id, Event::Wake { process, waker });
     }
 
     pub(super) fn kill(&mut self, process: ProcessId) -> (Vec<Task>, Vec<Event>) {
@@ -296,10 +299,7 @@ impl Table {
         // They are dropped in the order in which they began.
         tasks.sort_unstable();
         let futures = tasks.iter().filter_map(|(_, slot)| self.take_slot(*slot)?.future).collect();
-        let keys: Vec<EventKey> =
-            self.events.iter().filter(|(_, event)| event.process() == process).map(|(key, _)| *key).collect();
-        let events = keys.iter().filter_map(|key| self.events.remove(key)).collect();
-        (futures, events)
+        (futures, self.events.take_all(|event| event.process() == process))
     }
 
     pub(super) fn kill_all(&mut self) -> Vec<(Vec<Task>, Vec<Event>)> {
@@ -374,14 +374,13 @@ impl Table {
         if !self.processes.contains_key(&process) {
             return None;
         }
-        let key = (at.max(self.now), self.fresh_id());
-        self.events.insert(key, Event::Wake { process, waker });
-        Some(key)
+        let id = self.fresh_id();
+        Some(self.events.insert(at.max(self.now), id, Event::Wake { process, waker }))
     }
 
     /// Forgets a timer; its waker comes back to be dropped.
     pub(super) fn remove_timer(&mut self, key: EventKey) -> Option<Event> {
-        self.events.remove(&key)
+        self.events.remove(key)
     }
 
     /// Arranges for blocking work; that of a dead process comes back to be dropped.
@@ -389,36 +388,35 @@ impl Table {
         let Some(cost) = self.processes.get(&process).map(|process| process.cost) else { return Err(work) };
         let takes = cost.draw(&mut self.schedule);
         let runs_after = self.schedule.between(0, takes);
-        let run = (self.now.saturating_add(runs_after), self.fresh_id());
-        let finish = (self.now.saturating_add(takes), self.fresh_id());
-        self.events.insert(run, Event::Run { process, work });
-        self.events.insert(finish, Event::Finish { process, done });
+        let (run, finish) = (self.fresh_id(), self.fresh_id());
+        self.events.insert(self.now.saturating_add(runs_after), run, Event::Run { process, work });
+        self.events.insert(self.now.saturating_add(takes), finish, Event::Finish { process, done });
         Ok(())
     }
 
     /// Whether the next event is due already and its turn has come.
     pub(super) fn prefer_event(&mut self) -> bool {
-        let due = self.events.first_key_value().is_some_and(|((at, _), _)| *at <= self.now);
+        let due = self.events.first().is_some_and(|at| at <= self.now);
         due && self.schedule.chance(1, 2)
     }
 
     /// The next event, with time moved to it; `None`, with time moved to `until`, if it lies beyond that.
     pub(super) fn next_event(&mut self, until: u64) -> Option<Event> {
         loop {
-            match self.events.first_key_value() {
-                Some(((at, _), _)) if *at <= until.max(self.now) => {}
+            match self.events.first() {
+                Some(at) if at <= until.max(self.now) => {}
                 _ => {
                     self.set_now(self.now.max(until));
                     return None;
                 }
             }
-            let ((at, id), event) = self.events.pop_first()?;
+            let (at, id, event) = self.events.pop()?;
             let paused = match self.paused_max > self.now.max(at) {
                 true => self.processes.get(&event.process()).map_or(0, |process| process.paused_until),
                 false => 0,
             };
             if paused > at.max(self.now) {
-                self.events.insert((paused, id), event);
+                self.events.insert(paused, id, event);
                 continue;
             }
             self.steps += 1;
