@@ -73,4 +73,6 @@ highwater_records::museum! {
     ShownApart,
     /// Readers are not told that a truncation changed what they look at.
     TruncationUnseen,
+    /// A marker of a transaction coordinator that another one has followed is taken. The simulation of clusters catches it.
+    FormerCoordinatorEnds,
 }

@@ -4,4 +4,10 @@ highwater_records::museum! {
     for the process;
     /// The older of two processes with one broker's number goes on as if it were the broker.
     SupersededGoesOn,
+    /// A marker counts whenever it comes: a copy of the last one, or one that a later attempt has overtaken, ends what the
+    /// producer has open by then.
+    LateMarkersCount,
+    /// A marker counts whoever sends it: of a coordinator that another one has followed, too. The engine has a rule of its
+    /// own against those, and a bug of the same name.
+    FormerCoordinatorEnds,
 }

@@ -109,7 +109,7 @@ impl ProducerStates {
             return Err(TransactionError::OldEpoch { current: known.epoch });
         }
         match known.coordinator_epoch {
-            Some(current) if marker.coordinator_epoch < current => {
+            Some(current) if marker.coordinator_epoch < current && !has(Bug::FormerCoordinatorEnds) => {
                 Err(TransactionError::OldCoordinator { current })
             }
             _ => Ok(()),

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     Node,
     first_of::{First, first_of},
+    museum::{Bug, has},
     peers::{MarkerRefusal, TransactionAnswer, TransactionCall, TransactionCallError, WriteMarkers},
     request::{Caller, EndTransaction, MarkerAttempt, ProduceError, TopicRef},
 };
@@ -60,7 +61,7 @@ impl Node {
         let image = self.image();
         let shard = image.topic_named(TRANSACTIONS).and_then(|topic| topic.partition(markers.coordinator));
         let is_former = shard.is_some_and(|shard| image.leader_epoch(shard).0 > markers.coordinator_epoch);
-        if is_former {
+        if is_former && !has(Bug::FormerCoordinatorEnds) {
             return vec![Err(MarkerRefusal::Fenced); markers.partitions.len()];
         }
         let (committed, coordinator_epoch) = (markers.committed, markers.coordinator_epoch);

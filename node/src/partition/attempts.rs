@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use highwater_records::ProducerId;
 
+use crate::museum::{Bug, has};
+
 /// What an attempt is beside those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Attempt {
@@ -48,7 +50,9 @@ impl Attempts {
                 *latest = this;
                 Attempt::Latest
             }
+            _ if coordinator_epoch == latest.0 && has(Bug::LateMarkersCount) => Attempt::Latest,
             _ if coordinator_epoch == latest.0 => Attempt::Overtaken,
+            _ if has(Bug::FormerCoordinatorEnds) => Attempt::Latest,
             _ => Attempt::Former,
         }
     }

@@ -4,12 +4,14 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use highwater_engine::museum as logs;
 use highwater_metadata::museum as controllers;
 use highwater_node::museum as brokers;
 use highwater_replication::museum as replicas;
 
-use super::{ClusterFault, ClusterPlan, run_plan};
+use super::{ClusterFault, ClusterPlan, WorkPlan, run_plan};
 use crate::{
+    coordinator::{GroupPlan, Work},
     history::Promise,
     hunt::{Caught, hunt},
     simulation::Options,
@@ -37,6 +39,8 @@ pub struct Piece {
     promise: Promise,
     /// The faults under which it shows.
     faults: &'static [ClusterFault],
+    /// Whether it shows in transactions that follow each other at once, while calls for markers are copied.
+    in_haste: bool,
 }
 
 use ClusterFault::{
@@ -49,15 +53,19 @@ use controllers::Bug as C;
 use replicas::Bug as R;
 
 const fn replica(name: &'static str, bug: R, promise: Promise, faults: &'static [ClusterFault]) -> Piece {
-    Piece { name, bug: Bug::Replica(bug), promise, faults }
+    Piece { name, bug: Bug::Replica(bug), promise, faults, in_haste: false }
 }
 
 const fn controller(name: &'static str, bug: C, promise: Promise, faults: &'static [ClusterFault]) -> Piece {
-    Piece { name, bug: Bug::Controller(bug), promise, faults }
+    Piece { name, bug: Bug::Controller(bug), promise, faults, in_haste: false }
 }
 
 const fn broker(name: &'static str, bug: B, promise: Promise, faults: &'static [ClusterFault]) -> Piece {
-    Piece { name, bug: Bug::Broker(bug), promise, faults }
+    Piece { name, bug: Bug::Broker(bug), promise, faults, in_haste: false }
+}
+
+const fn of_markers(name: &'static str, bug: B, faults: &'static [ClusterFault]) -> Piece {
+    Piece { name, bug: Bug::Broker(bug), promise: Synced, faults, in_haste: true }
 }
 
 /// Every piece.
@@ -167,6 +175,12 @@ pub const PIECES: &[Piece] = &[
         Synced,
         &[Twin, Kill, Isolate],
     ),
+    of_markers("a late copy of a marker ends the next transaction (KIP-890)", B::LateMarkersCount, &[Pause]),
+    of_markers(
+        "a marker of a former coordinator ends the next transaction (KIP-890)",
+        B::FormerCoordinatorEnds,
+        &[ClusterFault::CleanStop, Reassign, Pause],
+    ),
 ];
 
 /// Bugs that another rule covers in the cluster: campaigns of 150 seeds each did not show them. A scenario does.
@@ -185,7 +199,12 @@ impl Bug {
         match self {
             Bug::Replica(bug) => replicas::build_in(Some(bug)),
             Bug::Controller(bug) => controllers::build_in(Some(bug)),
-            Bug::Broker(bug) => brokers::build_in(Some(bug)),
+            Bug::Broker(bug) => {
+                // Two rules say the same: without the one the other still holds.
+                let also = (bug == B::FormerCoordinatorEnds).then_some(logs::Bug::FormerCoordinatorEnds);
+                logs::build_in(also);
+                brokers::build_in(Some(bug));
+            }
         }
     }
 
@@ -194,6 +213,7 @@ impl Bug {
         replicas::build_in(None);
         controllers::build_in(None);
         brokers::build_in(None);
+        logs::build_in(None);
     }
 }
 
@@ -216,6 +236,12 @@ impl Piece {
             plan.at_first = 4;
         }
         run.topics.iter_mut().chain(&mut run.passing).for_each(|topic| topic.promise = self.promise);
+        if self.in_haste {
+            let group = GroupPlan { work: Work::Commit, classic: 1, consumers: 0, is_static: false };
+            let groups = vec![group];
+            plan.work =
+                Some(WorkPlan { input: 1, output: 2, groups, producers: 2, mischief: 0, in_haste: true });
+        }
         plan
     }
 }

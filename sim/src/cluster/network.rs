@@ -51,6 +51,8 @@ struct State {
     lost: u64,
     doubled: u64,
     slow: bool,
+    /// Of a thousand calls that ask for markers this many are copied, whatever the network is like otherwise.
+    copied_markers: u64,
     /// What was said that is rare, since somebody asked.
     marks: BTreeMap<&'static str, u64>,
     /// Markers that were asked for and not known to be there.
@@ -94,6 +96,7 @@ impl Network {
                 lost: 0,
                 doubled: 0,
                 slow: false,
+                copied_markers: 0,
                 marks: BTreeMap::new(),
                 unsettled: BTreeSet::new(),
                 spins: None,
@@ -206,6 +209,11 @@ impl Network {
         (state.lost, state.doubled, state.slow) = (lost, doubled, slow);
     }
 
+    /// From now on so many of a thousand calls that ask for markers are copied.
+    pub(super) fn copy_markers(&self, copied: u64) {
+        self.state.lock().copied_markers = copied;
+    }
+
     /// What was said that is rare since this was last asked, and how often.
     pub(super) fn take_marks(&self) -> BTreeMap<&'static str, u64> {
         std::mem::take(&mut self.state.lock().marks)
@@ -254,11 +262,13 @@ impl Network {
         Some(Duration::from_nanos(state.random.between(20_000, most)))
     }
 
-    /// Calls a node from a process; see [`Peers`] for what may become of it.
+    /// Calls a node from a process; see [`Peers`] for what may become of it. At least `copied` of a thousand such calls
+    /// arrive twice.
     pub(super) async fn call<T: Send + 'static>(
         self: Arc<Self>,
         (from, env): (BrokerId, Arc<SimEnv>),
         to: BrokerId,
+        copied: u64,
         request: impl Fn(Arc<Node>) -> BoxFuture<'static, T> + Send + Sync + 'static,
     ) -> Result<T, PeerError> {
         let failed = |why: &str| PeerError { to, why: why.to_owned() };
@@ -271,7 +281,7 @@ impl Network {
             return Err(failed("nobody listens"));
         };
         let request = Arc::new(request);
-        let doubled = self.state.lock().doubled;
+        let doubled = self.state.lock().doubled.max(copied);
         if self.draw(|random| random.chance(doubled, 1000)) {
             let (request, node, later) = (request.clone(), node.clone(), inside.clone());
             let after = self.draw(|random| random.between(100_000, 3_000_000_000));
@@ -316,7 +326,7 @@ impl Peers for Line {
     ) -> BoxFuture<'static, Result<Result<ReplicaFetched, ReplicaFetchError>, PeerError>> {
         let (network, inside) = (self.network.clone(), self.network.clone());
         let (told, asked, env) = (request.changed.clone(), self.asked.clone(), self.env.clone());
-        let answer = self.network.clone().call((self.from, self.env.clone()), to, move |node| {
+        let answer = self.network.clone().call((self.from, self.env.clone()), to, 0, move |node| {
             let (request, network) = (request.clone(), inside.clone());
             Box::pin(async move {
                 let fetched = node.serve_replica_fetch(request).await;
@@ -343,7 +353,7 @@ impl Peers for Line {
         to: BrokerId,
         request: ControlRequest,
     ) -> BoxFuture<'static, Result<Result<ControlReply, ControlError>, PeerError>> {
-        Box::pin(self.network.clone().call((self.from, self.env.clone()), to, move |node| {
+        Box::pin(self.network.clone().call((self.from, self.env.clone()), to, 0, move |node| {
             let request = request.clone();
             Box::pin(async move { node.serve_control(request).await })
         }))
@@ -355,7 +365,7 @@ impl Peers for Line {
         request: MetadataTail,
     ) -> BoxFuture<'static, Result<Result<MetadataTailed, MetadataTailError>, PeerError>> {
         let network = self.network.clone();
-        Box::pin(self.network.clone().call((self.from, self.env.clone()), to, move |node| {
+        Box::pin(self.network.clone().call((self.from, self.env.clone()), to, 0, move |node| {
             let (request, network) = (request.clone(), network.clone());
             Box::pin(async move {
                 let told = node.serve_metadata_tail(request).await;
@@ -380,8 +390,9 @@ impl Peers for Line {
             TransactionCall::Join(_) => Vec::new(),
         };
         let network = self.network.clone();
+        let copied = if asked.is_empty() { 0 } else { network.state.lock().copied_markers };
         network.ask_for_markers(&asked);
-        let answer = network.clone().call((self.from, self.env.clone()), to, move |node| {
+        let answer = network.clone().call((self.from, self.env.clone()), to, copied, move |node| {
             let call = call.clone();
             Box::pin(async move { node.serve_transaction(call).await })
         });

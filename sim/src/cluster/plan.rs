@@ -190,6 +190,7 @@ impl ClusterPlan {
         let topics = topics.into_iter().map(&mut keeps_less).collect();
         let passing = passing.into_iter().map(&mut keeps_less).collect();
         let brokers = random.between(3, 4) as u32;
+        let in_haste = Random::new(seed).fork("haste").chance(1, 3);
         ClusterPlan {
             brokers,
             at_first: if random.chance(1, 2) { 3 } else { brokers },
@@ -208,7 +209,7 @@ impl ClusterPlan {
                 readers: random.between(1, 3),
             },
             tails: random.below(2) as u32,
-            work: random.chance(1, 3).then(|| WorkPlan::draw(&mut random)),
+            work: random.chance(1, 3).then(|| WorkPlan { in_haste, ..WorkPlan::draw(&mut random) }),
         }
     }
 

@@ -85,6 +85,8 @@ impl Run {
         world.executor.note(&[seed], || format!("cluster seed {seed}: {plan:#?}"));
         let brokers: Vec<BrokerId> = (1..=plan.brokers).map(BrokerId).collect();
         let network = Network::new(random.fork("network"));
+        let in_haste = plan.work.as_ref().is_some_and(|work| work.in_haste);
+        network.copy_markers(if in_haste { 333 } else { 0 });
         let voters = world.executor.process("quorum");
         let quorum = Quorum::new(voters, network.clone(), random.fork("quorum"), &brokers);
         let bucket = store.as_ref().map(|store| store.clone().into());

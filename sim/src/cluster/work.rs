@@ -41,6 +41,9 @@ pub struct WorkPlan {
     pub producers: u64,
     /// Of so many rounds a client misbehaves in one, on average; zero for never.
     pub mischief: u64,
+    /// Producers without a group have one transaction after the other, of the older protocol and under ids of their own,
+    /// and one of three calls that ask for markers is copied.
+    pub in_haste: bool,
 }
 
 impl WorkPlan {
@@ -51,6 +54,7 @@ impl WorkPlan {
             groups: (0..random.between(1, 2)).map(|_| GroupPlan::draw(random)).collect(),
             producers: random.between(0, 2),
             mischief: if random.chance(1, 4) { 0 } else { random.between(30, 150) },
+            in_haste: false,
         }
     }
 }
@@ -74,7 +78,13 @@ impl Work {
         let clocks = [ClusterFault::ClockJump, ClusterFault::ClockSkew];
         let clocks_differ = clocks.iter().any(|kind| plan.run.faults.contains(kind));
         let parts = (work.input, work.output);
-        let hall = Hall::new(world.clone(), work.groups.clone(), parts, work.mischief, clocks_differ);
+        let hall = Hall::new(
+            world.clone(),
+            work.groups.clone(),
+            parts,
+            (work.mischief, work.in_haste),
+            clocks_differ,
+        );
         let moves = Arc::new(Mutex::new(Moves::default()));
         hall.watch(Box::new(Watcher { world: world.clone(), moves: moves.clone() }));
         hall.start(create_coordinators(hall.clone()));

@@ -80,15 +80,16 @@ impl Chain {
     }
 }
 
-/// Transactions over several partitions, until it is time to be quiet. Two clients share the id: each fences the other.
+/// Transactions over several partitions, until it is time to be quiet. Two clients share the id, unless
+/// they are in haste: each fences the other.
 pub(super) async fn lone_producer(hall: Arc<Hall>, id: u64, mut random: Random) {
     let mut producer = None;
     while !hall.is_over() {
-        hall.pause(50, 1_500).await;
+        hall.pause(if hall.in_haste { 0 } else { 50 }, if hall.in_haste { 30 } else { 1_500 }).await;
         if hall.is_good() {
             return;
         }
-        let bumps = id.is_multiple_of(2);
+        let bumps = id.is_multiple_of(2) && !hall.in_haste;
         let current = match &mut producer {
             Some(current) => current,
             none => match Producer::begin(&hall, id, bumps).await {

@@ -42,6 +42,9 @@ pub(crate) struct Hall {
     /// Whether offsets of groups without members may expire: clocks jump beyond the time that they are kept for.
     pub(super) expires: bool,
     mischief: u64,
+    /// Producers without a group have one transaction after the other, of the older protocol, and share their ids with
+    /// nobody: their epochs stay, so that only order tells one transaction from the next.
+    pub(super) in_haste: bool,
     invariants: Mutex<Vec<Box<dyn Invariant>>>,
     next: AtomicU64,
     /// From now on everybody behaves.
@@ -64,7 +67,7 @@ impl Hall {
         world: Arc<World>,
         groups: Vec<GroupPlan>,
         parts: (u32, u32),
-        mischief: u64,
+        (mischief, in_haste): (u64, bool),
         clock_jumps: bool,
     ) -> Arc<Hall> {
         Arc::new(Hall {
@@ -75,6 +78,7 @@ impl Hall {
             txn_lasts: if clock_jumps { 0 } else { at_least(TXN_TIMEOUT_MS) },
             expires: clock_jumps,
             mischief,
+            in_haste,
             invariants: Mutex::new(invariant::all(clock_jumps)),
             next: AtomicU64::new(1),
             good: AtomicBool::new(false),

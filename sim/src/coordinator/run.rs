@@ -93,7 +93,7 @@ pub(crate) fn start(hall: &Arc<Hall>, producers: u64, promise: Promise) {
         }
     }
     for id in 0..producers {
-        for _ in 0..2 {
+        for _ in 0..if hall.in_haste { 1 } else { 2 } {
             hall.start(lone_producer(hall.clone(), id, world.fork_random()));
         }
     }
@@ -117,7 +117,7 @@ impl Run {
         let nemesis = Nemesis::new(&plan.nemesis(), random.fork("nemesis"));
         let clock_jumps = plan.faults.contains(&FaultKind::ClockJump);
         let (groups, parts) = (plan.groups.clone(), (plan.input, plan.output));
-        let hall = Hall::new(world.clone(), groups, parts, plan.mischief, clock_jumps);
+        let hall = Hall::new(world.clone(), groups, parts, (plan.mischief, false), clock_jumps);
         let mut host = Host::new(world.clone(), system, disk);
         host.boot();
         Run { plan, world, hall, host, nemesis }
