@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use highwater_records::TimestampMs;
 
 use super::{ChangeError, Log};
-use crate::{disk::replace_file, epochs};
 
 impl Log {
     /// Ends the use of the log in order: producer snapshot at the log end, indexes and batches synced, so that it
@@ -40,10 +39,7 @@ impl Log {
         for file in files.iter().chain(&self.pending.snapshots) {
             file.sync_data().map_err(offline)?;
         }
-        if self.epochs_dirty {
-            let text = self.epochs.encode();
-            replace_file(&*self.dir.disk, &directory, epochs::FILE_NAME, text.as_bytes())?;
-        }
+        self.write_epochs()?;
         if let Some(point) = point {
             point.name(&*self.dir.disk)?;
         }

@@ -252,7 +252,8 @@ impl Files<'_> {
             snapshot.sync_data().map_err(Failed::Sync)?;
         }
         if let Some(epochs) = epochs {
-            let temporary = self.directory.join(format!("{}{TEMPORARY}", epochs::FILE_NAME));
+            // Not the name that others use, under the caller's lock, while this runs.
+            let temporary = self.directory.join(format!("{}.commit{TEMPORARY}", epochs::FILE_NAME));
             let file =
                 write_file(&*self.disk, &temporary, epochs.encode().as_bytes()).map_err(Failed::Change)?;
             file.sync_data().map_err(Failed::Sync)?;
@@ -382,8 +383,9 @@ impl Log {
         });
         self.pending.names -= names.min(self.pending.names);
         self.pending.snapshots.drain(..snapshots.min(self.pending.snapshots.len()));
-        if epochs.is_some_and(|written| Arc::ptr_eq(&written, &self.epochs)) {
-            self.epochs_dirty = false;
+        if let Some(written) = epochs {
+            // It may also have overwritten what was newer.
+            self.epochs_dirty = !Arc::ptr_eq(&written, &self.epochs);
         }
         let target = if has(Bug::CommitCoversLaterAppends) { self.positions.log_end } else { plan.target };
         let reached = self.pending.truncated_to.map_or(target, |to| to.min(target));

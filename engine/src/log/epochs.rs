@@ -27,19 +27,48 @@ pub(super) fn load_epochs(
     let bytes = read_file(disk, &directory.join(epochs::FILE_NAME))?;
     let batches = Batches { segments, quarantined };
     if let Some(mut loaded) = bytes.and_then(|bytes| LeaderEpochs::decode(&bytes).ok()) {
-        let trimmed = loaded.truncate_to(log_end) | loaded.advance_start_to(log_start);
+        // In this order: of a log without batches nobody can tell whether the file is as new as they were.
+        let trimmed = loaded.advance_start_to(log_start) | loaded.truncate_to(log_end);
         if batches.agree_with(&loaded, log_start, log_end)? {
             return Ok((loaded, trimmed));
         }
         report.notes.push(format!("{} does not fit the batches; rebuilt", epochs::FILE_NAME));
-        let below = segments.first().map_or(log_end, |first| first.base);
-        // What lies below the first local batch only the file can tell, or a point.
-        loaded.truncate_to(below);
-        return Ok((batches.rebuild(loaded, point, log_start)?, true));
+        return Ok((batches.rebuild(&loaded, point, held)?, true));
     }
-    let rebuilt = batches.rebuild(LeaderEpochs::default(), point, log_start)?;
+    let rebuilt = batches.rebuild(&LeaderEpochs::default(), point, held)?;
     let dirty = !rebuilt.entries().is_empty();
     Ok((rebuilt, dirty))
+}
+
+/// An epoch on the way to a table.
+struct Found {
+    epoch: LeaderEpoch,
+    start: Offset,
+    /// How many batches of it were seen, and where the last one ends.
+    batches: u64,
+    end: Offset,
+}
+
+impl Found {
+    fn told(entry: EpochStart) -> Found {
+        Found { epoch: entry.epoch, start: entry.start, batches: u64::MAX, end: entry.start }
+    }
+
+    fn seen(epoch: LeaderEpoch, header: &BatchHeader) -> Found {
+        Found { epoch, start: header.base_offset, batches: 1, end: header.next_offset }
+    }
+}
+
+/// Adds an epoch that only the file tells of, where its batches would have been: Kafka's compaction took all of them. Ours
+/// leaves one of each epoch.
+fn fill(found: &mut Vec<Found>, told: EpochStart, log_end: Offset) {
+    let at = found.partition_point(|known| known.epoch < told.epoch);
+    let next = found.get(at);
+    let begins_after = at.checked_sub(1).is_none_or(|before| found[before].end <= told.start);
+    let ends_before = next.map_or(log_end, |next| next.start) > told.start;
+    if begins_after && ends_before && next.is_none_or(|next| next.epoch > told.epoch) {
+        found.insert(at, Found::told(told));
+    }
 }
 
 struct Batches<'a> {
@@ -86,42 +115,48 @@ impl Batches<'_> {
         Ok(None)
     }
 
-    /// From the batches, from the point on where there is one.
+    /// From the batches, from the point on where there is one; what they do not tell, from the file.
     fn rebuild(
         &self,
-        older: LeaderEpochs,
+        file: &LeaderEpochs,
         point: Option<&Point>,
-        log_start: Offset,
+        held: Range<Offset>,
     ) -> io::Result<LeaderEpochs> {
+        let below = self.segments.first().map_or(held.end, |first| first.base);
+        // What lies below the first local batch only the file can tell, or a point.
         let (older, from) = match point {
-            Some(point) => (point.epochs.clone(), point.offset),
-            None => (older, Offset::ZERO),
+            Some(point) => (point.epochs.entries().to_vec(), point.offset),
+            None => (file.up_to(below), Offset::ZERO),
         };
-        // (epoch, where it began, how many batches it has had)
-        let mut found: Vec<(LeaderEpoch, Offset, u64)> =
-            older.entries().iter().map(|entry| (entry.epoch, entry.start, u64::MAX)).collect();
+        let mut found: Vec<Found> = older.into_iter().map(Found::told).collect();
         for segment in self.segments.iter().filter(|segment| segment.facts().next_offset > from) {
             self.walk(segment, from, |header| {
                 let Some(epoch) = header.leader_epoch else { return };
                 match found.last_mut() {
-                    Some((last, _, batches)) if *last == epoch => *batches = batches.saturating_add(1),
+                    Some(last) if last.epoch == epoch => {
+                        last.batches = last.batches.saturating_add(1);
+                        last.end = header.next_offset;
+                    }
                     // Epochs never go back. Of two that do not fit, one lone batch is the damaged one.
-                    Some((last, _, 1)) if *last > epoch => {
+                    Some(last) if last.epoch > epoch && last.batches == 1 => {
                         found.pop();
-                        if found.last().is_none_or(|(last, ..)| *last < epoch) {
-                            found.push((epoch, header.base_offset, 1));
+                        if found.last().is_none_or(|last| last.epoch < epoch) {
+                            found.push(Found::seen(epoch, header));
                         }
                     }
-                    Some((last, ..)) if *last > epoch => {}
-                    _ => found.push((epoch, header.base_offset, 1)),
+                    Some(last) if last.epoch > epoch => {}
+                    _ => found.push(Found::seen(epoch, header)),
                 }
             })?;
         }
+        for told in file.entries().iter().filter(|entry| entry.start >= from.max(below)) {
+            fill(&mut found, *told, held.end);
+        }
         let mut table = LeaderEpochs::default();
-        for (epoch, start, _) in found {
+        for Found { epoch, start, .. } in found {
             table.assign(epoch, start);
         }
-        table.advance_start_to(log_start);
+        table.advance_start_to(held.start);
         Ok(table)
     }
 
@@ -149,6 +184,42 @@ impl Batches<'_> {
                 }
                 Step::End | Step::Bad(_) => return Ok(()),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_tells_of_epochs_without_batches_where_there_is_room_for_them() {
+        let offset = |value| Offset::new(value).unwrap();
+        let seen = |(epoch, start, end)| Found {
+            epoch: LeaderEpoch(epoch),
+            start: offset(start),
+            batches: 1,
+            end: offset(end),
+        };
+        for (told, fits) in [
+            ((4, 10), true),
+            ((4, 19), true),
+            ((4, 9), false),
+            ((4, 20), false),
+            ((3, 10), false),
+            ((2, 10), false),
+            ((6, 10), false),
+            ((8, 30), true),
+            ((8, 40), false),
+            ((1, 0), false),
+        ] {
+            let mut found: Vec<Found> = [(3, 0, 10), (5, 20, 30)].map(seen).into();
+            let (epoch, start) = told;
+            fill(&mut found, EpochStart { epoch: LeaderEpoch(epoch), start: offset(start) }, offset(40));
+            assert_eq!(found.len() == 3, fits, "{told:?}");
+            assert!(
+                found.windows(2).all(|pair| pair[0].epoch < pair[1].epoch && pair[0].start < pair[1].start)
+            );
         }
     }
 }

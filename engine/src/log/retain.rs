@@ -128,12 +128,9 @@ impl Log {
             // Names of segments are being given to others; the next round deletes.
             return Ok(deleted);
         }
-        if count > 0 && self.config.tiered && self.epochs_dirty {
-            // Commits through the journal leave this file alone, since the segments show where an epoch began; those that
-            // go no longer will, and the lineage below the local start must go on to agree with the bucket's.
-            let file = self.epochs.encode();
-            replace_file(&*self.dir.disk, self.path(), epochs::FILE_NAME, file.as_bytes())?;
-            self.epochs_dirty = false;
+        if count > 0 && self.config.tiered {
+            // The lineage below the local start must go on to agree with the bucket's.
+            self.write_epochs()?;
         }
         self.as_opened = false;
         let mut result = Ok(());
@@ -168,6 +165,17 @@ impl Log {
         }
         self.publish();
         result.map(|()| deleted)
+    }
+
+    /// Writes where epochs began, if that file is behind: commits through the journal leave it alone, since the batches show
+    /// it. Called before batches go that will not. Durable on return; it waits for a sync, once for each new epoch.
+    pub(super) fn write_epochs(&mut self) -> io::Result<()> {
+        if self.epochs_dirty {
+            let file = self.epochs.encode();
+            replace_file(&*self.dir.disk, self.path(), epochs::FILE_NAME, file.as_bytes())?;
+            self.epochs_dirty = false;
+        }
+        Ok(())
     }
 
     pub(super) fn trim_epochs(&mut self) {

@@ -206,3 +206,32 @@ fn where_an_epoch_began_outlives_the_segments_that_showed_it() {
         assert_eq!(log.epochs(), epochs, "seed {seed}");
     }
 }
+
+/// Cluster seed 6000425: it led with the epoch before, and told a replica in sync to cut everything.
+#[test]
+fn of_a_log_that_was_emptied_no_former_epoch_comes_back() {
+    let disk = MemoryDisk::new();
+    let config = LogConfig {
+        durability: Durability::Synced,
+        watermark: Watermark::Own,
+        retention_ms: Some(1000),
+        ..small()
+    };
+    let (dir, mut log) = create(&disk, config.clone());
+    log.append(batch(50, &[1]), highwater_records::LeaderEpoch(3), NOW).unwrap();
+    close(dir, log);
+    let (dir, mut log, _) = reopen(&disk, config.clone());
+    let epoch = highwater_records::LeaderEpoch(5);
+    log.append(batch(50, &[2]), epoch, NOW).unwrap();
+    log.commit().unwrap();
+    dir.settle().unwrap();
+    log.retain(TimestampMs(5000)).unwrap();
+    dir.write_checkpoints().unwrap();
+    let positions = log.positions();
+    assert_eq!((positions.log_start, positions.log_end), (offset(2), offset(2)));
+    assert_eq!(log.end_offset_for_epoch(epoch), Some((epoch, offset(2))));
+    disk.kill();
+    let (_dir, log, _) = reopen(&disk, config);
+    assert_eq!((log.positions().log_start, log.positions().log_end), (offset(2), offset(2)));
+    assert_eq!(log.epochs(), [], "its file knows epoch 3 only");
+}
