@@ -93,7 +93,10 @@ mod testing;
 mod tests;
 mod text;
 
-pub use compact::{CompactError, Compacted, CompactedGroup, CompactionDebt, CompactionPass, SwapJob};
+pub use compact::{
+    CompactError, Compacted, CompactedGroup, CompactionDebt, CompactionPass, Repair, RepairError, Repaired,
+    SwapJob,
+};
 pub use config::{Compaction, LogConfig, Watermark};
 pub use directory::{
     CheckpointError, CloseReport, DeleteLogError, DirOptions, LogDir, Offline, OpenDirError, OpenReport,

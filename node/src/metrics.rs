@@ -37,6 +37,7 @@ pub(crate) struct TopicCounters {
 pub(crate) struct NodeCounters {
     pub(crate) failed_produces: Counter,
     pub(crate) failed_fetches: Counter,
+    pub(crate) mended_segments: Counter,
 }
 
 /// The state of a node at one moment, for whoever prints it.
@@ -50,6 +51,8 @@ pub struct MetricsSnapshot {
     pub failed_produces: u64,
     /// Fetch requests that failed, counted per partition.
     pub failed_fetches: u64,
+    /// Damaged segments that were written again with what another replica has.
+    pub mended_segments: u64,
     /// Whether a data directory is offline after a failed sync.
     pub offline_directories: u64,
     /// Bytes per second and the like are left to whoever scrapes: everything here is a total or a state.

@@ -38,6 +38,7 @@ impl Node {
                 partitions,
                 failed_produces: self.counters.failed_produces.get(),
                 failed_fetches: self.counters.failed_fetches.get(),
+                mended_segments: self.counters.mended_segments.get(),
                 offline_directories: u64::from(self.directory.failed().is_some()),
             }
         })

@@ -175,6 +175,7 @@ impl Opened {
         node.tasks.spawn(&node.env, Lane::Background, node.clone().settle_when_asked());
         node.tasks.spawn(&node.env, Lane::Background, node.clone().upkeep());
         node.tasks.spawn(&node.env, Lane::Background, node.clone().compaction());
+        node.tasks.spawn(&node.env, Lane::Background, node.clone().scrubbing());
         node.tasks.spawn(&node.env, Lane::Background, node.clone().parking());
         node.tasks.spawn(&node.env, Lane::Background, node.clone().read_heads());
         node.tasks.spawn(&node.env, Lane::Control, node.clone().follow_configs());

@@ -45,6 +45,7 @@ pub struct World {
     next_tag: AtomicU64,
     quiet: AtomicBool,
     replicas: AtomicBool,
+    rotten: Mutex<BTreeSet<TopicIdPartition>>,
     system: Mutex<Option<Arc<dyn System>>>,
 }
 
@@ -80,6 +81,7 @@ impl World {
             next_tag: AtomicU64::new(1),
             quiet: AtomicBool::new(false),
             replicas: AtomicBool::new(false),
+            rotten: Mutex::default(),
             system: Mutex::new(None),
         })
     }
@@ -93,6 +95,22 @@ impl World {
     /// Whether they have.
     pub fn has_replicas(&self) -> bool {
         self.replicas.load(Ordering::Relaxed)
+    }
+
+    /// Something of a partition has rotted on a disk, until [`World::all_is_mended`]: who reads it may be given what its
+    /// checksum shows to be damaged.
+    pub fn has_rotted(&self, at: TopicIdPartition) {
+        self.rotten.lock().insert(at);
+    }
+
+    /// Nothing that has rotted is left.
+    pub fn all_is_mended(&self) {
+        self.rotten.lock().clear();
+    }
+
+    /// Whether something of a partition may be rotten.
+    pub fn may_be_rotten(&self, at: TopicIdPartition) -> bool {
+        self.rotten.lock().contains(&at)
     }
 
     /// A seeded generator for a part of the run; each call gives another one.

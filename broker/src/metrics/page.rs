@@ -79,6 +79,8 @@ static METRICS: &[Metric] = &[
         "Produce requests that failed, counted per partition.", Broker(|broker| broker.node.failed_produces)),
     metric("kafka_server_brokertopicmetrics_failedfetchrequests_total", Counter,
         "Fetch requests that failed, counted per partition.", Broker(|broker| broker.node.failed_fetches)),
+    metric("highwater_mended_segments_total", Counter,
+        "Damaged segments that were written again with what another replica has.", Broker(|broker| broker.node.mended_segments)),
     metric("kafka_server_replicamanager_partitioncount", Gauge,
         "Partitions on this broker.", Broker(|broker| broker.node.partition_count)),
     metric("kafka_log_logmanager_offlinelogdirectorycount", Gauge,

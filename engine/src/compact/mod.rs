@@ -6,6 +6,7 @@ mod gate;
 mod keys;
 mod output;
 mod pass;
+mod repair;
 mod swap;
 #[cfg(test)]
 mod tests;
@@ -16,10 +17,12 @@ use std::io;
 use highwater_records::Offset;
 
 pub use pass::{CompactedGroup, CompactionPass};
+pub use repair::{Repair, RepairError, Repaired};
 pub use swap::SwapJob;
 
 pub(crate) use gate::Gate;
 pub(crate) use pass::Plan;
+pub(crate) use repair::RepairPlan;
 pub(crate) use swap::complete;
 
 use crate::directory::Offline;

@@ -11,6 +11,7 @@ mod head;
 mod open;
 mod pending;
 mod points;
+mod repair;
 mod retain;
 mod roll;
 mod sealed;

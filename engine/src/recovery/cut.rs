@@ -56,6 +56,23 @@ pub(super) fn cut_segment(
     Ok(Cut { at, bytes, file: Some(name), reason })
 }
 
+/// Copies a segment's whole file aside, durably, and answers with the copy's name.
+pub(crate) fn set_aside(
+    disk: &dyn Disk,
+    directory: &Path,
+    base: Offset,
+    now: TimestampMs,
+) -> io::Result<String> {
+    let name = cut_name(base, now);
+    let file = disk.open(&directory.join(FileKind::Log.at(base)), Open::Read)?;
+    let temporary = directory.join(format!("{name}{TEMPORARY}"));
+    if copy_unless_zero(disk, &*file, 0, file.len()?, &temporary)? {
+        disk.rename(&temporary, &directory.join(&name))?;
+        disk.sync_dir(directory)?;
+    }
+    Ok(name)
+}
+
 fn cut_name(base: Offset, now: TimestampMs) -> String {
     format!("{}.cut-{now}", FileKind::Log.at(base))
 }

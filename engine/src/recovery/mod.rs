@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, io, path::Path, sync::Arc};
 
 use highwater_records::{Offset, TimestampMs};
 
-pub(crate) use cut::remove_old_cuts;
+pub(crate) use cut::{remove_old_cuts, set_aside};
 pub(crate) use leftovers::finish_leftovers;
 pub(crate) use points::{keep_points, known_points, read_points};
 pub(crate) use producers::{ProducerSource, RecoveredProducers, remove_snapshot, remove_stray_snapshots};

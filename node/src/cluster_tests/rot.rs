@@ -1,9 +1,9 @@
-//! Bits that rot on one broker's disk: the damage does not spread, and who has lost everything gets it from a sound one.
+//! Bits that rot on one broker's disk: the damage does not spread, and is written again with what a sound replica has.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use highwater_engine::disk::memory::MemoryDisk;
-use highwater_records::{Offset, TopicId, TopicIdPartition, batch::BatchView};
+use highwater_records::{BrokerId, Offset, TopicId, TopicIdPartition, batch::BatchView};
 
 use super::{TestCluster, run};
 
@@ -15,14 +15,14 @@ fn bytes_of(cluster: &TestCluster, broker: u32, at: TopicIdPartition) -> Vec<u8>
 }
 
 #[test]
-fn a_follower_takes_nothing_that_has_rotted_and_gets_it_from_a_sound_replica() {
+fn what_rots_at_the_leader_does_not_spread_and_is_written_again_once_a_follower_stumbles_over_it() {
     run(async |env| {
         let mut cluster = TestCluster::start(&env, 3, &[]).await;
         let at = cluster.topic("orders", &[2, 1, 3], &[]).await;
         cluster.produce(2, at, "a", "first").await;
         cluster.produce(2, at, "b", "second").await;
-        cluster.until(|| (!bytes_of(&cluster, 1, at).is_empty()).then_some(())).await;
         let sound = bytes_of(&cluster, 2, at);
+        cluster.until(|| (bytes_of(&cluster, 1, at) == sound).then_some(())).await;
 
         // The leader's disk: the last byte of a value.
         let segment = Path::new("/data/orders-0/00000000000000000000.log");
@@ -34,23 +34,48 @@ fn a_follower_takes_nothing_that_has_rotted_and_gets_it_from_a_sound_replica() {
         let view = BatchView::parse(&shown).expect("its header is sound");
         assert!(view.verify_crc().is_err(), "a client sees by the checksum what it was given");
 
-        // A follower with an empty disk asks again and again, and takes the first batch at most.
+        // A follower with an empty disk takes the first batch at most, until the leader has the second from the other one.
         drop(cluster.stop(3).await);
-        let reads = cluster.disk(2).counts().reads;
         cluster.boot(3, MemoryDisk::new()).await.expect("its disk was replaced");
-        cluster.until(|| (cluster.disk(2).counts().reads > reads + 5).then_some(())).await;
-        assert!(bytes_of(&cluster, 3, at).len() < sound.len());
-        let image = cluster.node(1).image();
-        let isr = &image.partition(at).expect("it is there").isr;
-        assert!(!isr.contains(&cluster.node(3).broker_id()), "{isr:?}");
-
-        // Somebody else leads.
-        drop(cluster.stop(2).await);
         cluster.until(|| (bytes_of(&cluster, 3, at) == sound).then_some(())).await;
         let three = cluster.node(3).broker_id();
         let joined = || cluster.node(1).image().partition(at)?.isr.contains(&three).then_some(());
         cluster.until(joined).await;
-        assert_eq!(bytes_of(&cluster, 1, at), sound);
+        assert_eq!(bytes_of(&cluster, 2, at), sound);
+        assert_eq!(cluster.node(1).image().partition(at).expect("it is there").leader, Some(two(&cluster)));
+
+        // Nothing is thrown away because it could not be read.
+        let disk = cluster.disk(2);
+        let is_aside = |path: &PathBuf| path.to_string_lossy().contains(".log.cut-");
+        let aside = disk.files().into_iter().find(is_aside).expect("what was damaged is kept");
+        assert_eq!(disk.contents(&aside).expect("it is there"), rotten);
+        cluster.end().await;
+    });
+}
+
+fn two(cluster: &TestCluster) -> BrokerId {
+    cluster.node(2).broker_id()
+}
+
+#[test]
+fn what_rots_unread_is_found_and_written_again_by_leaders_and_followers() {
+    run(async |env| {
+        let often = &[("highwater.scrub.period.ms", "20"), ("log.retention.check.interval.ms", "20")];
+        let cluster = TestCluster::start(&env, 3, often).await;
+        let at = cluster
+            .topic("orders", &[2, 1, 3], &[("retention.ms", "-1"), ("highwater.durability", "synced")])
+            .await;
+        cluster.produce(2, at, "a", "first").await;
+        let sound = bytes_of(&cluster, 2, at);
+        let segment = Path::new("/data/orders-0/00000000000000000000.log");
+        for broker in [2, 1] {
+            cluster.until(|| (bytes_of(&cluster, broker, at) == sound).then_some(())).await;
+            let mut rotten = sound.clone();
+            *rotten.last_mut().expect("a batch") ^= 1;
+            cluster.disk(broker).overwrite(segment, &rotten).expect("it is there");
+            let mended = || cluster.disk(broker).contents(segment).is_ok_and(|bytes| bytes == sound);
+            cluster.until(|| mended().then_some(())).await;
+        }
         cluster.end().await;
     });
 }

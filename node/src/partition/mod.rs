@@ -46,6 +46,8 @@ pub(crate) struct Partition {
     listener: ChangeListener,
     /// One comparison with the head at a time.
     pub(crate) learning: tokio::sync::Mutex<()>,
+    /// One damaged segment at a time.
+    pub(crate) mending: tokio::sync::Mutex<()>,
     /// The log and who waits for it; nothing once the partition is closed.
     state: Combined<Option<State>>,
 }
@@ -74,6 +76,7 @@ impl Partition {
             used: AtomicBool::new(false),
             listener,
             learning: tokio::sync::Mutex::default(),
+            mending: tokio::sync::Mutex::default(),
             state: Combined::new(Some(state)),
         }
     }

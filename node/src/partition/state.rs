@@ -40,6 +40,8 @@ pub(crate) struct State {
     pub(super) told_start: Offset,
     /// Whoever waits for followers to start later.
     pub(super) deletions: Waiting,
+    /// How far its log was read for damage, this time round.
+    pub(crate) scrubbed: Offset,
     pub(super) produces: Vec<WaitingProduce>,
     pub(super) fetches: Waiting,
 }
@@ -59,6 +61,20 @@ pub(crate) struct View {
 }
 
 impl State {
+    /// What is to be read for damage next: from (inclusive) and to (exclusive). Nothing that is not committed, which
+    /// nobody else may have.
+    pub(crate) fn to_scrub(&self) -> (LogReader, Offset, Offset) {
+        let positions = self.log.positions();
+        let end = positions.high_watermark.min(positions.durable_end);
+        (self.log.reader(), self.scrubbed.max(positions.local_start).min(end), end)
+    }
+
+    /// Goes on behind the segment that has `at`.
+    pub(crate) fn pass_segment(&mut self, at: Offset) {
+        let ends = self.log.sealed_segments().into_iter().map(|segment| segment.next_offset);
+        self.scrubbed = ends.filter(|end| *end > at).min().unwrap_or(Offset::ZERO);
+    }
+
     pub(crate) fn new(mut log: Log, role: Role, tier_known: bool, head_read: bool) -> State {
         // The role may start further on than the watermark that was last written down.
         log.set_high_watermark(role.high_watermark());
@@ -75,6 +91,7 @@ impl State {
             follower_starts: BTreeMap::new(),
             told_start: Offset::ZERO,
             deletions: Waiting::default(),
+            scrubbed: Offset::ZERO,
             produces: Vec::new(),
             fetches: Waiting::default(),
         }

@@ -5,14 +5,15 @@ use std::{
     sync::{Arc, Weak},
 };
 
+use bytes::Bytes;
 use highwater_env::BoxFuture;
 use highwater_records::BrokerId;
 use parking_lot::Mutex;
 
 use super::{
     ControlError, ControlReply, ControlRequest, MetadataTail, MetadataTailError, MetadataTailed, PeerError,
-    Peers, ReplicaFetch, ReplicaFetchError, ReplicaFetched, TransactionAnswer, TransactionCall,
-    TransactionCallError,
+    Peers, ReplicaFetch, ReplicaFetchError, ReplicaFetched, ReplicaRead, ReplicaReadError, TransactionAnswer,
+    TransactionCall, TransactionCallError,
 };
 use crate::Node;
 
@@ -50,6 +51,15 @@ impl Peers for InProcess {
     ) -> BoxFuture<'static, Result<Result<ReplicaFetched, ReplicaFetchError>, PeerError>> {
         let node = self.node(to);
         Box::pin(async move { Ok(node?.serve_replica_fetch(request).await) })
+    }
+
+    fn replica_read(
+        &self,
+        to: BrokerId,
+        read: ReplicaRead,
+    ) -> BoxFuture<'static, Result<Result<Bytes, ReplicaReadError>, PeerError>> {
+        let node = self.node(to);
+        Box::pin(async move { Ok(node?.serve_replica_read(read).await) })
     }
 
     fn control(

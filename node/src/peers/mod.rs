@@ -4,6 +4,7 @@
 mod control;
 mod fetch;
 mod in_process;
+mod read;
 mod tail;
 mod transactions;
 
@@ -15,6 +16,7 @@ pub use fetch::{
     ReplicaRefusal,
 };
 pub use in_process::InProcess;
+pub use read::{ReplicaRead, ReplicaReadError};
 pub use tail::{MetadataNews, MetadataTail, MetadataTailError, MetadataTailed};
 pub use transactions::{
     JoinTransaction, MarkerRefusal, TransactionAnswer, TransactionCall, TransactionCallError, WriteMarkers,
@@ -22,6 +24,7 @@ pub use transactions::{
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use highwater_env::BoxFuture;
 use highwater_metadata::MetadataLog;
 use highwater_records::BrokerId;
@@ -39,6 +42,14 @@ pub trait Peers: Send + Sync + 'static {
         to: BrokerId,
         request: ReplicaFetch,
     ) -> BoxFuture<'static, Result<Result<ReplicaFetched, ReplicaFetchError>, PeerError>>;
+
+    /// Asks another replica's broker for what is damaged here
+    /// ([`Node::serve_replica_read`](crate::Node::serve_replica_read)).
+    fn replica_read(
+        &self,
+        to: BrokerId,
+        read: ReplicaRead,
+    ) -> BoxFuture<'static, Result<Result<Bytes, ReplicaReadError>, PeerError>>;
 
     /// Asks the controller ([`Node::serve_control`](crate::Node::serve_control)).
     fn control(

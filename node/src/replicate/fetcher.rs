@@ -15,11 +15,11 @@ use crate::{
     Node,
     first_of::{First, first_of},
     partition::{FollowError, LeaderPositions, Partition, State, TieredStart, begins_before, check_fetched},
-    peers::{FetchSession, ReplicaAnswer, ReplicaFetch, ReplicaFetched, ReplicaPosition},
+    peers::{FetchSession, ReplicaAnswer, ReplicaFetch, ReplicaFetched, ReplicaPosition, ReplicaRead},
 };
 
 /// How many bytes one answer may have.
-pub(super) const ANSWER_BYTES_MAX: usize = 10 << 20;
+pub(crate) const ANSWER_BYTES_MAX: usize = 10 << 20;
 
 /// A conversation.
 struct Session {
@@ -192,9 +192,27 @@ impl Node {
             Err(FollowError::Late) => Taken::Moved,
             Err(error) => {
                 tracing::warn!(partition = %partition.name, %error, "what the leader sent was not taken in");
+                if matches!(error, FollowError::Batch(_)) {
+                    self.have_leader_look(id, sent);
+                }
                 Taken::Later
             }
         }
+    }
+
+    /// The leader does not look at what it sends: what is damaged on its disk it finds, and mends, when it is read there
+    /// for this.
+    fn have_leader_look(&self, id: TopicIdPartition, sent: &FetchFrom) {
+        let Some(membership) = &self.membership else { return };
+        // As much as it has sent: any of it may be what does not fit.
+        let read = ReplicaRead {
+            from: self.broker,
+            partition: id,
+            offset: sent.offset,
+            max_bytes: ANSWER_BYTES_MAX,
+        };
+        let asked = membership.peers.replica_read(sent.leader, read);
+        self.env.spawn(Lane::Background, Box::pin(async move { drop(asked.await) }));
     }
 
     async fn append_answer(

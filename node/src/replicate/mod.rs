@@ -15,6 +15,7 @@ mod tail;
 mod transactions;
 
 pub(crate) use confirm::AskController;
+pub(crate) use fetcher::ANSWER_BYTES_MAX;
 pub(crate) use forward::ForwardingLog;
 pub(crate) use heartbeat::register;
 pub use membership::ClusterParts;

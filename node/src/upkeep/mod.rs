@@ -2,9 +2,11 @@
 
 mod compaction;
 mod heads;
+mod mend;
 mod offload;
 mod parking;
 mod retention;
+mod scrub;
 
 pub(crate) use offload::OffloadError;
 

@@ -1,6 +1,7 @@
 //! What goes wrong in a cluster, and right again: only what must be survived.
 
 pub(super) mod deletion;
+mod rot;
 mod twin;
 
 use std::{
@@ -60,6 +61,8 @@ pub(super) struct Faults {
     stopped: Vec<(BrokerId, Stopped)>,
     /// Older processes of brokers that have a newer one.
     twins: twin::Twins,
+    /// What has rotted and nobody has mended.
+    rotten: Option<rot::Rotten>,
     over: bool,
     /// How far the wall clock has been moved altogether, and how far at most.
     wall_ms: i64,
@@ -100,6 +103,7 @@ impl Faults {
             cut_in_io: false,
             stopped: Vec::new(),
             twins: twin::Twins::default(),
+            rotten: None,
             over: false,
             wall_ms: 0,
             wall_ms_max: 0,
@@ -144,6 +148,7 @@ impl Faults {
             if self.beyond {
                 self.give_up_waiting(now, around, machines, image);
             }
+            self.see_what_is_mended(around, machines);
             self.elect_at = now + SECOND / 5;
         }
         self.twins.act(now, around);
@@ -321,9 +326,14 @@ impl Faults {
     /// Whether the end of one broker's logs may be lost now: everywhere somebody else, who is in sync, has everything.
     /// That is one lossy stop since all had everything, as many as KIP-966 promises to survive with
     /// `min.insync.replicas` of two.
+    ///
+    /// Who has something that has rotted has not everything.
     fn can_lose(&self, broker: BrokerId, image: &Image, machines: &BTreeMap<BrokerId, Machine>) -> bool {
+        let has_all = |member: BrokerId| {
+            member != broker && self.rotten.as_ref().is_none_or(|rotten| rotten.broker != member)
+        };
         let full = image.topics().flat_map(|topic| topic.partitions.iter()).all(|partition| {
-            !partition.replicas.contains(&broker) || partition.isr.iter().any(|member| *member != broker)
+            !partition.replicas.contains(&broker) || partition.isr.iter().any(|member| has_all(*member))
         });
         full && machines.values().all(Machine::is_serving) && self.boot_at.is_empty()
     }
@@ -372,6 +382,12 @@ impl Faults {
             return;
         }
         if kind == ClusterFault::BucketFlaky && store.is_none() {
+            return;
+        }
+        if kind == ClusterFault::Rot {
+            if !self.beyond && machines.values().all(Machine::is_serving) {
+                self.rot(around, machines, image);
+            }
             return;
         }
         around.world.stats.count(kind.name());
@@ -490,6 +506,8 @@ impl Faults {
                     machine.set_skew(skew, around);
                 }
             }
+            // It counts itself where there was something to rot.
+            ClusterFault::Rot => {}
             ClusterFault::ClockJump => {
                 // However many jumps lie between a producer's timestamp and a broker's check of it, they and the brokers'
                 // skew differ by less than the hour that `message.timestamp.after.max.ms` allows.

@@ -147,6 +147,21 @@ impl Known {
         self.states.insert(watched.broker, (watched.life, state));
     }
 
+    /// From now on every replica is read from its beginning.
+    pub(super) fn forget_what_was_read(&mut self) {
+        self.reads.values_mut().for_each(|(read_to, _)| *read_to = 0);
+    }
+
+    /// A broker whose replica was not read up to its watermark, and how far it was.
+    pub(super) fn not_read_to_its_end(&self) -> Option<(BrokerId, u64)> {
+        self.states.iter().find_map(|(broker, (life, _))| {
+            let replica = self.picture.replicas.get(broker)?;
+            let (read_to, _) = self.reads.get(&(*broker, *life))?;
+            let end = replica.local_start.max(*read_to);
+            (end < replica.watermark).then_some((*broker, end))
+        })
+    }
+
     /// This broker has no such replica any more, or runs no more.
     pub(super) fn forget(&mut self, broker: BrokerId, news: &mut News) {
         if self.states.remove(&broker).is_some() {

@@ -93,6 +93,7 @@ fn config(id: BrokerId, promise: Promise) -> Arc<BrokerConfig> {
         ("metadata.log.dir", "/metadata".to_owned()),
         ("log.retention.check.interval.ms", "1500".to_owned()),
         ("remote.log.manager.task.interval.ms", "1000".to_owned()),
+        ("highwater.scrub.period.ms", "15000".to_owned()),
         ("log.flush.offset.checkpoint.interval.ms", "2000".to_owned()),
         // Small enough to go round.
         ("highwater.journal.bytes", "131072".to_owned()),

@@ -6,7 +6,7 @@ use highwater_records::TopicIdPartition;
 use crate::stats::Stats;
 
 /// Every mark.
-pub const MARKS: [&str; 33] = [
+pub const MARKS: [&str; 37] = [
     "mark: a broker ends whose directory is offline",
     "mark: a broker hands over",
     "mark: a broker is fenced",
@@ -19,6 +19,7 @@ pub const MARKS: [&str; 33] = [
     "mark: a leader is elected",
     "mark: a marker is tried again",
     "mark: a reassignment ends",
+    "mark: a reader sees damage by the checksum",
     "mark: a replica begins at the end of the tier",
     "mark: a transaction outlives its coordinator",
     "mark: an eligible leader is elected",
@@ -31,6 +32,9 @@ pub const MARKS: [&str; 33] = [
     "mark: sequences wrap",
     "mark: the older one of two processes ends",
     "mark: the same set again settles a proposal",
+    "mark: what has rotted is mended",
+    "mark: what has rotted is mended at the leader",
+    "fault: bit rot",
     "fault: clock skew",
     "fault: disk error",
     "fault: disk replaced",

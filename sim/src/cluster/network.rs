@@ -9,13 +9,15 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use highwater_env::{BoxFuture, Env, EnvExt, Lane};
 use highwater_node::{
     Changes, Node,
     peers::{
         ControlError, ControlReply, ControlRequest, MarkerRefusal, MetadataNews, MetadataTail,
         MetadataTailError, MetadataTailed, PeerError, Peers, ReplicaAnswer, ReplicaFetch, ReplicaFetchError,
-        ReplicaFetched, TransactionAnswer, TransactionCall, TransactionCallError,
+        ReplicaFetched, ReplicaRead, ReplicaReadError, TransactionAnswer, TransactionCall,
+        TransactionCallError,
     },
 };
 use highwater_records::{BrokerId, ProducerEpoch, ProducerId, TopicIdPartition};
@@ -346,6 +348,16 @@ impl Peers for Line {
             }
             answer
         })
+    }
+
+    fn replica_read(
+        &self,
+        to: BrokerId,
+        read: ReplicaRead,
+    ) -> BoxFuture<'static, Result<Result<Bytes, ReplicaReadError>, PeerError>> {
+        Box::pin(self.network.clone().call((self.from, self.env.clone()), to, 0, move |node| {
+            Box::pin(async move { node.serve_replica_read(read).await })
+        }))
     }
 
     fn control(

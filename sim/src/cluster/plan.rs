@@ -54,11 +54,13 @@ pub enum ClusterFault {
     DeleteRecords,
     /// Disk operations of a broker do not come back any more; an operator restarts it later.
     StuckDisk,
+    /// Some bits of a replica flip on the disk, of what is committed and synced and other replicas have.
+    Rot,
 }
 
 impl ClusterFault {
     /// Every kind.
-    pub const ALL: [ClusterFault; 23] = [
+    pub const ALL: [ClusterFault; 24] = [
         ClusterFault::Kill,
         ClusterFault::PowerCut,
         ClusterFault::Blackout,
@@ -82,6 +84,7 @@ impl ClusterFault {
         ClusterFault::Twin,
         ClusterFault::DeleteRecords,
         ClusterFault::StuckDisk,
+        ClusterFault::Rot,
     ];
 
     /// So many of [`ClusterFault::ALL`] are drawn before everything else of a plan. Kinds that came later are drawn by
@@ -114,6 +117,7 @@ impl ClusterFault {
             ClusterFault::Twin => "fault: two processes with one number",
             ClusterFault::DeleteRecords => "fault: records deleted",
             ClusterFault::StuckDisk => "fault: stuck disk",
+            ClusterFault::Rot => "fault: bit rot",
         }
     }
 

@@ -138,6 +138,8 @@ impl Run {
         let topics = self.plan.run.topics.len();
         self.converge("every topic to exist", |run| run.around.world.topics().len() >= topics);
         self.converge("every replica to be in sync", Run::is_whole);
+        self.converge("what has rotted to be mended", |run| !run.faults.is_rotten());
+        self.around.world.all_is_mended();
         self.fail_a_disk();
         if let Some(work) = &self.work {
             work.hall.behave();
@@ -161,7 +163,8 @@ impl Run {
             return;
         }
         let (_, brokers) = &self.brokers;
-        let mut found = self.watch.look_at_producers(brokers);
+        let mut found = self.watch.read_again(brokers);
+        found = found.and_then(|()| self.watch.look_at_producers(brokers));
         for (at, batches) in tiered::batches(world, self.store.as_ref(), self.watch.truth()) {
             found = found.and_then(|()| self.watch.look_at_bucket(at, batches));
         }

@@ -231,6 +231,34 @@ impl Watch {
         Ok(())
     }
 
+    /// Reads every replica again from its beginning to its watermark, when nothing happens any more: what was sound when it
+    /// was read first may have rotted since.
+    ///
+    /// # Errors
+    /// The first invariant that does not hold; and a replica that cannot be read.
+    pub fn read_again(&mut self, brokers: &[Watched]) -> Result<(), Violation> {
+        for (at, known) in &mut self.known {
+            if self.lost.contains(at) {
+                continue;
+            }
+            known.forget_what_was_read();
+            while known.read(*at, brokers) {
+                for invariant in &mut self.invariants {
+                    if invariant.depends_on() == DependsOn::Batches {
+                        let checked = invariant.partition(at, &known.picture);
+                        checked.map_err(|why| Violation { invariant: invariant.name(), why })?;
+                    }
+                }
+                known.picture.replicas.values_mut().for_each(|replica| replica.fresh.clear());
+            }
+            if let Some((broker, end)) = known.not_read_to_its_end() {
+                let why = format!("{at}: broker {broker} cannot read its replica from {end} on");
+                return Err(Violation { invariant: "L2 batch valid", why });
+            }
+        }
+        Ok(())
+    }
+
     /// Looks at what the bucket alone says of a partition when nothing happens any more: all its batches, or why they
     /// cannot be read.
     ///

@@ -144,6 +144,17 @@ impl MemoryDisk {
         Ok(())
     }
 
+    /// Flips bits of one byte of a file, on the media and as it is read from now on. Of what is not synced the media has
+    /// nothing yet: nothing is done, and the answer is false.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn rot(&self, path: &Path, position: usize, bits: u8) -> io::Result<bool> {
+        let mut state = self.state.lock();
+        let file = state.tree.file(path)?;
+        Ok(state.tree.content_mut(file).rot(position, bits))
+    }
+
     /// Removes a file from the media, as a vandal would.
     ///
     /// # Errors

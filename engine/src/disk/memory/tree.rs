@@ -380,6 +380,19 @@ impl Content {
         }
     }
 
+    /// Flips bits of a byte that is synced; whether it is.
+    pub(super) fn rot(&mut self, position: usize, bits: u8) -> bool {
+        let sector = position / SECTOR;
+        let is_synced = position < self.bytes.len().min(self.durable.len())
+            && !self.dirty.contains(sector)
+            && !self.abandoned.contains(sector);
+        if is_synced {
+            self.bytes[position] ^= bits;
+            self.durable[position] ^= bits;
+        }
+        is_synced
+    }
+
     pub(super) fn overwrite(&mut self, bytes: &[u8]) {
         self.bytes = bytes.to_vec();
         self.durable = bytes.to_vec();

@@ -5,5 +5,6 @@ mod head;
 mod known;
 mod read;
 mod recovery;
+mod repair;
 mod tail;
 mod transactions;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use highwater_node::request::ActiveProducer;
 use highwater_records::TopicIdPartition;
 
 use super::{ClusterInvariant, DependsOn};
@@ -24,6 +25,8 @@ type Placed = BTreeMap<u64, (i32, u64)>;
 pub struct Wrap {
     /// Of each producer and epoch.
     placed: BTreeMap<(TopicIdPartition, i64, i16), Placed>,
+    /// What is on any disk begins here: all of that was looked at in the end.
+    starts: BTreeMap<TopicIdPartition, u64>,
 }
 
 impl ClusterInvariant for Wrap {
@@ -36,8 +39,8 @@ impl ClusterInvariant for Wrap {
     }
 
     fn partition(&mut self, at: &TopicIdPartition, partition: &PartitionLook) -> Result<(), String> {
-        let starts = partition.replicas.values().map(|replica| replica.log_start);
-        let start = starts.fold(partition.true_start.max(partition.deleted), u64::max);
+        let starts = partition.replicas.values().map(|replica| replica.local_start);
+        self.starts.insert(*at, starts.min().unwrap_or(0));
         for replica in partition.replicas.values() {
             for batch in replica.fresh.iter().filter(|batch| batch.last < replica.watermark) {
                 let Some((id, epoch, sequence)) = batch.producer else { continue };
@@ -49,15 +52,25 @@ impl ClusterInvariant for Wrap {
                 let after = placed.range(batch.base + 1..).next();
                 let this = placed.get_key_value(&batch.base);
                 for (first, second) in before.zip(this).into_iter().chain(this.zip(after)) {
-                    let ((base, (sequence, records)), (next_base, (next, _))) = (first, second);
-                    let on = steps(*sequence, *next) - records.cast_signed();
-                    // What lay between them may have been deleted before anybody looked at it.
-                    if on != 0 && !(on > 0 && base + records < start) {
-                        return Err(format!(
-                            "{at}: producer {id} has {records} records from sequence {sequence} on at {base}, and goes on with \
-                             {next} at {next_base}"
-                        ));
+                    // What lies between them may be looked at later.
+                    if missing(first, second) < 0 {
+                        return Err(wrong(at, id, first, second));
                     }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn producers(&mut self, at: &TopicIdPartition, _: &[ActiveProducer]) -> Result<(), String> {
+        let start = self.starts.get(at).copied().unwrap_or(0);
+        let here = (*at, i64::MIN, i16::MIN)..=(*at, i64::MAX, i16::MAX);
+        for ((_, id, _), placed) in self.placed.range(here) {
+            for (first, second) in placed.iter().zip(placed.iter().skip(1)) {
+                // What lay between them may have been deleted, or dropped, before anybody looked at it.
+                let (base, (_, records)) = first;
+                if missing(first, second) != 0 && base + records >= start {
+                    return Err(wrong(at, *id, first, second));
                 }
             }
         }
@@ -65,12 +78,24 @@ impl ClusterInvariant for Wrap {
     }
 }
 
+/// How many sequences lie between two batches; less than zero if the second one goes back.
+fn missing((_, (sequence, records)): (&u64, &(i32, u64)), (_, (next, _)): (&u64, &(i32, u64))) -> i64 {
+    steps(*sequence, *next) - records.cast_signed()
+}
+
+fn wrong(at: &TopicIdPartition, id: i64, first: (&u64, &(i32, u64)), second: (&u64, &(i32, u64))) -> String {
+    let ((base, (sequence, records)), (next_base, (next, _))) = (first, second);
+    format!(
+        "{at}: producer {id} has {records} records from sequence {sequence} on at {base}, and goes on with {next} at {next_base}"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
         batch::SeenBatch,
-        cluster::invariant::testing::{batch, says},
+        cluster::invariant::testing::{AT, batch, sound},
     };
     use highwater_records::BrokerId;
 
@@ -79,24 +104,23 @@ mod tests {
         assert_eq!((steps(i32::MAX, 0), steps(0, i32::MAX), steps(5, 8), steps(8, 5)), (1, -1, 3, -3));
         let of =
             |base, last, sequence| SeenBatch { producer: Some((7, 0, sequence)), ..batch(base, last, 1) };
-        let seen = |batches: &[SeenBatch]| {
-            says(Wrap::default(), |partition| {
-                partition.replicas.get_mut(&BrokerId(1)).unwrap().fresh = batches.to_vec();
-            })
+        let seen_from = |start: u64, batches: &[SeenBatch]| {
+            let (mut wrap, mut partition) = (Wrap::default(), sound());
+            partition.replicas.values_mut().for_each(|replica| replica.local_start = start);
+            partition.replicas.get_mut(&BrokerId(1)).unwrap().fresh = batches.to_vec();
+            wrap.partition(&AT, &partition)?;
+            wrap.producers(&AT, &[]).map_err(|why| format!("in the end {why}"))
         };
+        let seen = |batches: &[SeenBatch]| seen_from(0, batches);
         let (first, second) = (of(0, 2, i32::MAX - 1), of(3, 3, 1));
         assert_eq!(seen(&[first, second, first]), Ok(()), "the same batch on another replica");
         assert_eq!(seen(&[second, first]), Ok(()), "in whatever order they are looked at");
         assert!(seen(&[first, of(3, 3, 0)]).unwrap_err().contains("goes on with 0 at 3"));
         assert!(seen(&[of(3, 3, 0), first]).unwrap_err().contains("goes on with 0 at 3"));
-        assert!(seen(&[of(0, 0, 4), of(1, 1, 6)]).unwrap_err().contains("goes on with 6"), "a gap");
-        let deleted = |batches: &[SeenBatch]| {
-            says(Wrap::default(), |partition| {
-                let replica = partition.replicas.get_mut(&BrokerId(1)).unwrap();
-                (replica.log_start, replica.fresh) = (5, batches.to_vec());
-            })
-        };
-        assert_eq!(deleted(&[of(0, 0, 4), of(5, 5, 6)]), Ok(()), "nobody has looked at what is deleted");
-        assert!(deleted(&[of(0, 0, 4), of(5, 5, 3)]).is_err(), "it does not go back for that");
+        let gap = [of(0, 0, 4), of(2, 2, 6)];
+        assert!(seen(&gap).unwrap_err().starts_with("in the end"), "a gap");
+        assert_eq!(seen(&[gap[0], gap[1], of(1, 1, 5)]), Ok(()), "it was looked at later");
+        assert_eq!(seen_from(2, &gap), Ok(()), "nobody has looked at what is deleted");
+        assert!(seen_from(2, &[gap[0], of(2, 2, 3)]).is_err(), "it does not go back for that");
     }
 }

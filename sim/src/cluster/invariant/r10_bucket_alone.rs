@@ -2,7 +2,7 @@
 //! object that a head names is there (R6, R7), holds what its sums say (R8), and the batches are those that replicas had
 //! on their disks (R12). Checked when nothing happens any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use highwater_records::TopicIdPartition;
 
@@ -14,6 +14,9 @@ use crate::{batch::SeenBatch, cluster::look::PartitionLook};
 pub struct BucketAlone {
     /// What was committed, by base offset: last offset, content, leader epoch.
     committed: BTreeMap<TopicIdPartition, BTreeMap<u64, (u64, u64, i32)>>,
+    /// Partitions that the older one of two processes with one number has led: what it copied to the bucket need not be
+    /// on any other disk.
+    led_by_older: BTreeSet<TopicIdPartition>,
 }
 
 impl ClusterInvariant for BucketAlone {
@@ -28,6 +31,9 @@ impl ClusterInvariant for BucketAlone {
     fn partition(&mut self, at: &TopicIdPartition, partition: &PartitionLook) -> Result<(), String> {
         if !partition.is_tiered {
             return Ok(());
+        }
+        if !partition.older.is_empty() {
+            self.led_by_older.insert(*at);
         }
         let committed = self.committed.entry(*at).or_default();
         for replica in partition.replicas.values() {
@@ -57,6 +63,7 @@ impl ClusterInvariant for BucketAlone {
             let found = (batch.last, batch.content, batch.epoch);
             match committed.get(&batch.base) {
                 Some(known) if *known == found => {}
+                None if self.led_by_older.contains(at) => {}
                 known => {
                     return Err(format!(
                         "{at}: at {} the bucket has {found:?}, and {known:?} was committed",
