@@ -38,14 +38,11 @@ impl LeaderEpochs {
         Some(self.entries[after.checked_sub(1)?].epoch)
     }
 
-    /// The largest epoch not above `epoch`, and where it ended: where the next one began, or `log_end`. One that is older
-    /// than everything known ended where the first known one begins: what it had is gone (Kafka's `LeaderEpochFileCache`).
-    /// `None` if nothing is known.
+    /// The largest epoch not above `epoch`, and where it ended: where the next one began, or `log_end`. `None` if
+    /// `epoch` is older than everything known.
     pub fn end_offset_for(&self, epoch: LeaderEpoch, log_end: Offset) -> Option<(LeaderEpoch, Offset)> {
         let after = self.entries.partition_point(|entry| entry.epoch <= epoch);
-        let Some(found) = after.checked_sub(1).map(|at| self.entries[at].epoch) else {
-            return self.entries.first().map(|first| (epoch, first.start));
-        };
+        let found = self.entries[after.checked_sub(1)?].epoch;
         Some((found, self.entries.get(after).map_or(log_end, |next| next.start)))
     }
 
@@ -148,8 +145,7 @@ mod tests {
         assert_eq!(epochs.epoch_of(offset(19)), Some(LeaderEpoch(2)));
         assert_eq!(epochs.epoch_of(offset(20)), Some(LeaderEpoch(5)));
         let end = offset(30);
-        assert_eq!(LeaderEpochs::default().end_offset_for(LeaderEpoch(1), end), None);
-        assert_eq!(epochs.end_offset_for(LeaderEpoch(1), end), Some((LeaderEpoch(1), offset(10))));
+        assert_eq!(epochs.end_offset_for(LeaderEpoch(1), end), None);
         assert_eq!(epochs.end_offset_for(LeaderEpoch(2), end), Some((LeaderEpoch(2), offset(20))));
         assert_eq!(epochs.end_offset_for(LeaderEpoch(4), end), Some((LeaderEpoch(2), offset(20))));
         assert_eq!(epochs.end_offset_for(LeaderEpoch(9), end), Some((LeaderEpoch(5), end)));

@@ -22,40 +22,46 @@ pub enum Comparison {
     /// The follower has records that the leader has not: this is the largest epoch of the leader's that is not above
     /// the follower's, and its end.
     Diverges(EpochEnd),
+    /// The leader knows no epoch as old as the follower's: nothing of the follower's log can be vouched for. What the leader
+    /// had of it is below its start. Kafka takes the start for the end of such an epoch, and leaves a follower what it has
+    /// below that, which may be another leader's, until its own start has moved too (cluster seed 6000550).
+    Unknown,
 }
 
-/// Compares a follower's position with the leader's log, which ends at `log_end`: `last_epoch` is the epoch of the
-/// follower's last record, `offset` the one after it. `epoch_end` answers with the leader's largest epoch not above the one
-/// asked for, and its end. Of an epoch that is older than all it knows it answers with that one and where its oldest one
-/// begins: what it had of it is gone. `None` if it knows none, because its log is empty; then every epoch ends there.
+/// Compares a follower's position with the leader's log: `last_epoch` is the epoch of the follower's last record, `offset`
+/// the one after it. `epoch_end` answers with the leader's largest epoch not above the one asked for, and its end.
 ///
 /// A follower with an empty log agrees with everybody.
 pub fn compare(
     last_epoch: Option<LeaderEpoch>,
     offset: Offset,
-    log_end: Offset,
     epoch_end: impl FnOnce(LeaderEpoch) -> Option<EpochEnd>,
 ) -> Comparison {
     let Some(last_epoch) = last_epoch else { return Comparison::Agrees };
-    let found = epoch_end(last_epoch).unwrap_or(EpochEnd { epoch: last_epoch, end: log_end });
-    match found.epoch < last_epoch || found.end < offset {
-        true => Comparison::Diverges(found),
-        false => Comparison::Agrees,
+    match epoch_end(last_epoch) {
+        None => Comparison::Unknown,
+        Some(found) if found.epoch < last_epoch || found.end < offset => Comparison::Diverges(found),
+        Some(_) => Comparison::Agrees,
     }
 }
 
 /// Where a follower cuts its log when its leader answers that it diverges at `leader`.
 ///
-/// `epoch_end` answers with the follower's own largest epoch not above the one asked for, and its end, as in [`compare`].
-/// If the follower does not know the leader's epoch it cuts at the end of its own next lower one, which the leader may not
-/// know either: the next fetch says so, and each round removes an epoch (KIP-279). If it knows no lower one it keeps
-/// nothing: everything it has is newer than what the leader has at that point, and not the leader's.
+/// `epoch_end` answers with the follower's own largest epoch not above the one asked for, and its end. If the follower
+/// does not know the leader's epoch it cuts at the end of its own next lower one, which the leader may not know either:
+/// the next fetch says so, and each round removes an epoch (KIP-279). If it knows no lower one it keeps nothing: it cuts at
+/// `first`, where its oldest known epoch begins.
 pub fn cut_at(
     leader: EpochEnd,
+    first: Offset,
     log_end: Offset,
     epoch_end: impl FnOnce(LeaderEpoch) -> Option<EpochEnd>,
 ) -> Offset {
-    let own = epoch_end(leader.epoch).map_or(log_end, |own| own.end);
+    let own = match epoch_end(leader.epoch) {
+        Some(own) => own.end,
+        // Everything here is newer than what the leader has at that point, and not the leader's.
+        None => first,
+    };
     own.min(leader.end).min(log_end)
 }
 
@@ -74,9 +80,7 @@ mod tests {
     impl Log {
         fn end_of(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
             let after = self.0.iter().take_while(|(known, _)| *known <= epoch.0).count();
-            let Some(found) = after.checked_sub(1).map(|at| self.0[at].0) else {
-                return self.0.first().map(|(_, start)| EpochEnd { epoch, end: offset(*start) });
-            };
+            let found = self.0.get(after.checked_sub(1)?)?.0;
             let end = self.0.get(after).map_or(self.1, |(_, start)| *start);
             Some(EpochEnd { epoch: LeaderEpoch(found), end: offset(end) })
         }
@@ -94,14 +98,15 @@ mod tests {
     /// Fetches and cuts until leader and follower agree; says after how many cuts.
     fn converge(leader: &Log, follower: &mut Log) -> u32 {
         for cuts in 0..20 {
-            let (leader_end, end) = (offset(leader.1), offset(follower.1));
-            match compare(follower.last(), end, leader_end, |epoch| leader.end_of(epoch)) {
+            match compare(follower.last(), offset(follower.1), |epoch| leader.end_of(epoch)) {
                 Comparison::Agrees => return cuts,
                 Comparison::Diverges(at) => {
-                    let to = cut_at(at, end, |epoch| follower.end_of(epoch));
-                    assert!(to < end, "a cut that cuts nothing goes on for ever");
+                    let first = offset(follower.0.first().map_or(0, |(_, start)| *start));
+                    let to = cut_at(at, first, offset(follower.1), |epoch| follower.end_of(epoch));
+                    assert!(to.get() < follower.1, "a cut that cuts nothing goes on for ever");
                     follower.cut(to.get());
                 }
+                Comparison::Unknown => follower.cut(0),
             }
         }
         panic!("no end of it");
@@ -135,23 +140,11 @@ mod tests {
     }
 
     #[test]
-    fn whose_epochs_the_leader_has_forgotten_keeps_what_the_leader_may_have_had() {
-        // The leader's log was emptied, up to where both end.
-        for leader in [Log(Vec::new(), 9), Log(alloc::vec![(7, 9)], 12)] {
-            let mut follower = Log(alloc::vec![(3, 0), (5, 4)], 9);
-            assert_eq!(converge(&leader, &mut follower), 0);
-            // What it has beyond was never committed.
-            let mut follower = Log(alloc::vec![(3, 0), (5, 4)], 11);
-            assert_eq!((converge(&leader, &mut follower), follower.1), (1, 9));
-        }
-    }
-
-    #[test]
     fn nothing_in_common() {
         let leader = Log(alloc::vec![(7, 3)], 5);
         let mut follower = Log(alloc::vec![(2, 0)], 4);
         converge(&leader, &mut follower);
-        assert_eq!(follower.1, 3);
+        assert_eq!(follower.1, 0);
         let mut follower = Log(alloc::vec![(2, 0)], 4);
         converge(&Log(Vec::new(), 0), &mut follower);
         assert_eq!(follower.1, 0);

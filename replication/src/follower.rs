@@ -80,17 +80,18 @@ impl Follower {
                 && log_end == sent.offset)
     }
 
-    /// The leader answered that the logs part at `at`: says where to cut this one, and takes the watermark back with it,
-    /// before anything else of the answer is looked at (KAFKA-14704).
+    /// The leader answered that the logs part at `at`: says where to cut this one, whose oldest known epoch begins at
+    /// `first`, and takes the watermark back with it, before anything else of the answer is looked at (KAFKA-14704).
     pub fn diverges(
         &mut self,
         at: EpochEnd,
+        first: Offset,
         log_end: Offset,
         epoch_end: impl FnOnce(LeaderEpoch) -> Option<EpochEnd>,
     ) -> Truncation {
         let to = match has(Bug::TruncateToWatermark) {
             true => self.high_watermark,
-            false => cut_at(at, log_end, epoch_end),
+            false => cut_at(at, first, log_end, epoch_end),
         };
         let below_watermark = to < self.high_watermark;
         self.high_watermark = self.high_watermark.min(to);
@@ -154,10 +155,10 @@ mod tests {
     #[test]
     fn a_cut_takes_the_watermark_with_it_and_says_so() {
         let mut follower = follower(4, 9);
-        let cut = follower.diverges(end(3, 6), offset(9), |_| Some(end(3, 9)));
+        let cut = follower.diverges(end(3, 6), offset(0), offset(9), |_| Some(end(3, 9)));
         assert_eq!(cut, Truncation { to: offset(6), below_watermark: false });
         assert_eq!(follower.high_watermark(), offset(4));
-        let cut = follower.diverges(end(2, 8), offset(6), |_| Some(end(2, 3)));
+        let cut = follower.diverges(end(2, 8), offset(0), offset(6), |_| Some(end(2, 3)));
         assert_eq!(cut, Truncation { to: offset(3), below_watermark: true });
         assert_eq!(follower.high_watermark(), offset(3));
     }

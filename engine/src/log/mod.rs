@@ -164,8 +164,8 @@ impl Log {
         })
     }
 
-    /// The largest known leader epoch not above `epoch`, and where it ended (exclusive). Of an `epoch` that is older than
-    /// everything known, that one and where the first known one begins; `None` if no epoch is known.
+    /// The largest known leader epoch not above `epoch`, and where it ended (exclusive). `None` if `epoch` is older
+    /// than everything known.
     pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
         self.epochs.end_offset_for(epoch, self.positions.log_end)
     }

@@ -140,7 +140,8 @@ impl State {
             return Err(FollowError::Late);
         }
         let log = &mut self.log;
-        let cut = follower.diverges(at, end, |epoch| epoch_end(log.end_offset_for_epoch(epoch)));
+        let first = log.epochs().first().map_or(log.positions().local_start, |oldest| oldest.start);
+        let cut = follower.diverges(at, first, end, |epoch| epoch_end(log.end_offset_for_epoch(epoch)));
         let positions = log.positions();
         if cut.to < positions.local_start {
             // Nothing that is here agrees.

@@ -109,9 +109,10 @@ impl Leader {
             || (has(Bug::MissedEpochNotCompared)
                 && fetch.last_epoch.is_some_and(|last| last.0 + 1 < self.leader_epoch.0));
         if !unchecked {
-            match compare(fetch.last_epoch, fetch.positions.log_end, self.own.log_end, epoch_end) {
+            match compare(fetch.last_epoch, fetch.positions.log_end, epoch_end) {
                 Comparison::Agrees => {}
                 Comparison::Diverges(at) => return Ok(FetchOutcome::Diverges(at)),
+                Comparison::Unknown => return Ok(FetchOutcome::OutOfRange),
             }
         }
         let leader_end = self.own.log_end;

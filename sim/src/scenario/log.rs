@@ -28,12 +28,11 @@ impl Log {
         self.records.last().map(|(_, epoch)| *epoch)
     }
 
-    /// The largest epoch not above `epoch`, and its end; where all are above, that one and the start.
+    /// The largest epoch not above `epoch`, and its end.
     pub(super) fn epoch_end(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
-        self.records.first()?;
         let end = self.records.iter().take_while(|(_, other)| *other <= epoch).count();
-        let found = end.checked_sub(1).map_or(epoch, |last| self.records[last].1);
-        Some(EpochEnd { epoch: found, end: offset(end) })
+        let (_, found) = self.records.get(end.checked_sub(1)?)?;
+        Some(EpochEnd { epoch: *found, end: offset(end) })
     }
 
     pub(super) fn from(&self, start: Offset) -> Vec<(String, LeaderEpoch)> {

@@ -206,7 +206,7 @@ impl Stage {
                 format!("{id} appends {appended}: end {}{told}", log.end())
             }
             Answer::Outcome(FetchOutcome::Diverges(at)) => {
-                let cut = follower.diverges(at, log.end(), |epoch| log.epoch_end(epoch));
+                let cut = follower.diverges(at, Offset::ZERO, log.end(), |epoch| log.epoch_end(epoch));
                 let gone = Log::show(&log.from(cut.to));
                 log.cut(cut.to);
                 let below = if cut.below_watermark { ", BELOW ITS WATERMARK" } else { "" };
