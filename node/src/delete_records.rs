@@ -167,7 +167,7 @@ impl Node {
         if tier.summary().is_none_or(|summary| summary.log_start >= start) {
             return;
         }
-        let Ok(Ok(epoch)) = partition.with(|state| state.leading()).await else { return };
+        let Ok(Ok(epoch)) = partition.see(|state| state.leading()).await else { return };
         if let Err(error) = tier.advance_start(epoch, start, DropReason::RecordsDeleted).await {
             tracing::warn!(partition = %partition.name, %error, "the bucket will hear of the new log start later");
         }

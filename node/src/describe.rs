@@ -53,7 +53,7 @@ impl Node {
 
     async fn local_bytes(&self, topic: &Topic, partition: i32) -> Option<u64> {
         let found = self.partitions.find(&crate::request::TopicRef::Id(topic.id), partition).await.ok()?;
-        found.with(|state| state.log.size_bytes()).await.ok()
+        found.see(|state| state.log.size_bytes()).await.ok()
     }
 
     /// The producers that each partition remembers, answered in order.
@@ -74,7 +74,7 @@ impl Node {
 
     async fn producers_of(&self, request: &OfPartition<()>) -> Result<Vec<ActiveProducer>, PartitionError> {
         let partition = self.partitions.find(&request.topic, request.partition).await?;
-        let producers = partition.with(|state| {
+        let producers = partition.see(|state| {
             let active = state.log.producers().map(|(id, producer)| ActiveProducer {
                 id,
                 epoch: producer.epoch.0.cast_signed(),

@@ -152,7 +152,7 @@ impl Attempt<'_> {
         let partition = wanted.found.clone()?;
         let signal = self.signal.clone();
         // Registered with the picture that is read, so that no move of the watermark falls between.
-        let view = partition.with(move |state| state.view_and_wait(&signal)).await;
+        let view = partition.see(move |state| state.view_and_wait(&signal)).await;
         let view = view.map_err(|_| FetchError::NotLeader)?;
         if !view.leads && self.rack.is_none() {
             return Err(FetchError::NotLeader);
@@ -226,7 +226,7 @@ impl Attempt<'_> {
             return None;
         }
         let (rack, image) = (rack.to_owned(), node.image());
-        partition.with(move |state| state.nearest(&rack, offset, &image)).await.ok().flatten()
+        partition.see(move |state| state.nearest(&rack, offset, &image)).await.ok().flatten()
     }
 
     async fn read_local(

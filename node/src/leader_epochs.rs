@@ -33,7 +33,7 @@ impl Node {
     ) -> Result<Option<EpochEnd>, PartitionError> {
         let partition = self.partitions.find(&question.topic, question.partition).await?;
         let (epochs, ours, log_end) = partition
-            .with(|state| {
+            .see(|state| {
                 state.leading().map(|ours| (state.log.epochs(), ours, state.log.positions().log_end))
             })
             .await

@@ -31,7 +31,7 @@ impl Node {
 
     async fn list_offset(&self, request: ListOffset) -> Result<ListedOffset, ListOffsetsError> {
         let partition = self.partitions.find(&request.topic, request.partition).await.map_err(find_error)?;
-        let view = partition.with(|state| state.view()).await.map_err(|_| ListOffsetsError::NotLeader)?;
+        let view = partition.see(|state| state.view()).await.map_err(|_| ListOffsetsError::NotLeader)?;
         if !view.leads {
             return Err(ListOffsetsError::NotLeader);
         }

@@ -47,7 +47,7 @@ impl Node {
 
 async fn of_partition(partition: &Partition) -> Option<PartitionMetrics> {
     let (positions, local_bytes, local_segments, sealed) = partition
-        .with(|state| {
+        .see(|state| {
             let log = &state.log;
             let sealed: Vec<_> = log.sealed_segments().iter().map(|s| (s.next_offset, s.size)).collect();
             (log.positions(), log.size_bytes(), log.segment_count(), sealed)

@@ -6,10 +6,20 @@ use highwater_env::{Env, Lane};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+/// Fewer than these are not worth a look.
+const TIDY_AT_LEAST: usize = 32;
+
 /// Tasks that were started and may still run.
 #[derive(Default)]
 pub(crate) struct Tasks {
-    running: Mutex<Vec<oneshot::Receiver<()>>>,
+    running: Mutex<Running>,
+}
+
+#[derive(Default)]
+struct Running {
+    tasks: Vec<oneshot::Receiver<()>>,
+    /// Length at which those that have ended are looked for: when as many have begun as were left then.
+    tidy_at: usize,
 }
 
 impl Tasks {
@@ -30,14 +40,19 @@ impl Tasks {
             }),
         );
         let mut running = self.running.lock();
-        running.retain_mut(|task| matches!(task.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
-        running.push(wait);
+        if running.tasks.len() >= running.tidy_at.max(TIDY_AT_LEAST) {
+            running
+                .tasks
+                .retain_mut(|task| matches!(task.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
+            running.tidy_at = running.tasks.len() * 2;
+        }
+        running.tasks.push(wait);
     }
 
     /// Waits until every task has ended, those started meanwhile included.
     pub(crate) async fn ended(&self) {
         loop {
-            let Some(next) = self.running.lock().pop() else { return };
+            let Some(next) = self.running.lock().tasks.pop() else { return };
             let _ = next.await;
         }
     }

@@ -260,14 +260,12 @@ impl World {
         };
         let process = env.id();
         let (reply, answer) = oneshot::channel();
-        let inside = env.clone();
+        let (inside, asked) = (env.clone(), env.clone());
         let task = async move {
-            inside.sleep(there).await;
             let value = request(broker).await;
-            inside.sleep(back).await;
-            let _ = reply.send(value);
+            inside.later(back, || drop(reply.send(value)));
         };
-        env.spawn(Lane::Connections, Box::pin(task));
+        env.later(there, move || asked.spawn(Lane::Connections, Box::pin(task)));
         drop(env);
         let answer = before(answer, self.clients.sleep(CLIENT_TIMEOUT)).await?.ok()?;
         // What had arrived and was not looked at yet goes with the process, too: it would be heard after the loss that the

@@ -1,4 +1,5 @@
-//! ListOffsets: positions of partitions, and records by time.
+//! ListOffsets: positions of partitions, and records by time. Nobody looks at `replica_id`: whoever claims to be a follower is
+//! told what consumers are, and nothing beyond the watermark.
 
 use super::{Decoded, Refused, fetch, reply};
 use crate::server::Reply;

@@ -111,7 +111,7 @@ impl Node {
     async fn all_counts(&self, at: TopicIdPartition) -> bool {
         let Some(partition) = self.partitions.if_open(at) else { return false };
         let Ok(Ok((epoch, end))) =
-            partition.with(|state| state.leading().map(|epoch| (epoch, state.log.positions().log_end))).await
+            partition.see(|state| state.leading().map(|epoch| (epoch, state.log.positions().log_end))).await
         else {
             return false;
         };

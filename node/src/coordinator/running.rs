@@ -184,7 +184,7 @@ impl<S: Shard> Running<S> {
             .get(&image, topic, self.id.partition)
             .await
             .map_err(|error| End::Load(error.to_string()))?;
-        let view = partition.with(|state| state.view()).await.map_err(|_| End::Lost)?;
+        let view = partition.see(|state| state.view()).await.map_err(|_| End::Lost)?;
         if view.leader_epoch != self.epoch {
             return Err(End::Lost);
         }

@@ -111,9 +111,17 @@ impl Partition {
         &self,
         operation: impl FnOnce(&mut State) -> R + Send + 'static,
     ) -> Result<R, Closed> {
-        let done = self.state.with(|state| state.as_mut().map(operation).ok_or(Closed)).await;
+        let done = self.see(operation).await;
         self.tell_listener();
         done
+    }
+
+    /// The same for whoever changes nothing that anybody watches.
+    pub(crate) async fn see<R: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut State) -> R + Send + 'static,
+    ) -> Result<R, Closed> {
+        self.state.with(|state| state.as_mut().map(operation).ok_or(Closed)).await
     }
 
     /// Runs `operation` under the partition's lock, waiting for it. For code that may block.

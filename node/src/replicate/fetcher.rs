@@ -106,7 +106,7 @@ impl Node {
         let (mut changed, mut forgotten) = (Vec::new(), Vec::new());
         for id in due.take(true) {
             let position = match self.partitions.if_open(id) {
-                Some(partition) => partition.with(|state| state.fetch_position()).await.ok().flatten(),
+                Some(partition) => partition.see(|state| state.fetch_position()).await.ok().flatten(),
                 None => None,
             };
             match position.filter(|position| position.from.leader == leader) {

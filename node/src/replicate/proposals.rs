@@ -43,7 +43,7 @@ impl Node {
     /// Whether nothing is proposed (any more) for a partition.
     async fn propose_one(&self, membership: &Arc<Membership>, id: TopicIdPartition) -> bool {
         let Some(partition) = self.partitions.if_open(id) else { return true };
-        let Ok(Some(proposal)) = partition.with(|state| state.proposal()).await else { return true };
+        let Ok(Some(proposal)) = partition.see(|state| state.proposal()).await else { return true };
         let wish = ChangeIsr {
             partition: id,
             leader: self.broker,

@@ -135,7 +135,7 @@ impl Node {
         membership: &Arc<Membership>,
         partition: &Arc<Partition>,
     ) {
-        let Ok(Some(position)) = partition.with(|state| state.fetch_position()).await else { return };
+        let Ok(Some(position)) = partition.see(|state| state.fetch_position()).await else { return };
         let due = self.fetcher_of(membership, position.from.leader);
         let watcher = Watcher::new(partition.id, &due);
         let _ = partition.with(move |state| state.report_to(watcher)).await;

@@ -194,7 +194,7 @@ impl Node {
 
     async fn picture(&self, partition: &Arc<Partition>) -> Option<Picture> {
         let tiered_end = partition.tier.as_ref().and_then(|tier| tier.summary()).map(|summary| summary.end);
-        let taken = partition.with(move |state| {
+        let taken = partition.see(move |state| {
             let positions = state.log.positions();
             state.leader().map(|leader| Picture {
                 reader: state.log.reader(),

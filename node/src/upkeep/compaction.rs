@@ -33,7 +33,7 @@ impl Node {
         for partition in &compacting {
             self.roll_if_due(partition).await;
             // Only what is durable, and known to be by recovery, is compacted; on a replicated topic nobody else syncs it.
-            let state = partition.with(|state| (state.log.sealed_end(), state.log.positions())).await;
+            let state = partition.see(|state| (state.log.sealed_end(), state.log.positions())).await;
             let Ok((sealed_end, positions)) = state else { continue };
             if positions.durable_end < sealed_end {
                 self.commit_all(vec![partition.clone()], true).await;
@@ -46,7 +46,7 @@ impl Node {
         let now = self.wall();
         let mut due = Vec::new();
         for partition in compacting {
-            let debt = partition.with(move |state| state.log.compaction_debt(now)).await;
+            let debt = partition.see(move |state| state.log.compaction_debt(now)).await;
             if let Ok(Some(debt)) = debt
                 && debt.due
             {

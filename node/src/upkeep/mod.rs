@@ -102,7 +102,7 @@ impl Node {
         let mut followed = Vec::new();
         if self.membership.is_some() {
             for partition in self.partitions.all_open() {
-                if matches!(partition.with(|state| state.leading()).await, Ok(Err(Closed))) {
+                if matches!(partition.see(|state| state.leading()).await, Ok(Err(Closed))) {
                     followed.push(partition);
                 }
             }
@@ -122,7 +122,7 @@ impl Node {
     async fn roll_if_due(&self, partition: &Arc<Partition>) {
         let now = self.wall();
         // Few are due at any time, and a thread is needed only for those.
-        let is_due = partition.with(move |state| state.log.roll_due().is_some_and(|due| due <= now)).await;
+        let is_due = partition.see(move |state| state.log.roll_due().is_some_and(|due| due <= now)).await;
         if !matches!(is_due, Ok(true)) {
             return;
         }

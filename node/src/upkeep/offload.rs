@@ -61,7 +61,7 @@ impl Node {
         self.commit_sealed(partition).await;
         while !self.is_stopping() {
             let (mut sealed, positions, epoch) = partition
-                .with(|state| {
+                .see(|state| {
                     let epoch = state.leading()?;
                     Ok::<_, Closed>((state.log.sealed_segments(), state.log.positions(), epoch))
                 })
@@ -102,7 +102,7 @@ impl Node {
 
     /// Syncs what the partition has sealed: on a replicated topic nobody else may have.
     pub(super) async fn commit_sealed(&self, partition: &Arc<Partition>) {
-        let is_owed = partition.with(|state| {
+        let is_owed = partition.see(|state| {
             state.log.positions().durable_end < state.log.sealed_end()
                 || state.log.sealed_segments().iter().any(|segment| !segment.synced)
         });
@@ -134,14 +134,14 @@ impl Node {
         let _turn = partition.learning.lock().await;
         // What a follower makes of the bucket its leader tells it.
         let (read, known) =
-            partition.with(|state| state.leading().map(|_| (state.head_read, state.tier_known))).await??;
+            partition.see(|state| state.leading().map(|_| (state.head_read, state.tier_known))).await??;
         let summary = if read { tier.summary() } else { tier.load().await? };
         if !known && let Some(found) = &summary {
             self.reconcile(partition, tier, found).await?;
         }
         if !read || !known {
             partition.with(State::tier_is_known).await?;
-            let positions = partition.with(|state| state.log.positions()).await?;
+            let positions = partition.see(|state| state.log.positions()).await?;
             let tiered_end = summary.as_ref().map_or(positions.log_start, |found| found.end);
             if tiered_end < positions.local_start {
                 // Local copies are only dropped once the head names them, so the bucket has gone back.
@@ -164,7 +164,7 @@ impl Node {
         found: &TierSummary,
     ) -> Result<(), OffloadError> {
         let (positions, written, epochs, epoch) = partition
-            .with(|state| {
+            .see(|state| {
                 let epochs: Vec<_> =
                     state.log.epochs().iter().map(|start| (start.epoch, start.start)).collect();
                 let (positions, written) = (state.log.positions(), state.log.written_start());

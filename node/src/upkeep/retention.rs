@@ -60,7 +60,7 @@ impl Node {
     ) -> Result<(), OffloadError> {
         let Some(summary) = self.learn_tier(partition, tier).await? else { return Ok(()) };
         let (sealed, positions, local_bytes, epoch) = partition
-            .with(|state| {
+            .see(|state| {
                 let (log, epoch) = (&state.log, state.leading()?);
                 Ok::<_, Closed>((log.sealed_segments(), log.positions(), log.size_bytes(), epoch))
             })

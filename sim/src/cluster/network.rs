@@ -40,6 +40,8 @@ pub(super) struct Network {
     state: Mutex<State>,
     /// Counts how often somebody began or ended to run.
     generation: AtomicU64,
+    /// Where what is on its way waits: it arrives though its sender may have died.
+    wires: Arc<SimEnv>,
 }
 
 struct State {
@@ -87,7 +89,7 @@ impl Up {
 const LOST_AFTER: Duration = Duration::from_millis(1500);
 
 impl Network {
-    pub(super) fn new(random: Random) -> Arc<Network> {
+    pub(super) fn new(random: Random, wires: Arc<SimEnv>) -> Arc<Network> {
         let (up, cut) = (BTreeMap::new(), BTreeSet::new());
         Arc::new(Network {
             state: Mutex::new(State {
@@ -104,6 +106,7 @@ impl Network {
                 spins: None,
             }),
             generation: AtomicU64::new(0),
+            wires,
         })
     }
 
@@ -278,36 +281,41 @@ impl Network {
             env.sleep(LOST_AFTER).await;
             return Err(failed("lost on the way"));
         };
-        env.sleep(there).await;
+        let (reply, answer) = oneshot::channel();
+        let wires = self.wires.clone();
+        wires.later(there, move || self.arrive((from, to, copied), request, reply));
+        let answered = answer.await.unwrap_or(Err("it died"));
+        answered.map_err(failed)
+    }
+
+    /// A message arrives, and its answer will.
+    fn arrive<T: Send + 'static>(
+        self: Arc<Self>,
+        (from, to, copied): (BrokerId, BrokerId, u64),
+        request: impl Fn(Arc<Node>) -> BoxFuture<'static, T> + Send + Sync + 'static,
+        reply: oneshot::Sender<Result<T, &'static str>>,
+    ) {
         let Some(Up { env: inside, node, .. }) = self.reached(to) else {
-            return Err(failed("nobody listens"));
+            let _ = reply.send(Err("nobody listens"));
+            return;
         };
         let request = Arc::new(request);
         let doubled = self.state.lock().doubled.max(copied);
         if self.draw(|random| random.chance(doubled, 1000)) {
             let (request, node, later) = (request.clone(), node.clone(), inside.clone());
             let after = self.draw(|random| random.between(100_000, 3_000_000_000));
-            let copy = async move {
-                later.sleep(Duration::from_nanos(after)).await;
-                drop(request(node).await);
-            };
-            inside.spawn(Lane::Control, Box::pin(copy));
+            let copy = async move { drop(request(node).await) };
+            inside.later(Duration::from_nanos(after), move || later.spawn(Lane::Control, Box::pin(copy)));
         }
-        let (reply, answer) = oneshot::channel();
         let task = async move {
-            let _ = reply.send(request(node).await);
+            let value = request(node).await;
+            let (back, told) = match self.passage(to, from) {
+                Some(back) => (back, Ok(value)),
+                None => (LOST_AFTER, Err("lost on the way back")),
+            };
+            self.wires.later(back, || drop(reply.send(told)));
         };
         inside.spawn(Lane::Control, Box::pin(task));
-        drop(inside);
-        let answer = answer.await.map_err(|_| failed("it died"))?;
-        match self.passage(to, from) {
-            Some(back) => env.sleep(back).await,
-            None => {
-                env.sleep(LOST_AFTER).await;
-                return Err(failed("lost on the way back"));
-            }
-        }
-        Ok(answer)
     }
 }
 

@@ -84,7 +84,7 @@ impl Run {
         let world = World::new(executor, random.fork("world"));
         world.executor.note(&[seed], || format!("cluster seed {seed}: {plan:#?}"));
         let brokers: Vec<BrokerId> = (1..=plan.brokers).map(BrokerId).collect();
-        let network = Network::new(random.fork("network"));
+        let network = Network::new(random.fork("network"), world.executor.process("network"));
         let in_haste = plan.work.as_ref().is_some_and(|work| work.in_haste);
         network.copy_markers(if in_haste { 333 } else { 0 });
         let voters = world.executor.process("quorum");

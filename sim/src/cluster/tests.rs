@@ -51,7 +51,7 @@ fn the_model_of_the_metadata_log_does_its_duties() {
     for seed in 0..20 {
         let executor = Arc::new(Executor::new(seed, Trace::hashed()));
         let random = Random::new(seed);
-        let network = Network::new(random.fork("network"));
+        let network = Network::new(random.fork("network"), executor.process("network"));
         let voters = executor.process("quorum");
         let quorum = Quorum::new(voters, network, random.fork("quorum"), &[BROKER]);
         quorum.elect(Some(BROKER));

@@ -3,6 +3,7 @@ use std::{
     pin::Pin,
     sync::{Arc, atomic::AtomicBool},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use highwater_env::{BoxFuture, Env, Instant, Lane};
@@ -26,6 +27,14 @@ impl SimEnv {
     /// Which process this is.
     pub fn id(&self) -> ProcessId {
         self.process
+    }
+
+    /// Runs `what` after this time, which must not block and may start tasks: a message arrives. Unlike a task that
+    /// sleeps nobody is polled for it. It is dropped with the process.
+    pub fn later(&self, after: Duration, what: impl FnOnce() + Send + 'static) {
+        let after = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
+        let refused = self.shared.table.lock().add_later(self.process, after, Box::new(what));
+        drop(refused);
     }
 }
 

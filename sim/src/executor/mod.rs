@@ -142,14 +142,14 @@ impl Executor {
     /// # Panics
     /// When a task or blocking work does: in a simulation that is a finding.
     pub fn step(&self, until: u64) -> Result<(), Idle> {
-        match self.next_ready() {
-            Next::Poll(polled) => {
-                self.poll(polled);
-                Ok(())
-            }
-            Next::Gone => Ok(()),
-            Next::Event => self.next_event(until),
+        match self.next(until)? {
+            Next::Poll((future, woken)) => self.poll(future, woken),
+            Next::Gone => {}
+            Next::Event(Event::Wake { waker, .. }) => waker.wake(),
+            Next::Event(Event::Run { work, .. }) => work(),
+            Next::Event(Event::Finish { done, .. }) => done.finish(),
         }
+        Ok(())
     }
 
     /// Steps until nothing is left to do before `until` nanoseconds.
@@ -161,12 +161,12 @@ impl Executor {
         self.shared.table.lock()
     }
 
-    /// A random one of the ready tasks, unless it is an event's turn.
-    fn next_ready(&self) -> Next {
+    /// A random one of the ready tasks, unless there is none or it is an event's turn.
+    fn next(&self, until: u64) -> Result<Next, Idle> {
         let mut table = self.table();
         // Events that came due while tasks ran compete with the tasks that are ready.
         if table.prefer_event() {
-            return Next::Event;
+            return table.next_event(until).map(Next::Event).ok_or(Idle);
         }
         let mut ready = self.shared.ready.tasks.lock();
         while !ready.is_empty() {
@@ -178,28 +178,19 @@ impl Executor {
             } else if table.is_alive(woken.task) {
                 drop(ready);
                 let future = table.begin_poll(woken.task);
-                return future.map_or(Next::Gone, |future| Next::Poll((future, woken)));
+                return Ok(future.map_or(Next::Gone, |future| Next::Poll((future, woken))));
             }
         }
-        Next::Event
+        drop(ready);
+        table.next_event(until).map(Next::Event).ok_or(Idle)
     }
 
-    fn poll(&self, (mut future, woken): (Task, Arc<TaskWaker>)) {
+    fn poll(&self, mut future: Task, woken: Arc<TaskWaker>) {
         let task = woken.task;
         let waker = Waker::from(woken);
         let finished = future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
         let dropped = self.table().end_poll(task, future, finished);
         drop(dropped);
-    }
-
-    fn next_event(&self, until: u64) -> Result<(), Idle> {
-        let event = self.table().next_event(until).ok_or(Idle)?;
-        match event {
-            Event::Wake { waker, .. } => waker.wake(),
-            Event::Run { work, .. } => work(),
-            Event::Finish { done, .. } => done.finish(),
-        }
-        Ok(())
     }
 }
 
@@ -227,7 +218,7 @@ impl Shared {
 /// What a step is.
 enum Next {
     Poll((Task, Arc<TaskWaker>)),
-    Event,
+    Event(Event),
     /// A task that is being polled already.
     Gone,
 }

@@ -67,7 +67,7 @@ impl BlockingCost {
 pub(super) enum Event {
     /// A timer ends.
     Wake { process: ProcessId, waker: Waker },
-    /// Blocking work runs, all of it at this instant.
+    /// Blocking work runs, all of it at this instant; or a message arrives.
     Run { process: ProcessId, work: Work },
     /// Blocking work completes.
     Finish { process: ProcessId, done: Arc<Done> },
@@ -391,6 +391,17 @@ impl Table {
         let (run, finish) = (self.fresh_id(), self.fresh_id());
         self.events.insert(self.now.saturating_add(runs_after), run, Event::Run { process, work });
         self.events.insert(self.now.saturating_add(takes), finish, Event::Finish { process, done });
+        Ok(())
+    }
+
+    /// Arranges for something that happens once, after so many nanoseconds; that of a dead process comes back to be
+    /// dropped.
+    pub(super) fn add_later(&mut self, process: ProcessId, after: u64, work: Work) -> Result<(), Work> {
+        if !self.processes.contains_key(&process) {
+            return Err(work);
+        }
+        let id = self.fresh_id();
+        self.events.insert(self.now.saturating_add(after), id, Event::Run { process, work });
         Ok(())
     }
 

@@ -24,7 +24,9 @@ impl Invariant for Immutability {
                 let Some(last) = batches.good.last() else { return Ok(()) };
                 let read = known.known_in(*from, last.last + 1).filter(|(_, known)| known.consumed);
                 for (base, before) in read {
-                    let now = batches.good.iter().find(|batch| batch.base == base);
+                    // They are in order, unless that is what is wrong with them.
+                    let at = batches.good.binary_search_by_key(&base, |batch| batch.base).ok();
+                    let now = at.map(|at| &batches.good[at]);
                     let same = now.is_some_and(|now| {
                         (now.last, now.content) == (before.last, before.content)
                             && before.epoch.is_none_or(|epoch| epoch == now.epoch)
