@@ -57,6 +57,12 @@ highwater_records::museum! {
     ReplayForgetsTruncation,
     /// A replay goes on with groups of an earlier lap.
     StaleGroupsReplayed,
+    /// A group is believed once it is durable, whatever became of those before it.
+    GroupCountsByItself,
+    /// A group behind a gap proves damage, though it was in flight together with what is missing.
+    GapTakenForDamage,
+    /// What lies behind the group that empties the journal is read, once that has filled the gap before it.
+    VoidGroupReplayed,
     /// An extent is used again while the logs still need it.
     ExtentFreedTooEarly,
     /// Settling lets go of what is in the journal and not in its segment yet.

@@ -6,6 +6,13 @@ pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 #[cfg(not(schedules))]
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
 
+/// A moment at which another thread may run, where a test chooses which.
+#[cfg(any(test, feature = "faults"))]
+pub(crate) fn let_others_run() {
+    #[cfg(schedules)]
+    shuttle::thread::yield_now();
+}
+
 #[cfg(schedules)]
 pub(crate) use scheduled::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, RwLock};
 
@@ -79,6 +86,10 @@ mod scheduled {
         pub(crate) fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, most: Duration) {
             let held = guard.0.take().expect("its thread does not wait");
             guard.0 = Some(sound(self.0.wait_timeout(held, most)).0);
+        }
+
+        pub(crate) fn notify_one(&self) {
+            self.0.notify_one();
         }
 
         pub(crate) fn notify_all(&self) {

@@ -1,7 +1,10 @@
-//! The engine with many logs: synced appends that share a journal against the same bytes in one shared file, and what
-//! logs cost that nobody uses.
+//! The engine with many logs: synced appends that share a journal against the same bytes in one shared file, from one
+//! thread and from several, and what logs cost that nobody uses.
 //!
 //! `cargo run --release -p highwater-benches --bin many [DIRECTORY [LOGS]]`
+
+#[path = "many/threads.rs"]
+mod threads;
 
 use std::{
     error::Error,
@@ -56,6 +59,8 @@ fn main() -> Result<()> {
         synced(&place.path().join("synced"), logs)?;
     }
     println!();
+    threads::one_by_one(&place.path().join("threads"))?;
+    threads::in_groups(&place.path().join("groups"))?;
     println!(
         "| one commit of | through the journal, ms p50 / p99 | by the files, ms p50 / p99 | files / journal |"
     );

@@ -44,7 +44,7 @@ impl Journal {
         let logs: Vec<TopicIdPartition> = parts.iter().map(|part| part.entry.id()).collect();
         let place = self.submit_ahead(parts)?;
         match self.wait(place) {
-            Err(JournalError::Disk(error)) if self.withdraw(place, &logs) => {
+            Err(JournalError::Disk(error)) if self.withdraw(place, &logs)? => {
                 Err(JournalError::Disk(error).into())
             }
             // Somebody else has written it after all.
@@ -80,13 +80,16 @@ impl Journal {
     }
 
     /// Takes back what waits and cannot be written. False if it was written meanwhile.
-    fn withdraw(&self, place: Place, logs: &[TopicIdPartition]) -> bool {
-        let writer = self.writer.lock();
+    ///
+    /// # Errors
+    /// `Offline`: nobody knows whether it was.
+    fn withdraw(&self, place: Place, logs: &[TopicIdPartition]) -> Result<bool, JournalError> {
+        let writer = self.quiet()?;
         if writer.written >= place {
-            return false;
+            return Ok(false);
         }
         let mut tracked = self.tracked.lock();
-        // Nobody writes now, so whatever is not written waits.
+        // Nothing is in flight now, so whatever is not written waits.
         let at = (place.0 - writer.written.0 - 1) as usize;
         if let Some(entries) = self.queue.lock().waiting.get_mut(at) {
             // Its place stays: others are counted from it.
@@ -97,7 +100,7 @@ impl Journal {
                 tracked.ahead = None;
             }
         }
-        true
+        Ok(true)
     }
 
     /// Whether the journal has, or is about to have, batches of a log that were not in its segments when this was asked.

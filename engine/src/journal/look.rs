@@ -57,7 +57,9 @@ fn look_at(
 ) -> io::Result<LookedExtent> {
     let mut looked = LookedExtent { path: extent.path.clone(), batches: 0, bytes: 0, bad: Vec::new() };
     let (mut position, mut lsn) = (BLOCK as u64, extent.header.first_lsn - 1);
-    while let Some(group) = extent.group_at(position, lsn)? {
+    while position < extent.end
+        && let Some(group) = extent.group_at(position, lsn)?
+    {
         (position, lsn) = (position + group.header.size() as u64, group.header.lsn);
         for found in group.entries {
             let end = logs.entry(found.log).or_default();

@@ -3,15 +3,18 @@
 mod ahead;
 mod entry;
 mod extents;
+mod flight;
 mod frame;
 mod look;
 mod read;
 mod replay;
 mod settle;
 mod tracked;
+mod waiting;
 mod writer;
 
 use std::{
+    collections::VecDeque,
     fmt, io,
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
@@ -22,16 +25,20 @@ use highwater_records::{Offset, TopicId, TopicIdPartition};
 pub(crate) use ahead::{Ahead, AheadError};
 pub(crate) use entry::{Change, Entry, JournaledBatch};
 pub(crate) use extents::is_extent;
+#[cfg(test)]
+pub(crate) use flight::Flight;
 pub(crate) use look::{Looked, look};
+#[cfg(test)]
+pub(crate) use read::void_groups;
 pub(crate) use replay::{Replayed, replay};
 
 use crate::{
     directory::{Claim, Health, LogEntry, Offline},
     disk::{Disk, DiskFile},
-    museum::{Bug, has},
     segment::Segment,
-    sync::{AtomicBool, Mutex},
+    sync::{AtomicBool, Condvar, Mutex},
 };
+use flight::IN_FLIGHT;
 use frame::{BLOCK, GROUP_HEAD, GROUP_MAX};
 use tracked::TrackedLogs;
 use writer::Writer;
@@ -110,6 +117,10 @@ pub(crate) struct Journal {
     pressed: AtomicBool,
     settling: Mutex<()>,
     writer: Mutex<Writer>,
+    /// Who waits for a group, by its turn: those in flight and the next one have different ones.
+    turns: [Condvar; IN_FLIGHT + 1],
+    /// Who waits until nothing is in flight.
+    quiet: Condvar,
     tracked: Mutex<TrackedLogs>,
     queue: Mutex<Queue>,
 }
@@ -118,7 +129,7 @@ pub(crate) struct Journal {
 #[derive(Debug, Default)]
 struct Queue {
     /// Each becomes durable as a whole.
-    waiting: Vec<Vec<Entry>>,
+    waiting: VecDeque<Vec<Entry>>,
     /// How many were ever put in.
     submitted: u64,
 }
@@ -142,6 +153,8 @@ impl Journal {
             disk: disk.clone(),
             pressed: AtomicBool::new(false),
             writer: Mutex::new(Writer::new(disk, root, options, health.clone(), id, claim)),
+            turns: std::array::from_fn(|_| Condvar::default()),
+            quiet: Condvar::default(),
             health,
             settling: Mutex::default(),
             tracked: Mutex::default(),
@@ -246,34 +259,9 @@ impl Journal {
 
     fn put(&self, entries: Vec<Entry>) -> Place {
         let mut queue = self.queue.lock();
-        queue.waiting.push(entries);
+        queue.waiting.push_back(entries);
         queue.submitted += 1;
         Place(queue.submitted)
-    }
-
-    /// Waits until everything up to `place` is durable. Whoever comes first writes for everybody who waits.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub(crate) fn wait(&self, place: Place) -> Result<(), JournalError> {
-        if has(Bug::GroupInFlightBelieved) && self.writer.try_lock().is_none() {
-            return Ok(());
-        }
-        loop {
-            let full = {
-                let mut writer = self.writer.lock();
-                if writer.written >= place {
-                    return Ok(());
-                }
-                self.health.check()?;
-                let full = writer.write(&self.queue, &self.tracked)?.is_err();
-                self.pressed.store(writer.extents.half_full(), Ordering::Release);
-                full
-            };
-            if full && !self.settle_older()? && !self.make_room()? {
-                return Err(io::Error::new(io::ErrorKind::StorageFull, "the journal is full").into());
-            }
-        }
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct ReadExtent {
     pub(super) last_lsn: u64,
     /// What its last group says; its own sequence if it has none.
     pub(super) oldest: u64,
+    /// Whether that group is the last one of the journal.
+    pub(super) closed: bool,
 }
 
 /// A journal as it was found.
@@ -43,7 +45,7 @@ impl ReadJournal {
     /// Reads what is in a directory.
     ///
     /// # Errors
-    /// The disk's. Damage is no error: the chain ends there.
+    /// The disk's; `Unsupported` for a version that this build does not read. Damage is no error: the chain ends there.
     pub(super) fn read(disk: &dyn Disk, root: &Path, names: &[String]) -> io::Result<ReadJournal> {
         let mut journal = ReadJournal::default();
         let (mut extents, mut damaged) = (Vec::new(), Vec::new());
@@ -64,7 +66,7 @@ impl ReadJournal {
         let oldest = newest.as_ref().map_or(0, |newest| newest.oldest);
         journal.missing = damaged.into_iter().find(|(sequence, _)| *sequence >= oldest).map(|(_, how)| how);
         let Some(newest) = newest else { return Ok(journal) };
-        if let Some(position) = newest.valid_after_end()? {
+        if let Some(position) = newest.proof_of_more()? {
             let path = newest.path.display();
             journal.missing =
                 Some(format!("{path} is damaged at position {}: there is more at {position}", newest.end));
@@ -113,7 +115,8 @@ fn read_extent(disk: &dyn Disk, path: &Path) -> io::Result<Extent> {
         return Ok(Extent::Unused);
     }
     read_exact_at(&*file, &mut block, 0)?;
-    let header = ExtentHeader::decode(&block);
+    let header = ExtentHeader::decode(&block)
+        .map_err(|version| io::Error::new(io::ErrorKind::Unsupported, version))?;
     let Some((header, before)) = header.and_then(|header| Some((header, header.first_lsn.checked_sub(1)?)))
     else {
         // A sector is written whole or not at all.
@@ -121,14 +124,19 @@ fn read_extent(disk: &dyn Disk, path: &Path) -> io::Result<Extent> {
         let how = format!("{} has a damaged header", path.display());
         return Ok(if new { Extent::Unused } else { Extent::Damaged { sequence: u64::MAX, how } });
     };
+    let end = BLOCK as u64;
     let mut extent =
-        ReadExtent { path: path.to_owned(), file, header, end: BLOCK as u64, last_lsn: before, oldest: 0 };
+        ReadExtent { path: path.to_owned(), file, header, end, last_lsn: before, oldest: 0, closed: false };
     while let Some(group) = extent.group_at(extent.end, extent.last_lsn)? {
         extent.last_lsn = group.header.lsn;
         extent.oldest = group.header.oldest;
         extent.end += group.header.size() as u64;
+        if group.header.last && !has(Bug::VoidGroupReplayed) {
+            extent.closed = true;
+            break;
+        }
     }
-    Ok(match extent.valid_after_end()? {
+    Ok(match extent.proof_of_more()? {
         _ if extent.end > BLOCK as u64 => Extent::Of(extent),
         Some(_) => Extent::Damaged {
             sequence: header.sequence,
@@ -147,9 +155,12 @@ pub(super) struct Group {
 }
 
 impl ReadExtent {
-    /// Where behind the end there is a group of a later LSN. Each is written when the one before it is durable, so that
-    /// what lies between them was damaged, and not torn.
-    fn valid_after_end(&self) -> io::Result<Option<u64>> {
+    /// Where behind the end there is a group that was written when the one that is missing there was known to be
+    /// durable: so that one was damaged. One that was in flight together with it proves nothing, and is void.
+    fn proof_of_more(&self) -> io::Result<Option<u64>> {
+        if self.closed {
+            return Ok(None);
+        }
         let len = self.file.len()?;
         let mut position = self.end + BLOCK as u64;
         while position < len {
@@ -158,9 +169,10 @@ impl ReadExtent {
                 return Ok(None);
             }
             read_exact_at(&*self.file, &mut head, position)?;
-            if let Some(lsn) = GroupHeader::decode(&head).map(|header| header.lsn)
-                && lsn > self.last_lsn
-                && self.group_at(position, lsn - 1)?.is_some()
+            if let Some(header) = GroupHeader::decode(&head)
+                && header.lsn > self.last_lsn
+                && (header.durable() > self.last_lsn || has(Bug::GapTakenForDamage))
+                && self.group_at(position, header.lsn - 1)?.is_some()
             {
                 return Ok(Some(position));
             }
@@ -198,4 +210,21 @@ impl ReadExtent {
         }
         Ok(decode(&bytes, header.count).map(|entries| Group { header, entries, at }))
     }
+}
+
+/// How many groups of a journal are valid, and void.
+#[cfg(test)]
+pub(crate) fn void_groups(disk: &dyn Disk, root: &Path) -> usize {
+    let names: Vec<String> = disk.list(root).unwrap().into_iter().map(|entry| entry.name).collect();
+    let journal = ReadJournal::read(disk, root, &names).unwrap();
+    let Some(newest) = journal.chain.last() else { return 0 };
+    let valid = |position: &u64| {
+        let mut head = [0; GROUP_HEAD];
+        read_exact_at(&*newest.file, &mut head, *position).unwrap();
+        GroupHeader::decode(&head).is_some_and(|header| {
+            header.lsn > newest.last_lsn && newest.group_at(*position, header.lsn - 1).unwrap().is_some()
+        })
+    };
+    let len = newest.file.len().unwrap();
+    (newest.end..len).step_by(BLOCK).filter(valid).count()
 }

@@ -11,7 +11,7 @@ use highwater_records::{Offset, TopicIdPartition};
 
 use super::{
     entry::What,
-    frame::{BLOCK, GROUP_HEAD, GroupHeader},
+    frame::{BLOCK, GROUP_HEAD, GroupFacts, GroupHeader},
     read::ReadJournal,
 };
 use crate::{
@@ -102,7 +102,9 @@ pub(crate) fn replay(
     let mut logs: BTreeMap<TopicIdPartition, OfLog> = BTreeMap::new();
     for (at, extent) in journal.chain.iter().enumerate() {
         let (mut position, mut lsn) = (BLOCK as u64, extent.header.first_lsn - 1);
-        while let Some(group) = extent.group_at(position, lsn)? {
+        while position < extent.end
+            && let Some(group) = extent.group_at(position, lsn)?
+        {
             (position, lsn) = (position + group.header.size() as u64, group.header.lsn);
             for found in group.entries {
                 logs.entry(found.log).or_default().take(found.what, at, group.at);
@@ -121,7 +123,7 @@ pub(crate) fn replay(
         write_batches(disk, &directory, &journal, &of_log.batches, &mut replayed)?;
         replayed.ends.insert(log, of_log.end);
     }
-    if let Some(last) = journal.chain.last() {
+    if let Some(last) = journal.chain.last().filter(|last| !last.closed) {
         replayed.closing = Some(Closing {
             position: last.end,
             lsn: last.last_lsn + 1,
@@ -233,7 +235,8 @@ impl Replayed {
         if let Some(Closing { position, lsn, sequence, journal }) = self.closing.take() {
             // Says that the others are not missing once they are gone.
             let mut group = vec![0; GROUP_HEAD];
-            GroupHeader::seal(&mut group, 0, journal, lsn, sequence, 0);
+            let facts = GroupFacts { journal, lsn, in_flight: 0, oldest: sequence, last: true };
+            GroupHeader::seal(&mut group, 0, facts, 0);
             let file = disk.open(&last, Open::Write)?;
             if position + group.len() as u64 <= file.len()? {
                 file.write_at(&[IoSlice::new(&group)], position)?;

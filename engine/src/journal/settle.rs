@@ -53,7 +53,7 @@ impl Journal {
         for one in &work {
             sealed.push(self.sync(one)?);
         }
-        self.writer.lock().write_floors(&work, &self.tracked)?;
+        self.write_floors(&work)?;
         let mut logs = self.tracked.lock();
         for (one, sealed) in work.iter().zip(sealed) {
             if one.entry.truncations.load(Ordering::Acquire) != one.truncations {
@@ -67,6 +67,19 @@ impl Journal {
             }
         }
         Ok(())
+    }
+
+    fn write_floors(&self, mut work: &[ToSettle]) -> Result<(), JournalError> {
+        loop {
+            let Some((floors, done)) = self.quiet()?.begin_floors(work, &self.tracked)? else {
+                return Ok(());
+            };
+            self.write_alone(floors)?;
+            work = &work[done..];
+            if work.is_empty() {
+                return Ok(());
+            }
+        }
     }
 
     /// Syncs what one log has. Returns the segments that were sealed before, which nobody needs open.
@@ -90,7 +103,9 @@ impl Journal {
         if self.is_ahead_of_any() {
             return Ok(false);
         }
-        self.writer.lock().retire()?;
+        let Some(last) = self.quiet()?.begin_last(&self.tracked) else { return Ok(true) };
+        self.write_alone(last)?;
+        self.writer.lock().remove()?;
         Ok(true)
     }
 }

@@ -1,6 +1,9 @@
 //! The journal's own files, with every bit flipped, cut at every length, and gone.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use highwater_records::Durability;
 
@@ -58,6 +61,41 @@ fn what_a_power_cut_took_comes_back() {
     let (end, opened, _) = recovered(&disk.fork());
     assert_eq!((end, opened.replayed.0), (ends[4], 4));
     assert!(!opened.clean && opened.distrusted.is_empty());
+}
+
+/// The same journal as one of another version: the header says which, and the groups of this one are as those of the first.
+fn of_version(disk: &MemoryDisk, journal: &Path, version: u8) {
+    let mut bytes = disk.contents(journal).unwrap();
+    assert!(bytes.starts_with(b"HWJRNL"));
+    bytes[6] = version;
+    let crc = crc32c::crc32c(&bytes[..40]);
+    bytes[40..44].copy_from_slice(&crc.to_le_bytes());
+    disk.overwrite(journal, &bytes).unwrap();
+}
+
+#[test]
+fn a_journal_of_before_there_were_groups_in_flight_is_read() {
+    let (disk, ends, journal) = crashed();
+    of_version(&disk, &journal, b'1');
+    let (end, opened, _) = recovered(&disk);
+    assert_eq!((end, opened.replayed.0), (ends[4], 4));
+    assert!(opened.distrusted.is_empty());
+}
+
+#[test]
+fn a_journal_of_a_newer_version_is_refused_and_kept() {
+    let (disk, ends, journal) = crashed();
+    of_version(&disk, &journal, b'3');
+    let before = disk.contents(&journal).unwrap();
+    let options = crate::JournalOptions::default();
+    let opened =
+        LogDir::open_with(Arc::new(disk.clone()), "/data".as_ref(), crate::testing::options(), options, NOW);
+    let error = opened.map(drop).unwrap_err().to_string();
+    assert!(error.contains("the journal is of version 3"), "{error}");
+    assert_eq!(disk.contents(&journal).unwrap(), before);
+    // The build that wrote it opens it.
+    of_version(&disk, &journal, b'2');
+    assert_eq!(recovered(&disk).0, ends[4]);
 }
 
 #[test]

@@ -61,8 +61,8 @@ impl TrackedLogs {
     }
 
     /// Notes what has become durable in the extent of this sequence.
-    pub(super) fn apply(&mut self, entries: &[&Entry], sequence: u64) {
-        for Entry { log, change } in entries.iter().copied() {
+    pub(super) fn apply<'a>(&mut self, entries: impl Iterator<Item = &'a Entry>, sequence: u64) {
+        for Entry { log, change } in entries {
             let Some(tracked) = self.logs.get_mut(log) else { continue };
             match change {
                 Change::Batch(batch) => tracked.mark(sequence, batch.next),
@@ -82,9 +82,9 @@ impl TrackedLogs {
     }
 
     /// The oldest extent that is needed once these entries are durable in the one of this sequence.
-    pub(super) fn oldest_after(&self, entries: &[&Entry], sequence: u64) -> u64 {
+    pub(super) fn oldest_after<'a>(&self, entries: impl Iterator<Item = &'a Entry>, sequence: u64) -> u64 {
         let mut floors = BTreeMap::new();
-        for Entry { log, change } in entries.iter().copied() {
+        for Entry { log, change } in entries {
             if let Change::Floor(offset) = change {
                 floors.insert(*log, *offset);
             }

@@ -1,7 +1,8 @@
-//! The one who writes: takes everything that waits and makes it durable, group by group.
+//! The order of the journal: which entries make the next group, which groups are in flight, and which count.
 
 use std::{
-    io::{IoSlice, Result},
+    collections::VecDeque,
+    io,
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
 };
@@ -12,18 +13,20 @@ use super::{
     JournalError, JournalOptions, Place, Queue,
     entry::{Change, Entry},
     extents::{Extents, Full, Room},
-    frame::{BLOCK, ExtentHeader, GROUP_HEAD, GroupHeader, padded},
+    flight::{Flight, IN_FLIGHT},
+    frame::{BLOCK, ExtentHeader, GROUP_HEAD, GroupFacts, padded},
     group_bytes,
     tracked::{ToSettle, TrackedLogs},
 };
 use crate::{
-    directory::{Claim, Health},
+    directory::{Claim, Health, Offline},
     disk::Disk,
     museum::{Bug, has},
     sync::Mutex,
 };
 
-/// Who writes the journal.
+/// What the next group is, and which do not count yet. It writes nothing but new extents itself: nobody has its lock
+/// while a group is written.
 pub(super) struct Writer {
     id: TopicId,
     claim: Claim,
@@ -32,13 +35,58 @@ pub(super) struct Writer {
     /// Where in the current extent the next group goes.
     position: u64,
     next_lsn: u64,
-    /// Sequence of the oldest extent that is needed.
+    /// Sequence of the oldest extent that is needed, by the groups that count.
     pub(super) oldest: u64,
-    /// Up to where the queue is durable.
+    /// Up to where the queue is in groups that count.
     pub(super) written: Place,
-    /// What a write takes; a part of it begins at a block, in memory too.
-    buffer: Vec<u8>,
+    /// Up to where it is in groups.
+    taken: Place,
+    /// Groups that do not count yet, by their LSNs. If a write failed, all from that one on for ever.
+    flying: VecDeque<Flying>,
+    /// How many groups were ever made of what waited.
+    gathered: u64,
+    /// How many wait for the moment at which nothing is in flight; until then no group is begun.
+    pub(super) holders: u32,
+    /// What earlier groups were written from.
+    buffers: Vec<Vec<u8>>,
 }
+
+/// A group that does not count yet.
+struct Flying {
+    lsn: u64,
+    /// Up to where the queue is in it and the groups before.
+    up_to: Place,
+    /// Its place among those that were made of what waited.
+    turn: Option<u64>,
+    sequence: u64,
+    oldest: u64,
+    /// Whether no other may be begun beside it.
+    alone: bool,
+    /// Its entries, once it is durable.
+    landed: Option<Vec<Vec<Entry>>>,
+}
+
+/// What became of the wish to begin a group.
+pub(super) enum Begun {
+    /// The caller writes it, then tells [`Writer::land`].
+    Flight {
+        flight: Flight,
+        /// Whether it could not take all that waited.
+        rest: bool,
+    },
+    /// Something in flight has to land before; or nothing waits.
+    Later,
+    /// It has to wait until extents are free.
+    Full,
+}
+
+/// Which waiters are to be woken: turns of groups that count now.
+pub(super) type Landed = std::ops::Range<u64>;
+
+/// Floors in one group, so that one fits into the smallest extent.
+const FLOORS_AT_ONCE: usize = 1000;
+/// Buffers beyond this are not kept, but for one.
+const KEPT_BUFFER: usize = 256 << 10;
 
 impl Writer {
     pub(super) fn new(
@@ -58,7 +106,11 @@ impl Writer {
             next_lsn: 1,
             oldest: 1,
             written: Place(0),
-            buffer: Vec::new(),
+            taken: Place(0),
+            flying: VecDeque::with_capacity(IN_FLIGHT),
+            gathered: 0,
+            holders: 0,
+            buffers: Vec::new(),
         }
     }
 
@@ -67,88 +119,166 @@ impl Writer {
         self.extents.current().is_some()
     }
 
-    /// Writes what waits. `Full` if some of it has to wait until extents are free; it stays in the queue.
-    pub(super) fn write(
+    /// Whether every group that was begun counts.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.flying.is_empty()
+    }
+
+    /// Whether it is in a group already.
+    pub(super) fn is_taken(&self, place: Place) -> bool {
+        place <= self.taken
+    }
+
+    /// Whose landing tells the one who waits for this place: a group in flight, or the next one to be made.
+    pub(super) fn turn_of(&self, place: Place) -> u64 {
+        let group = self.flying.iter().find(|flying| flying.up_to >= place && flying.turn.is_some());
+        group.and_then(|flying| flying.turn).unwrap_or(self.gathered)
+    }
+
+    /// The turn of the next group that is made of what waits.
+    pub(super) fn next_turn(&self) -> u64 {
+        self.gathered
+    }
+
+    /// Makes a group of what waits.
+    ///
+    /// # Errors
+    /// The disk's, where an extent has to be made; it stays in the queue.
+    pub(super) fn begin(
         &mut self,
         queue: &Mutex<Queue>,
         tracked: &Mutex<TrackedLogs>,
-    ) -> std::result::Result<std::result::Result<(), Full>, JournalError> {
-        let waiting = std::mem::take(&mut queue.lock().waiting);
-        let mut rest = waiting.as_slice();
-        let mut outcome = Ok(Ok(()));
-        while !rest.is_empty() {
-            let (count, bytes) = self.take(rest);
-            let group: Vec<&Entry> = rest[..count].iter().flatten().collect();
-            outcome = self.make_room(bytes, Room::Any).map_err(JournalError::Disk);
-            if !matches!(outcome, Ok(Ok(()))) {
-                break;
-            }
-            self.write_group(&group, tracked)?;
-            self.written.0 += count as u64;
-            rest = &rest[count..];
+    ) -> Result<Begun, JournalError> {
+        let shut = self.flying.back().is_some_and(|last| last.alone);
+        if shut || self.holders > 0 || self.flying.len() >= IN_FLIGHT {
+            return Ok(Begun::Later);
         }
-        if !rest.is_empty() {
-            let left = rest.len();
-            let mut unwritten = waiting;
-            unwritten.drain(..unwritten.len() - left);
-            let mut queue = queue.lock();
-            unwritten.append(&mut queue.waiting);
-            queue.waiting = unwritten;
+        let Next { count, bytes, plain, rest } = self.next(&queue.lock().waiting);
+        let fits = padded(GROUP_HEAD + bytes) <= self.room();
+        // The more are in flight, the more have to share the next one: it would come sooner, and cost a write.
+        let now = self.is_quiet() || plain && fits && count >= self.flying.len();
+        if count == 0 || !now {
+            return Ok(Begun::Later);
         }
-        outcome
+        if self.make_room(bytes, Room::Any)?.is_err() {
+            return Ok(Begun::Full);
+        }
+        // More may have come behind them, and nobody else takes any.
+        let entries: Vec<Vec<Entry>> = queue.lock().waiting.drain(..count).collect();
+        self.taken.0 += count as u64;
+        let turn = self.gathered;
+        self.gathered += 1;
+        Ok(Begun::Flight { flight: self.fly(entries, Some(turn), false, tracked), rest })
     }
 
-    /// Writes floors of logs that were not truncated since they were synced. They do not wait in the queue: what waits
-    /// there may wait for the room that they make.
-    pub(super) fn write_floors(
+    /// Makes a group of floors of logs that were not truncated since they were synced, or, if there are none, one that only
+    /// raises `oldest`; and says how many of the logs are done with. They do not wait in the queue: what waits there may wait
+    /// for the room that they make. Nothing may be in flight. `None` if there is no need or no room: the floors written so
+    /// far free others.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) fn begin_floors(
         &mut self,
         settled: &[ToSettle],
         tracked: &Mutex<TrackedLogs>,
-    ) -> std::result::Result<(), JournalError> {
+    ) -> Result<Option<(Flight, usize)>, JournalError> {
         // Whoever truncates from here on is written behind them.
-        let floors: Vec<Entry> = {
-            let _logs = tracked.lock();
-            let holds = |one: &&ToSettle| one.entry.truncations.load(Ordering::Acquire) == one.truncations;
+        let (mut floors, mut done, frees) = {
+            let tracked = tracked.lock();
+            let holds = |one: &ToSettle| one.entry.truncations.load(Ordering::Acquire) == one.truncations;
             let floor = |one: &ToSettle| Entry { log: one.entry.id(), change: Change::Floor(one.floor) };
-            settled.iter().filter(holds).map(floor).collect()
+            let held = settled.iter().enumerate().filter(|(_, one)| holds(one));
+            let (done, floors): (Vec<usize>, Vec<Entry>) = held.map(|(at, one)| (at + 1, floor(one))).unzip();
+            let oldest = tracked.oldest_after(floors.iter(), self.extents.sequence());
+            (floors, done, oldest > self.oldest)
         };
-        let (sequence, oldest) = (self.extents.sequence(), self.oldest);
-        if floors.is_empty() && self.begun() && tracked.lock().oldest_after(&[], sequence) > oldest {
-            // Others have let go since the last group that could say so.
-            if self.make_room(0, Room::Reserve)?.is_ok() {
-                self.write_group(&[], tracked)?;
-            }
+        // Without floors: others may have let go since the last group that could say so.
+        if floors.is_empty() && !(self.begun() && frees) {
+            return Ok(None);
         }
+        floors.truncate(FLOORS_AT_ONCE);
+        done.truncate(FLOORS_AT_ONCE);
+        let bytes = floors.iter().map(Entry::encoded_len).sum();
         // The extent that is kept for floors is for those that free another one.
-        let all: Vec<&Entry> = floors.iter().collect();
-        let frees = tracked.lock().oldest_after(&all, sequence) > oldest;
         let room = if frees { Room::Reserve } else { Room::Any };
-        for group in all.chunks(FLOORS_AT_ONCE) {
-            let bytes = group.iter().map(|entry| entry.encoded_len()).sum();
-            if self.make_room(bytes, room)?.is_err() {
-                // The extent kept for floors is in use: the ones written so far free others.
-                return Ok(());
-            }
-            self.write_group(group, tracked)?;
+        if self.make_room(bytes, room)?.is_err() {
+            return Ok(None);
         }
+        let done = done.last().copied().unwrap_or(settled.len());
+        Ok(Some((self.fly(vec![floors], None, false, tracked), done)))
+    }
+
+    /// Makes the group that empties the journal, in which nothing is needed; `None` if there is no journal. Nothing may be
+    /// in flight.
+    pub(super) fn begin_last(&mut self, tracked: &Mutex<TrackedLogs>) -> Option<Flight> {
+        self.begun().then(|| self.fly(Vec::new(), None, true, tracked))
+    }
+
+    /// Removes the files, once the last group counts.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) fn remove(&mut self) -> Result<(), JournalError> {
+        self.extents.remove_all()?;
+        self.claim.set_journal(false)?;
+        self.position = 0;
         Ok(())
     }
 
-    /// How many of these one group takes, and their bytes: at least one.
-    fn take(&self, waiting: &[Vec<Entry>]) -> (usize, usize) {
+    /// Notes how the write of a group went. Returns the turns whose waiters have to be told.
+    ///
+    /// # Errors
+    /// If it failed: neither it nor any group after it will ever count.
+    pub(super) fn land(
+        &mut self,
+        flight: Flight,
+        outcome: io::Result<()>,
+        tracked: &Mutex<TrackedLogs>,
+    ) -> Result<Landed, Offline> {
+        if let Err(error) = outcome {
+            return Err(self.health.fail("a write to the journal failed", &error));
+        }
+        self.keep(flight.buffer);
+        let first = self.flying.front().map_or(flight.facts.lsn, |front| front.lsn);
+        let at = (flight.facts.lsn - first) as usize;
+        let landed = self.flying.get_mut(at).expect("it is in flight until it has landed");
+        landed.landed = Some(flight.entries);
+        if has(Bug::GroupCountsByItself) {
+            self.written = self.written.max(landed.up_to);
+        }
+        let mut turns = 0..0;
+        while let Some(entries) = self.flying.front_mut().and_then(|front| front.landed.take()) {
+            let Some(front) = self.flying.pop_front() else { break };
+            self.oldest = self.oldest.max(front.oldest);
+            self.extents.release_below(self.oldest);
+            tracked.lock().apply(entries.iter().flatten(), front.sequence);
+            self.written = self.written.max(front.up_to);
+            if let Some(turn) = front.turn {
+                turns = if turns.is_empty() { turn } else { turns.start }..turn + 1;
+            }
+        }
+        Ok(turns)
+    }
+
+    /// What the next group takes of what waits: at least one submission, if there is any.
+    fn next(&self, waiting: &VecDeque<Vec<Entry>>) -> Next {
         let limit = group_bytes(self.extents.bytes);
         let room = self.room();
-        let (mut count, mut bytes) = (0, 0);
+        let mut next = Next { count: 0, bytes: 0, plain: false, rest: false };
         for entries in waiting {
             let len: usize = entries.iter().map(Entry::encoded_len).sum();
-            let fits = bytes + len <= limit && (room == 0 || padded(GROUP_HEAD + bytes + len) <= room);
-            if count > 0 && !fits {
+            let all = next.bytes + len;
+            let fits = all <= limit && (room == 0 || padded(GROUP_HEAD + all) <= room);
+            if next.count > 0 && !fits {
+                next.rest = true;
                 break;
             }
-            count += 1;
-            bytes += len;
+            next.count += 1;
+            next.bytes = all;
         }
-        (count, bytes)
+        next.plain = is_plain(waiting.iter().take(next.count).flatten());
+        next
     }
 
     /// Bytes left in the current extent for groups; 0 before the first. The last block is kept for the group that
@@ -157,7 +287,7 @@ impl Writer {
         if self.begun() { (self.extents.bytes - BLOCK as u64 - self.position) as usize } else { 0 }
     }
 
-    fn make_room(&mut self, bytes: usize, room: Room) -> Result<std::result::Result<(), Full>> {
+    fn make_room(&mut self, bytes: usize, room: Room) -> io::Result<Result<(), Full>> {
         if padded(GROUP_HEAD + bytes) <= self.room() {
             return Ok(Ok(()));
         }
@@ -171,66 +301,65 @@ impl Writer {
         Ok(Ok(()))
     }
 
-    fn write_group(
+    /// Gives a group its place; at the start of an extent the header is written with it.
+    fn fly(
         &mut self,
-        group: &[&Entry],
+        entries: Vec<Vec<Entry>>,
+        turn: Option<u64>,
+        last: bool,
         tracked: &Mutex<TrackedLogs>,
-    ) -> std::result::Result<(), JournalError> {
+    ) -> Flight {
         let sequence = self.extents.sequence();
-        let oldest = {
-            let tracked = tracked.lock();
-            let lets_go = |entry: &&Entry| matches!(entry.change, Change::Floor(_) | Change::Delete);
-            if has(Bug::ExtentFreedTooEarly) {
-                self.oldest = sequence;
-            }
-            let may_move = group.is_empty() || group.iter().copied().any(|entry| lets_go(&entry));
-            if may_move { tracked.oldest_after(group, sequence).max(self.oldest) } else { self.oldest }
+        let all = || entries.iter().flatten();
+        let lets_go = |entry: &Entry| matches!(entry.change, Change::Floor(_) | Change::Delete);
+        if has(Bug::ExtentFreedTooEarly) {
+            self.oldest = sequence;
+        }
+        let oldest = if last {
+            sequence
+        } else if all().next().is_none() || all().any(lets_go) {
+            tracked.lock().oldest_after(all(), sequence).max(self.oldest)
+        } else {
+            self.oldest
         };
-        self.put(group, oldest)?;
-        self.oldest = oldest;
-        self.extents.release_below(oldest);
-        tracked.lock().apply(group, sequence);
-        Ok(())
-    }
-
-    /// Writes one group, and at the start of an extent its header before it.
-    fn put(&mut self, group: &[&Entry], oldest: u64) -> std::result::Result<(), JournalError> {
-        let bytes: usize = group.iter().map(|entry| entry.encoded_len()).sum();
-        let out = &mut self.buffer;
-        out.clear();
-        // Enough for everything, so that it does not move once it is aligned.
-        out.reserve(BLOCK + BLOCK + padded(GROUP_HEAD + bytes));
-        let from = out.as_ptr().align_offset(BLOCK);
-        out.resize(from, 0);
-        if self.position == 0 {
-            let sequence = self.extents.sequence();
-            ExtentHeader { journal: self.id, sequence, first_lsn: self.next_lsn }.encode(out);
-        }
-        let start = out.len();
-        out.resize(start + GROUP_HEAD, 0);
-        group.iter().for_each(|entry| entry.encode(out));
-        GroupHeader::seal(out, start, self.id, self.next_lsn, oldest, group.len() as u32);
-        let slice = &self.buffer[from..];
-        let current = self.extents.current().expect("there is room in it");
-        if let Err(error) = current.file.write_at(&[IoSlice::new(slice)], self.position) {
-            return Err(self.health.fail("a write to the journal failed", &error).into());
-        }
-        self.position += slice.len() as u64;
+        let lsn = self.next_lsn;
+        let first = self.position == 0;
+        let bytes = all().map(Entry::encoded_len).sum();
+        let alone = first || !is_plain(all());
+        let flight = Flight {
+            file: self.extents.current().expect("there is room in it").file.clone(),
+            position: self.position,
+            header: first.then_some(ExtentHeader { journal: self.id, sequence, first_lsn: lsn }),
+            facts: GroupFacts { journal: self.id, lsn, in_flight: self.flying.len() as u8, oldest, last },
+            entries,
+            bytes,
+            buffer: self.buffers.pop().unwrap_or_default(),
+        };
+        self.position += (padded(GROUP_HEAD + bytes) + if first { BLOCK } else { 0 }) as u64;
         self.next_lsn += 1;
-        Ok(())
+        self.flying.push_back(Flying { lsn, up_to: self.taken, turn, sequence, oldest, alone, landed: None });
+        flight
     }
 
-    /// Empties the journal, in which nothing is needed: a group says so, and the files are removed.
-    pub(super) fn retire(&mut self) -> std::result::Result<(), JournalError> {
-        if self.begun() {
-            self.put(&[], self.extents.sequence())?;
-            self.extents.remove_all()?;
-            self.claim.set_journal(false)?;
-            self.position = 0;
+    fn keep(&mut self, buffer: Vec<u8>) {
+        if buffer.capacity() <= KEPT_BUFFER || self.buffers.is_empty() {
+            self.buffers.push(buffer);
         }
-        Ok(())
     }
 }
 
-/// Floors in one group, so that one fits into the smallest extent.
-const FLOORS_AT_ONCE: usize = 1000;
+/// Whether a group of these may be in flight beside others: there are some, and all are batches.
+fn is_plain<'a>(mut entries: impl Iterator<Item = &'a Entry>) -> bool {
+    let is_batch = |entry: &Entry| matches!(entry.change, Change::Batch(_));
+    entries.next().is_some_and(is_batch) && entries.all(is_batch)
+}
+
+/// What a group would take of what waits.
+struct Next {
+    count: usize,
+    bytes: usize,
+    /// See [`is_plain`].
+    plain: bool,
+    /// Whether more waits.
+    rest: bool,
+}

@@ -1,7 +1,7 @@
 //! One append to several synced logs of a directory: after any crash all of them have it, or none.
 //!
 //! The order is the reverse of an ordinary append's: the journal first, the segments once it is durable. See
-//! `docs/format/journal.md`, section 2.
+//! `docs/format/journal.md`, section 3.
 
 use std::{
     collections::BTreeSet,

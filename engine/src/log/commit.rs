@@ -153,7 +153,7 @@ impl CommitJob {
     }
 
     /// All but the wait for the journal.
-    fn start(self, alone: bool) -> Started {
+    pub(crate) fn start(self, alone: bool) -> Started {
         let CommitJob {
             disk,
             directory,
@@ -212,14 +212,14 @@ impl CommitJob {
 }
 
 /// A job whose files are synced, and whose place in the journal has to be waited for.
-struct Started {
+pub(crate) struct Started {
     done: CommitDone,
     journal: Arc<Journal>,
-    place: Option<Place>,
+    pub(crate) place: Option<Place>,
 }
 
 impl Started {
-    fn finish(self) -> CommitDone {
+    pub(crate) fn finish(self) -> CommitDone {
         let Started { mut done, journal, place } = self;
         if let Some(place) = place
             && let Err(error) = journal.wait(place)

@@ -31,6 +31,8 @@ use highwater_records::{
 
 pub use append::Appended;
 pub use batches::{BatchesError, BatchesJob, PrepareError, PreparedBatch, WrittenBatch};
+#[cfg(test)]
+pub(crate) use commit::Started;
 pub use commit::{CommitDone, CommitError, CommitJob};
 pub use error::{AppendError, AppendIfError, ChangeError, CreateLogError, OpenLogError};
 pub use head::{HeadDone, HeadJob};

@@ -243,7 +243,8 @@ fn every_crash_leaves_all_or_none() {
 /// # Panics
 /// Where something else came back than was promised.
 pub(super) fn every_crash(seeds: u64, states: &Cell<u64>) {
-    Crashes { what: "atomic appends", seeds, interrupted_every: 5, workload, check }.enumerate(states);
+    Crashes { what: "atomic appends", seeds, from: 0, interrupted_every: 5, workload, check }
+        .enumerate(states);
 }
 
 fn three(disk: &MemoryDisk) -> (Arc<LogDir>, Vec<Log>) {

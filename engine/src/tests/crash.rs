@@ -150,5 +150,5 @@ fn every_crash_leaves_what_was_promised() {
 /// # Panics
 /// Where something else came back than was promised.
 pub(super) fn every_crash(seeds: u64, states: &Cell<u64>) {
-    Crashes { what: "one log", seeds, interrupted_every: 1, workload, check }.enumerate(states);
+    Crashes { what: "one log", seeds, from: 0, interrupted_every: 1, workload, check }.enumerate(states);
 }

@@ -130,5 +130,5 @@ fn every_crash_leaves_decisions_that_fit_the_batches() {
 /// # Panics
 /// Where something else came back than was promised.
 pub(super) fn every_crash(seeds: u64, states: &Cell<u64>) {
-    Crashes { what: "transactions", seeds, interrupted_every: 1, workload, check }.enumerate(states);
+    Crashes { what: "transactions", seeds, from: 0, interrupted_every: 1, workload, check }.enumerate(states);
 }

@@ -11,6 +11,8 @@ pub(super) struct Crashes<'a, W, C> {
     pub(super) what: &'a str,
     /// How many shuffles of what was not synced are tried, besides all and nothing of it.
     pub(super) seeds: u64,
+    /// How many changes the workload makes before the first that is interrupted.
+    pub(super) from: u64,
     /// Recovery is interrupted after every so many changes of the workload.
     pub(super) interrupted_every: u64,
     /// Works until the disk stops, and writes down what was promised by then; `None` if it did not come to its end.
@@ -32,7 +34,7 @@ impl<W, C> Crashes<'_, W, C> {
         C: Fn(&MemoryDisk, &P, &str) -> Option<R>,
     {
         let mut distinct = BTreeSet::new();
-        let mut changes = 0;
+        let mut changes = self.from;
         loop {
             let mut finished = false;
             for tear in [false, true] {
@@ -52,7 +54,7 @@ impl<W, C> Crashes<'_, W, C> {
                     let recovered = (self.check)(&crashed.fork(), &promise, &context).unwrap();
                     // A recovery of files that were seen before is interrupted as it was.
                     if distinct.insert(fingerprint(&crashed))
-                        && changes % self.interrupted_every == 0
+                        && changes.is_multiple_of(self.interrupted_every)
                         && matches!(loss, Loss::Everything | Loss::Seeded(0))
                     {
                         self.interrupt(&crashed, &promise, &recovered, &context, states);
@@ -65,10 +67,11 @@ impl<W, C> Crashes<'_, W, C> {
             changes += 1;
         }
         println!(
-            "{} crash states of {}, {} of them distinct before recovery, over {changes} changes",
+            "{} crash states of {}, {} of them distinct before recovery, over {} changes",
             states.get(),
             self.what,
-            distinct.len()
+            distinct.len(),
+            changes - self.from
         );
     }
 

@@ -257,7 +257,7 @@ fn every_crash_leaves_what_was_promised() {
 /// # Panics
 /// Where something else came back than was promised.
 pub(super) fn every_crash(seeds: u64, states: &Cell<u64>) {
-    Crashes { what: "a journal", seeds, interrupted_every: 7, workload, check }.enumerate(states);
+    Crashes { what: "a journal", seeds, from: 0, interrupted_every: 7, workload, check }.enumerate(states);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod crash;
 mod crash_transactions;
 mod crashes;
 mod failing;
+mod flights;
 mod flips;
 mod flips_journal;
 mod flips_kinds;

@@ -10,7 +10,7 @@ use std::{
 
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
-use super::{batches, crash, crash_transactions, failing, flips, journal, random, table};
+use super::{batches, crash, crash_transactions, failing, flights, flips, journal, random, table};
 use crate::museum::{Bug, build_in};
 
 /// A test, as it is run here: smaller than when it stands alone.
@@ -31,6 +31,11 @@ const TRANSACTIONS: Check = Check {
 };
 const JOURNAL: Check =
     Check { name: "every crash of a journal", unit: "states", run: |states| journal::every_crash(6, states) };
+const FLIGHTS: Check = Check {
+    name: "every crash of groups in flight",
+    unit: "states",
+    run: |states| flights::every_crash(2, 3, states, &Cell::new(0)),
+};
 const BATCHES: Check = Check {
     name: "every crash of appends to several logs",
     unit: "states",
@@ -105,6 +110,9 @@ const PIECES: &[Piece] = &[
     piece("a trusted point is written before the sync", Bug::PointBeforeCommit, &CRASHES),
     piece("a replay brings back what was truncated", Bug::ReplayForgetsTruncation, &JOURNAL),
     piece("a replay takes groups of an earlier lap", Bug::StaleGroupsReplayed, &JOURNAL),
+    piece("a group counts before the one before it", Bug::GroupCountsByItself, &FLIGHTS),
+    piece("a group behind a gap is taken for proof of damage", Bug::GapTakenForDamage, &FLIGHTS),
+    piece("a void group is replayed once the gap is filled", Bug::VoidGroupReplayed, &FLIGHTS),
     piece("an extent is used again too early", Bug::ExtentFreedTooEarly, &JOURNAL),
     piece("a floor covers what no segment has yet", Bug::FloorCoversAhead, &BATCHES),
     piece("an append to several logs is written in parts", Bug::PartsApart, &BATCHES),
@@ -148,7 +156,7 @@ fn every_piece_is_caught() {
             }
         }
     }
-    for check in [&MODEL, &CRASHES, &TRANSACTIONS, &JOURNAL, &BATCHES, &FAILURES, &TABLE, &FLIPS] {
+    for check in [&MODEL, &CRASHES, &TRANSACTIONS, &JOURNAL, &FLIGHTS, &BATCHES, &FAILURES, &TABLE, &FLIPS] {
         match run(check) {
             Ok(count) => println!("without a bug: {}, {count} {}", check.name, check.unit),
             Err((_, said)) => wrong.push(format!("{} fails without a bug: {said}", check.name)),

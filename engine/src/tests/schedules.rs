@@ -136,6 +136,34 @@ fn commits() {
     logs.close().unwrap();
 }
 
+/// Threads append to a log each, so that several groups are in flight, and land in any order; one settles meanwhile, for
+/// which nothing may be in flight.
+fn leaders() {
+    let disk = MemoryDisk::new();
+    let logs = Arc::new(open(&disk, 1));
+    // The first group of an extent is written alone.
+    logs.log("a").unwrap().append("first").unwrap();
+    let mut threads: Vec<_> = ["a", "b", "c"]
+        .into_iter()
+        .map(|name| {
+            let (disk, log) = (disk.clone(), logs.log(name).unwrap());
+            thread::spawn(move || {
+                for round in 0..2 {
+                    let value = format!("{name} {round}");
+                    let offset = log.append(&value).unwrap();
+                    survives(&disk, name, offset, &value);
+                }
+            })
+        })
+        .collect();
+    let upkeep = logs.clone();
+    threads.push(thread::spawn(move || {
+        upkeep.maintain().unwrap();
+    }));
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    logs.close().unwrap();
+}
+
 /// Tasks wait for tickets and for records; one thread commits for them; closing ends who waits.
 fn tasks() {
     let disk = MemoryDisk::new();
@@ -402,9 +430,10 @@ fn compactions() {
     assert_eq!(read(&log.reader(), log.positions().log_start).unwrap(), expected);
 }
 
-const SCENARIOS: [(&str, fn()); 7] = [
+const SCENARIOS: [(&str, fn()); 8] = [
     ("waiters", waiters),
     ("commits", commits),
+    ("leaders", leaders),
     ("tasks", tasks),
     ("truncations", truncations),
     ("deletions", deletions),

@@ -10,6 +10,7 @@ mod tree;
 
 use std::{
     io,
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,7 +19,7 @@ use parking_lot::Mutex;
 
 use fault::Faults;
 pub use fault::{Counts, Fault, Operation};
-use tree::Tree;
+use tree::{NodeId, Tree};
 
 /// A disk in memory. Clones are the same disk; [`MemoryDisk::fork`] makes another one.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +59,32 @@ impl MemoryDisk {
         self.state.lock().faults.inject(fault);
     }
 
+    /// From now on a write of a file that is open [`Through`](super::Open::Through) returns when the device has it and it is
+    /// not durable yet: several are in flight at once, of which a power cut keeps what it likes. `false` makes such writes
+    /// durable again when they return.
+    ///
+    /// # Panics
+    /// If some are held still and none are to be.
+    pub fn hold_through(&self, hold: bool) {
+        let mut state = self.state.lock();
+        let held = state.held.take().unwrap_or_default();
+        assert!(hold || held.is_empty(), "{} writes are in flight", held.len());
+        state.held = hold.then_some(held);
+    }
+
+    /// Makes one of the writes that are held durable, counted by their age.
+    ///
+    /// # Errors
+    /// As for a sync that fails.
+    ///
+    /// # Panics
+    /// If there is no such write.
+    pub fn land(&self, nth: usize) -> io::Result<()> {
+        let mut state = self.state.lock();
+        let write = state.held.as_mut().map(|held| held.remove(nth)).expect("it is held");
+        state.land(write)
+    }
+
     /// Lets operations succeed again.
     pub fn clear_faults(&self) {
         self.state.lock().faults.clear();
@@ -91,6 +118,7 @@ impl MemoryDisk {
         let mut state = self.state.lock();
         state.incarnation += 1;
         state.locked.clear();
+        state.held = None;
         state.faults.clear();
         state.tree.crash(loss);
     }
@@ -100,6 +128,7 @@ impl MemoryDisk {
         let mut state = self.state.lock();
         state.incarnation += 1;
         state.locked.clear();
+        state.held = None;
         state.faults.clear();
     }
 
@@ -111,6 +140,7 @@ impl MemoryDisk {
                 tree: state.tree.clone(),
                 faults: Faults::default(),
                 locked: Vec::new(),
+                held: None,
                 incarnation: 0,
                 now_ms: state.now_ms,
                 capacity: state.capacity,
@@ -170,10 +200,36 @@ struct State {
     faults: Faults,
     /// Paths with a held lock.
     locked: Vec<PathBuf>,
+    /// Writes past the page cache that are not durable yet; `None` if each is before it returns.
+    held: Option<Vec<Write>>,
     /// Counts crashes, so that what was open before one can be told.
     incarnation: u64,
     now_ms: i64,
     capacity: Option<u64>,
+}
+
+/// A write past the page cache.
+#[derive(Debug)]
+struct Write {
+    file: NodeId,
+    bytes: Range<usize>,
+}
+
+impl State {
+    fn land(&mut self, Write { file, bytes }: Write) -> io::Result<()> {
+        let pass = self.faults.pass(Operation::Sync);
+        let content = self.tree.content_mut(file);
+        match pass {
+            Ok(_) => {
+                content.sync_range(bytes);
+                Ok(())
+            }
+            Err(error) => {
+                content.fail_range(bytes);
+                Err(error)
+            }
+        }
+    }
 }
 
 #[cfg(test)]

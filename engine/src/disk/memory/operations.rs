@@ -10,11 +10,14 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{
-    MemoryDisk, State,
+    MemoryDisk, State, Write,
     fault::{Operation, Pass, power_is_off},
     tree::NodeId,
 };
-use crate::disk::{BLOCK, DirEntry, Disk, DiskFile, DiskLock, Open};
+use crate::{
+    disk::{BLOCK, DirEntry, Disk, DiskFile, DiskLock, Open},
+    sync,
+};
 
 impl Disk for MemoryDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
@@ -162,8 +165,15 @@ impl DiskFile for MemoryFile {
             Pass::Torn => Err(power_is_off()),
             Pass::Whole if full => Err(io::ErrorKind::StorageFull.into()),
             Pass::Whole if self.through => {
+                let write = Write { file: self.node, bytes: position..position + count };
+                if let Some(held) = &mut state.held {
+                    held.push(write);
+                    return Ok(());
+                }
                 drop(state);
-                self.sync_data()
+                // Others may be in flight together with it.
+                sync::let_others_run();
+                self.state()?.land(write)
             }
             Pass::Whole => Ok(()),
         }

@@ -373,6 +373,20 @@ impl Content {
         }
     }
 
+    /// These bytes only, as a write past the page cache does.
+    pub(super) fn sync_range(&mut self, bytes: Range<usize>) {
+        self.durable.resize(self.durable.len().max(bytes.end), 0);
+        self.durable[bytes.clone()].copy_from_slice(&self.bytes[bytes.clone()]);
+        self.dirty.remove(&sectors(&bytes));
+    }
+
+    /// Such a write failed.
+    pub(super) fn fail_range(&mut self, bytes: Range<usize>) {
+        let sectors = sectors(&bytes);
+        self.dirty.remove(&sectors);
+        self.abandoned.insert(sectors);
+    }
+
     /// A sync that failed: the kernel reports it once and calls the pages clean.
     pub(super) fn fail_sync(&mut self) {
         for sectors in self.dirty.take() {
@@ -401,7 +415,7 @@ impl Content {
     }
 
     fn touch(&mut self, from: usize, to: usize) {
-        let sectors = from / SECTOR..to.div_ceil(SECTOR);
+        let sectors = sectors(&(from..to));
         self.abandoned.remove(&sectors);
         self.dirty.insert(sectors);
     }
@@ -420,6 +434,10 @@ impl Content {
         }
         self.overwrite(&kept);
     }
+}
+
+fn sectors(bytes: &Range<usize>) -> Range<usize> {
+    bytes.start / SECTOR..bytes.end.div_ceil(SECTOR)
 }
 
 /// Decides what of the unsynced survives.
