@@ -58,6 +58,11 @@ pub(crate) fn set_transactions(
     found: &BTreeSet<Offset>,
     rebuilt: &[(Offset, AbortedTransaction)],
 ) -> io::Result<()> {
+    // Of a segment that a crash took: another one may begin there, in which nothing is aborted.
+    let is_gone = |base: &&Offset| segments.binary_search_by_key(*base, |segment| segment.base).is_err();
+    for base in found.iter().filter(is_gone) {
+        remove_files(situation, *base)?;
+    }
     for (at, segment) in segments.iter().enumerate() {
         let of_segment = rebuilt.iter().filter(|(base, _)| *base == segment.base);
         let entries: Vec<AbortedTransaction> = of_segment.map(|(_, aborted)| *aborted).collect();

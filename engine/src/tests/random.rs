@@ -404,3 +404,71 @@ fn what_was_aborted_below_a_point_is_remembered_over_a_roll() {
         pair.step(&operation);
     }
 }
+/// Found by seed 11: the index of a segment that a crash had taken was the next one's that began there.
+#[test]
+fn what_was_aborted_in_a_segment_that_is_gone_is_forgotten() {
+    side_by_side(
+        &[
+            Operation::Append { count: 2, seed: 29, new_epoch: false },
+            Operation::Append { count: 2, seed: 0, new_epoch: false },
+            Operation::Append { count: 2, seed: 22, new_epoch: false },
+            Operation::Append { count: 2, seed: 81, new_epoch: false },
+            Operation::Transact { producer: 21, count: 1 },
+            Operation::Commit,
+            Operation::Produce { count: 2, new_epoch: false },
+            Operation::Append { count: 2, seed: 40, new_epoch: false },
+            Operation::End { producer: 21, committed: false },
+            Operation::Roll,
+            Operation::PowerCut { seed: 15988124491224612541 },
+            Operation::Transact { producer: 21, count: 2 },
+            Operation::Append { count: 2, seed: 74, new_epoch: false },
+            Operation::Append { count: 1, seed: 0, new_epoch: false },
+            Operation::CleanRestart,
+        ],
+        false,
+    );
+}
+
+/// Found by seed 12: an abort whose records retention had deleted, and whose marker a power cut left above the watermark.
+#[test]
+fn what_is_left_of_a_deleted_transaction_holds_nobody_back() {
+    side_by_side(
+        &[
+            Operation::Transact { producer: 22, count: 1 },
+            Operation::Append { count: 3, seed: 80, new_epoch: false },
+            Operation::Append { count: 3, seed: 70, new_epoch: false },
+            Operation::Append { count: 1, seed: 28, new_epoch: false },
+            Operation::Transact { producer: 20, count: 3 },
+            Operation::End { producer: 20, committed: false },
+            Operation::Append { count: 2, seed: 41, new_epoch: false },
+            Operation::Append { count: 2, seed: 47, new_epoch: false },
+            Operation::Append { count: 2, seed: 81, new_epoch: false },
+            Operation::Append { count: 3, seed: 74, new_epoch: false },
+            Operation::Retry { back: 0 },
+            Operation::Append { count: 2, seed: 54, new_epoch: false },
+            Operation::End { producer: 22, committed: false },
+            Operation::Append { count: 2, seed: 37, new_epoch: false },
+            Operation::Watermark { at: 118 },
+            Operation::Produce { count: 2, new_epoch: false },
+            Operation::Append { count: 1, seed: 81, new_epoch: false },
+            Operation::Produce { count: 2, new_epoch: false },
+            Operation::Transact { producer: 20, count: 2 },
+            Operation::Transact { producer: 20, count: 1 },
+            Operation::Append { count: 2, seed: 70, new_epoch: false },
+            Operation::Append { count: 3, seed: 56, new_epoch: false },
+            Operation::Append { count: 2, seed: 50, new_epoch: false },
+            Operation::Produce { count: 3, new_epoch: false },
+            Operation::Append { count: 1, seed: 19, new_epoch: false },
+            Operation::Append { count: 1, seed: 46, new_epoch: false },
+            Operation::Watermark { at: 53 },
+            Operation::Append { count: 2, seed: 69, new_epoch: false },
+            Operation::Commit,
+            Operation::Append { count: 1, seed: 23, new_epoch: false },
+            Operation::Append { count: 2, seed: 42, new_epoch: false },
+            Operation::Retain,
+            Operation::PowerCut { seed: 15227134984270391925 },
+            Operation::Append { count: 1, seed: 0, new_epoch: false },
+        ],
+        true,
+    );
+}
