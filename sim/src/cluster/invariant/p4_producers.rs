@@ -28,7 +28,10 @@ impl ClusterInvariant for Producers {
 
     fn partition(&mut self, at: &TopicIdPartition, partition: &PartitionLook) -> Result<(), String> {
         for replica in partition.replicas.values() {
-            for batch in replica.fresh.iter().filter(|batch| batch.last < replica.watermark) {
+            // What an older process of the leader counts as committed its followers have before they hear of it, and are read
+            // once.
+            let committed = replica.watermark.max(partition.true_watermark);
+            for batch in replica.fresh.iter().filter(|batch| batch.last < committed) {
                 let Some((id, epoch, sequence)) = batch.producer else { continue };
                 let records =
                     i32::try_from(batch.last - batch.base).map_err(|_| "a batch of too many records")?;
