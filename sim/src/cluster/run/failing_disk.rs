@@ -32,6 +32,8 @@ impl Run {
         if !self.around.world.has_violated() {
             self.around.world.stats.count("mark: leadership leaves a broker whose disk fails");
         }
+        // A topic that is deleted may have been all that it led: then nobody has had it sync, and its process goes on.
+        self.machines[&id].disk.clear_faults();
         self.converge("its next process to be in sync again", Run::is_whole);
     }
 
