@@ -47,6 +47,7 @@ impl Node {
             let Some(topic) = image.topic(partition.id.topic_id) else { continue };
             self.partitions.reconfigure(&partition, topic).await;
         }
+        self.partitions.forget_dues();
     }
 
     /// Does so whenever somebody, here or at another broker, altered a configuration.

@@ -1,22 +1,25 @@
 //! The partitions that are closed because nobody uses them, and what they are owed.
 
-use std::sync::Arc;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use highwater_env::{EnvExt, Lane};
-use highwater_records::{TimestampMs, TopicIdPartition};
+use highwater_metadata::config::TopicConfig;
+use highwater_records::{TimestampMs, TopicId, TopicIdPartition};
 
 use crate::{
     partition::Partition,
     partitions::{FindError, Partitions},
+    upkeep::newest_ms,
 };
 
 impl Partitions {
-    /// Open partitions that nobody has asked for since this was last asked, as far as they may be closed: those with
-    /// remote storage wait for the bucket's round, those that compact for the cleaner's.
+    /// Open partitions that nobody has asked for since this was last asked.
     pub(crate) fn idle(&self) -> Vec<TopicIdPartition> {
         let open = self.open.lock();
-        let idle =
-            open.partitions.iter().filter(|(_, partition)| may_park(partition) && !partition.was_used());
+        let idle = open.partitions.iter().filter(|(_, partition)| !partition.was_used());
         idle.map(|(id, _)| *id).collect()
     }
 
@@ -30,7 +33,7 @@ impl Partitions {
             for (partition, assigned) in topic.numbered() {
                 let id = TopicIdPartition { topic_id: topic.id, partition };
                 let due = match open.parked.get(&id) {
-                    Some(due) => due.is_some_and(|due| due <= now),
+                    Some(parked) => parked.due.is_some_and(|due| due <= now),
                     None => true,
                 };
                 if assigned.leader == Some(self.broker) && due && !open.partitions.contains_key(&id) {
@@ -39,6 +42,24 @@ impl Partitions {
             }
         }
         owed
+    }
+
+    /// Configurations may have changed: what the closed partitions of a topic are owed by its new one nobody knows, so that
+    /// they are visited.
+    pub(crate) fn forget_dues(&self) {
+        let image = self.cluster.image();
+        let mut open = self.open.lock();
+        let mut known: Option<(TopicId, Option<u64>)> = None;
+        for (id, parked) in &mut open.parked {
+            let config = match known {
+                Some((topic, config)) if topic == id.topic_id => config,
+                _ => image.topic(id.topic_id).and_then(|topic| Some(fingerprint(&self.config_of(topic)?))),
+            };
+            known = Some((id.topic_id, config));
+            if config != Some(parked.config) {
+                parked.due = Some(TimestampMs(i64::MIN));
+            }
+        }
     }
 
     /// Opens a partition for upkeep, which is no use of it. `None` if it is not led any more.
@@ -54,26 +75,36 @@ impl Partitions {
         self.get_replica(&image, topic, id.partition).await.map(Some)
     }
 
-    /// Closes a partition unless somebody has it in hand, and remembers when it is owed something. Waits for syncs.
-    pub(crate) async fn park(&self, id: TopicIdPartition, now: TimestampMs) {
+    /// Closes a partition unless somebody has it in hand or it has something to do, and remembers when it is owed
+    /// something. Waits for syncs.
+    pub(crate) async fn park(&self, id: TopicIdPartition, now: TimestampMs, cleans: bool) {
         // Whoever wants to open it waits until it is closed.
         let _turn = self.opening_turn(id).await;
+        let Some(found) = self.if_open(id) else { return };
+        let Rest::Until(due_of_tier) = rest(&found, now, cleans).await else { return };
+        let config = fingerprint(&found.config());
+        drop(found);
         let partition = {
             let mut open = self.open.lock();
-            let found = open.partitions.get(&id).filter(|found| may_park(found) && !found.in_use());
+            let found = open.partitions.get(&id).filter(|found| !found.in_use());
             // Handles come from this map, under this lock: with no other one there is none to come.
             let Some(1) = found.map(Arc::strong_count) else { return };
+            // What is known of it is not known of a log that cannot be closed.
+            open.parked.insert(id, Parked { due: Some(now), tier_known: false, config });
             open.partitions.remove(&id)
         };
         let Some(partition) = partition else { return };
         let Some(log) = partition.close().await else { return };
-        let due = log.next_due(now);
+        let cleaner = if cleans { log.compaction_next_due(now) } else { None };
+        let due = [log.next_due(now), cleaner, due_of_tier].into_iter().flatten().min();
         let closed = self.env.run_blocking(Lane::Background, move || log.close(now)).await;
         match closed {
             Ok(Ok(())) if self.cluster.image().topic(id.topic_id).is_some() => {
-                self.open.lock().parked.insert(id, due);
+                self.open.lock().parked.insert(id, Parked { due, tier_known: true, config });
             }
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => {
+                self.open.lock().parked.remove(&id);
+            }
             // It is recovered when it is opened next.
             Ok(Err(error)) => tracing::warn!(partition = %partition.name, %error, "could not be closed"),
             Err(error) => tracing::error!(partition = %partition.name, %error, "closing died"),
@@ -81,6 +112,64 @@ impl Partitions {
     }
 }
 
-fn may_park(partition: &Partition) -> bool {
-    partition.tier.is_none() && partition.config().compaction.is_none()
+/// A partition that was open in this process and is closed.
+#[derive(Clone, Copy)]
+pub(crate) struct Parked {
+    /// When it is owed something, if ever.
+    due: Option<TimestampMs>,
+    /// Whether its log was compared with the bucket and is closed in order.
+    pub(crate) tier_known: bool,
+    /// Tells the configuration that it had from others.
+    config: u64,
+}
+
+fn fingerprint(config: &TopicConfig) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    format!("{config:?}").hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Whether a partition has something to do by itself.
+enum Rest {
+    /// Now, or soon.
+    None,
+    /// Not before this time, beside what its log owes anyway; `None` if never.
+    Until(Option<TimestampMs>),
+}
+
+/// Looks whether a partition may be closed: not while the cleaner or the bucket has, or waits for, something of it.
+async fn rest(partition: &Arc<Partition>, now: TimestampMs, cleans: bool) -> Rest {
+    let tier = partition.tier.clone();
+    let config = partition.config();
+    let found = partition.with(move |state| {
+        if cleans && state.log.compaction_next_due(now) == Some(now) {
+            return Rest::None;
+        }
+        let Some(tier) = tier else { return Rest::Until(None) };
+        if !state.tier_known || !state.head_read {
+            return Rest::None;
+        }
+        let summary = tier.summary();
+        let tiered_end = summary.as_ref().map(|summary| summary.end);
+        let sealed = state.log.sealed_segments();
+        let uncopied = sealed.iter().any(|segment| Some(segment.next_offset) > tiered_end);
+        // What is dropped is deleted after a day, and what a page names is old only page by page.
+        let unclear = summary
+            .as_ref()
+            .is_some_and(|tier| tier.dropped > 0 || (tier.segments > 0 && tier.oldest_ms.is_none()));
+        if uncopied || unclear {
+            return Rest::None;
+        }
+        let after = |from: i64, ms: Option<u64>| {
+            Some(from.saturating_add(i64::try_from(ms?).unwrap_or(i64::MAX)).saturating_add(1))
+        };
+        let local = sealed.iter().filter_map(|segment| after(newest_ms(segment), config.local_retention_ms));
+        let remote = summary.and_then(|tier| after(tier.oldest_ms?, config.retention_ms));
+        match local.chain(remote).min() {
+            // Not done though it is time: something holds it up.
+            Some(at) if at <= now.0 => Rest::None,
+            at => Rest::Until(at.map(TimestampMs)),
+        }
+    });
+    found.await.unwrap_or(Rest::None)
 }

@@ -22,6 +22,7 @@ use crate::{
     cluster::Cluster,
     live_config::LiveConfig,
     metrics::TopicCounters,
+    parked::Parked,
     partition::{Assigned, Assumed, ChangeListener, Partition, State},
     replicate::moment,
     request::TopicRef,
@@ -66,8 +67,8 @@ pub(crate) struct Open {
     created: BTreeSet<TopicId>,
     /// Partitions that this process added to older topics: the same holds for them.
     grown: BTreeSet<TopicIdPartition>,
-    /// Partitions that were open and are closed, and when they are owed something.
-    pub(crate) parked: BTreeMap<TopicIdPartition, Option<TimestampMs>>,
+    /// Partitions that were open and are closed.
+    pub(crate) parked: BTreeMap<TopicIdPartition, Parked>,
     /// Partitions whose head must be read before they take appends.
     unknown: Vec<Arc<Partition>>,
     closed: bool,
@@ -276,11 +277,14 @@ impl Partitions {
             _ => None,
         };
         // A log that was stopped cleanly is complete. Any other one may be shorter than what the bucket holds.
-        let is_new = {
+        let (is_new, parked) = {
             let open = self.open.lock();
-            open.created.contains(&topic.id) || open.grown.contains(&id)
+            (open.created.contains(&topic.id) || open.grown.contains(&id), open.parked.get(&id).copied())
         };
-        let tier_known = tier.is_none() || (self.clean_start && found) || is_new;
+        // What this process had open before, the bucket may have by now.
+        let is_new = is_new && parked.is_none();
+        let was_known = parked.map(|parked| parked.tier_known);
+        let tier_known = tier.is_none() || was_known.unwrap_or((self.clean_start && found) || is_new);
         let counters = self.topic_counters(id.topic_id);
         let state = State::new(log, role, tier_known, is_new);
         Ok((
@@ -370,7 +374,7 @@ impl Partitions {
     }
 
     /// The partitions that this broker leads: those that are open, and, opened for it, those of topics with a
-    /// configuration that is `wanted`.
+    /// configuration that is `wanted`; not those that are closed since they have nothing to do.
     pub(crate) async fn led(&self, wanted: impl Fn(&TopicConfig) -> bool) -> Vec<Arc<Partition>> {
         let image = self.cluster.image();
         let mut led = Vec::new();
@@ -384,7 +388,9 @@ impl Partitions {
                 let id = TopicIdPartition { topic_id: topic.id, partition: index };
                 if let Some(open) = self.if_open(id) {
                     led.push(open);
-                } else if *open_all.get_or_insert_with(|| self.is_configured(topic, &wanted)) {
+                } else if !self.is_parked(id)
+                    && *open_all.get_or_insert_with(|| self.is_configured(topic, &wanted))
+                {
                     match self.get_replica(&image, topic, index).await {
                         Ok(partition) => led.push(partition),
                         Err(error) => {
@@ -397,9 +403,18 @@ impl Partitions {
         led
     }
 
-    fn is_configured(&self, topic: &Topic, wanted: impl Fn(&TopicConfig) -> bool) -> bool {
+    /// The configuration of a topic; `None` where it does not resolve.
+    pub(crate) fn config_of(&self, topic: &Topic) -> Option<TopicConfig> {
         let replicas = topic.partitions.first().map_or(1, |first| first.replicas.len());
-        topic_config(&self.config.get(), topic, replicas).is_ok_and(|config| wanted(&config))
+        topic_config(&self.config.get(), topic, replicas).ok()
+    }
+
+    fn is_parked(&self, id: TopicIdPartition) -> bool {
+        self.open.lock().parked.contains_key(&id)
+    }
+
+    fn is_configured(&self, topic: &Topic, wanted: impl Fn(&TopicConfig) -> bool) -> bool {
+        self.config_of(topic).is_some_and(|config| wanted(&config))
     }
 
     /// Takes the partitions of a topic out, so that nobody finds them any more.

@@ -18,6 +18,10 @@ struct Due {
     /// How many segments, from the first on.
     count: usize,
     debt: CompactionDebt,
+    /// Whether more is dirty that may not be compacted before something is durable, written down or decided.
+    blocked: bool,
+    /// When lags make a difference (milliseconds since the Unix epoch).
+    later: Option<i64>,
 }
 
 impl Log {
@@ -129,7 +133,21 @@ impl Log {
         unsettled
     }
 
+    /// When a compaction may become due even if nobody appends. `now` where one is due, or waits for what is not durable,
+    /// not written down or not decided; `None` if never. Sealing the last segment is not counted: see [`Log::next_due`].
+    pub fn compaction_next_due(&self, now: TimestampMs) -> Option<TimestampMs> {
+        let Due { debt, blocked, later, .. } = self.compaction_debts(now)?;
+        if blocked || debt.due {
+            return Some(now);
+        }
+        later.map(|at| TimestampMs(at.saturating_add(1).max(now.0.saturating_add(1))))
+    }
+
     fn compaction_due(&self, now: TimestampMs) -> Option<Due> {
+        self.compaction_debts(now).filter(|due| due.debt.dirty_bytes > 0)
+    }
+
+    fn compaction_debts(&self, now: TimestampMs) -> Option<Due> {
         let compaction = self.config.compaction.filter(|_| !self.config.tiered)?;
         let positions = self.positions();
         let sealed = &self.segments[..self.segments.len() - 1];
@@ -142,22 +160,29 @@ impl Log {
         // Decided by markers that a power cut cannot take: else a record could go for the sake of one whose transaction
         // ends otherwise after all.
         let decided = self.entry.state.lock().decided_at_point;
-        let bound = decided.min(positions.last_stable).min(positions.recovery_point).min(damaged);
-        let too_young = |segment: &Segment| {
-            let newest = segment.facts().max_timestamp.map_or(i64::MIN, |(timestamp, _)| timestamp.0);
-            older_ms(now, newest).is_none_or(|age| age < compaction.min_lag_ms)
-        };
+        let bound = decided.min(positions.last_stable).min(positions.recovery_point);
+        let newest = |segment: &Segment| segment.facts().max_timestamp.map_or(i64::MIN, |(time, _)| time.0);
+        let too_young =
+            |segment: &Segment| older_ms(now, newest(segment)).is_none_or(|age| age < compaction.min_lag_ms);
         let (mut count, mut debt) = (0, CompactionDebt { dirty_bytes: 0, clean_bytes: 0, due: false });
-        let mut overdue = false;
+        let (mut overdue, mut blocked) = (false, false);
+        let mut later: Option<i64> = None;
         let unsettled = self.unsettled();
         for segment in sealed {
             let facts = segment.facts();
             let dirty = facts.next_offset > first_dirty;
-            // Its indexes may still be unsynced, even if its batches are not.
-            if unsettled.iter().any(|other| Arc::ptr_eq(other, segment)) {
+            if facts.next_offset > damaged {
                 break;
             }
-            if facts.next_offset > bound || (dirty && compaction.min_lag_ms > 0 && too_young(segment)) {
+            // Its indexes may still be unsynced, even if its batches are not.
+            if unsettled.iter().any(|other| Arc::ptr_eq(other, segment)) || facts.next_offset > bound {
+                blocked = sealed.last().is_some_and(|last| last.facts().next_offset > first_dirty);
+                break;
+            }
+            let at = |from: i64, ms: u64| from.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX));
+            let mut wake = |time: i64| later = Some(later.map_or(time, |before| before.min(time)));
+            if dirty && compaction.min_lag_ms > 0 && too_young(segment) {
+                wake(at(newest(segment), compaction.min_lag_ms));
                 break;
             }
             count += 1;
@@ -169,12 +194,13 @@ impl Log {
             let oldest = facts.first_timestamp.or(facts.first_append).map_or(now.0, |time| time.0);
             let lag = older_ms(now, oldest).unwrap_or(0);
             overdue |= compaction.max_lag_ms.is_some_and(|longest| lag > longest);
+            compaction.max_lag_ms.into_iter().for_each(|longest| wake(at(oldest, longest)));
         }
         let total = u128::from(debt.dirty_bytes + debt.clean_bytes);
         let enough =
             u128::from(debt.dirty_bytes) * 1_000_000 > total * u128::from(compaction.min_dirty_millionths);
         debt.due = debt.dirty_bytes > 0 && (enough || overdue);
-        (debt.dirty_bytes > 0).then_some(Due { compaction, first_dirty, count, debt })
+        Some(Due { compaction, first_dirty, count, debt, blocked, later })
     }
 }
 

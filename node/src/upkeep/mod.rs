@@ -8,7 +8,7 @@ mod parking;
 mod retention;
 mod scrub;
 
-pub(crate) use offload::OffloadError;
+pub(crate) use offload::{OffloadError, newest_ms};
 
 use std::{sync::Arc, time::Duration};
 
@@ -81,7 +81,8 @@ impl Node {
 
     /// Several partitions at once, so that one that waits for the bucket does not hold up the others.
     async fn for_each_led(&self, duty: Duty) {
-        // Closed ones without a bucket are visited when something is owed to them: `parking`.
+        // Closed ones without a bucket, and those that were closed again, are visited when something is owed to them:
+        // `parking`.
         let all = self.membership.is_some();
         let wanted = |config: &TopicConfig| all || config.remote_storage;
         for some in self.partitions.led(wanted).await.chunks(AT_ONCE) {

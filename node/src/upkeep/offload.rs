@@ -346,7 +346,7 @@ fn planned(segment: &SealedSegment) -> Sealed {
 }
 
 /// The newest record's time; where none has one, when the file was written.
-fn newest_ms(segment: &SealedSegment) -> i64 {
+pub(crate) fn newest_ms(segment: &SealedSegment) -> i64 {
     segment.max_timestamp.map_or(segment.modified_ms, |(time, _)| time.0)
 }
 

@@ -10,6 +10,7 @@ use crate::{
     Node,
     first_of::first_of,
     join_all::{AT_ONCE, join_all},
+    partition::Partition,
 };
 
 impl Node {
@@ -39,8 +40,24 @@ impl Node {
             if self.is_stopping() {
                 return;
             }
-            self.partitions.park(id, self.wall()).await;
+            if let Some(partition) = self.partitions.if_open(id)
+                && partition.tier.is_some()
+            {
+                // What the bucket is owed of it is done first, so that nothing is forgotten until its next time.
+                self.give_what_is_owed(&partition).await;
+            }
+            self.park(id).await;
         }
+    }
+
+    async fn park(&self, id: TopicIdPartition) {
+        self.partitions.park(id, self.wall(), self.config.compaction_enabled).await;
+    }
+
+    async fn give_what_is_owed(&self, partition: &Arc<Partition>) {
+        self.roll_if_due(partition).await;
+        self.offload(partition).await;
+        self.retain(partition).await;
     }
 
     /// What is closed is opened, gets what it is owed if it is `due`, and is closed again, a few at a time.
@@ -57,10 +74,7 @@ impl Node {
 
     async fn visit(&self, id: TopicIdPartition, due: bool) {
         match self.partitions.open_unused(id).await {
-            Ok(Some(partition)) if due => {
-                self.roll_if_due(&partition).await;
-                self.retain(&partition).await;
-            }
+            Ok(Some(partition)) if due => self.give_what_is_owed(&partition).await,
             Ok(Some(_)) => {}
             Ok(None) => return,
             Err(error) => {
@@ -68,6 +82,6 @@ impl Node {
                 return;
             }
         }
-        self.partitions.park(id, self.wall()).await;
+        self.park(id).await;
     }
 }

@@ -124,6 +124,9 @@ pub struct TierSummary {
     pub lineage: Vec<(LeaderEpoch, Offset)>,
     /// Entries that are dropped and not yet deleted.
     pub dropped: usize,
+    /// What retention by time compares of the oldest live segment, in milliseconds since 1970. `None` where there is none,
+    /// or a page names it.
+    pub oldest_ms: Option<i64>,
 }
 
 /// What a log continues with that restarts at the tiered end.
@@ -301,6 +304,11 @@ impl TierSummary {
             version: head.version,
             lineage: head.lineage.clone(),
             dropped: head.dropped.len(),
+            oldest_ms: if head.pages.is_empty() {
+                head.recent.first().map(|entry| entry.newest_ms())
+            } else {
+                None
+            },
         }
     }
 }

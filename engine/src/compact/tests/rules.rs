@@ -311,3 +311,27 @@ fn how_far_it_got_survives_a_restart_and_a_truncation() {
     log.append(batch(1, &[1]), EPOCH, NOW).unwrap();
     read_all(&log.reader(), offset(0)).unwrap();
 }
+
+/// What a closed log is owed must be known when it is closed.
+#[test]
+fn it_says_when_a_pass_may_become_due_though_nobody_appends() {
+    let mut pair = Pair::new();
+    pair.log().set_config(with(|compaction| {
+        compaction.min_dirty_millionths = 900_000;
+        compaction.min_lag_ms = 100;
+        compaction.max_lag_ms = Some(5_000);
+    }));
+    pair.append(&[(1, true), (1, true)], None);
+    assert_eq!(pair.log().compaction_next_due(NOW), None, "the seal is what it waits for");
+    assert!(pair.log().next_due(NOW).is_some());
+    pair.log().roll(NOW).unwrap();
+    assert_eq!(pair.log().compaction_next_due(NOW), Some(NOW), "nothing is durable");
+    pair.settle();
+    let old = pair.log().compaction_next_due(NOW).unwrap();
+    assert!((NOW.0 + 101..NOW.0 + 110).contains(&old.0), "too young until {old}");
+    let before = TimestampMs(old.0 - 2);
+    assert_eq!(pair.log().compaction_next_due(before), Some(old));
+    assert_eq!(pair.log().compaction_next_due(old), Some(old), "all of it is dirty");
+    pair.log().compact(1 << 20, old).unwrap().unwrap();
+    assert_eq!(pair.log().compaction_next_due(old), None, "all of it is clean");
+}
