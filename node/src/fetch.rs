@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -33,6 +34,8 @@ struct Attempt<'a> {
     signal: Arc<Notify>,
     /// Bytes gathered in this round.
     gathered: usize,
+    /// Whether some of them came from the bucket. They are given at once: to ask again is to wait again.
+    from_bucket: bool,
     max_bytes: usize,
     isolation: Isolation,
     /// See [`Fetch::rack`].
@@ -90,14 +93,20 @@ impl Node {
     ///
     /// Nothing at or above the high watermark is ever returned, nor, to readers of committed records, at or above the
     /// last stable offset. Offsets that only the bucket has are read from
-    /// there; while the bucket has not answered, other partitions are not held up.
+    /// there. While the bucket has not answered, a partition that gives records holds nothing up if it comes earlier in
+    /// the request. One that comes later waits for the bucket, but not longer than `remote.fetch.max.wait.ms`, and so does
+    /// a request whose own `max_wait` is shorter (KIP-1018): else a client that does not wait, or always has something
+    /// else to read, would never be given what the bucket has.
     ///
     /// A consumer that says where it stands is sent to an in-sync replica in its rack, if `replica.selector.class` says
     /// so, and may read from any replica up to the watermark that this one knows (KIP-392).
     pub fn fetch<'a>(&'a self, caller: &'a Caller, request: Fetch) -> BoxFuture<'a, Vec<FetchedPartition>> {
         Box::pin(async move {
             let _ = caller;
-            let deadline = self.env.now().plus(request.max_wait);
+            let begun = self.env.now();
+            let deadline = begun.plus(request.max_wait);
+            let remote_wait = Duration::from_millis(self.config.remote_fetch_wait_max_ms);
+            let remote_deadline = begun.plus(remote_wait);
             let rack = request.rack.as_deref();
             let mut wanted = Vec::with_capacity(request.partitions.len());
             for request in request.partitions {
@@ -113,26 +122,36 @@ impl Node {
                     node: self,
                     signal: signal.clone(),
                     gathered: 0,
+                    from_bucket: false,
                     max_bytes: request.max_bytes,
                     isolation: request.isolation,
                     rack,
                 };
                 let mut answers = Vec::with_capacity(wanted.len());
+                let mut bucket_is_next = false;
                 for partition in &mut wanted {
+                    let nothing_yet = attempt.gathered == 0;
                     answers.push(FetchedPartition { result: attempt.read(partition).await });
+                    bucket_is_next |= nothing_yet && partition.remote.is_some();
                 }
                 let is_final = |answer: &FetchedPartition| match &answer.result {
                     Ok(fetched) => fetched.preferred_replica.is_some(),
                     Err(_) => true,
                 };
                 let settled = answers.iter().any(is_final);
-                let enough = attempt.gathered >= request.min_bytes;
-                if settled || enough || wanted.is_empty() || self.env.now() >= deadline || self.is_stopping()
-                {
+                let enough = attempt.gathered >= request.min_bytes || attempt.from_bucket;
+                let ready = settled || enough || wanted.is_empty();
+                let until = match (ready, bucket_is_next && !attempt.from_bucket) {
+                    (true, false) => begun,
+                    (true, true) => remote_deadline,
+                    (false, true) => deadline.max(remote_deadline),
+                    (false, false) => deadline,
+                };
+                if self.env.now() >= until || self.is_stopping() {
                     self.count_fetched(&wanted, &answers);
                     return answers;
                 }
-                first_of(signal.notified(), self.env.sleep_until(deadline)).await;
+                first_of(signal.notified(), self.env.sleep_until(until)).await;
             }
         })
     }
@@ -204,7 +223,10 @@ impl Attempt<'_> {
         }
         let Piece { bytes, aborted } = if offset < view.positions.local_start {
             match self.read_remote(&partition, wanted, offset, room, first)? {
-                Some(read) => self.complete(&view, offset, read.below(end)).await?,
+                Some(read) => {
+                    self.from_bucket = true;
+                    self.complete(&view, offset, read.below(end)).await?
+                }
                 None => return Ok(fetched),
             }
         } else {

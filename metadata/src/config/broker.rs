@@ -46,6 +46,8 @@ pub struct BrokerConfig {
     pub auto_create_topics: bool,
     /// `delete.topic.enable`.
     pub delete_topic: bool,
+    /// `remote.fetch.max.wait.ms`.
+    pub remote_fetch_wait_max_ms: u64,
     /// `remote.history.retention.ms`.
     pub history_retention_ms: u64,
     /// `log.retention.check.interval.ms`.
@@ -172,6 +174,7 @@ impl BrokerConfig {
             default_replication_factor: from.u32("default.replication.factor")?,
             auto_create_topics: from.boolean("auto.create.topics.enable")?,
             delete_topic: from.boolean("delete.topic.enable")?,
+            remote_fetch_wait_max_ms: from.u64("remote.fetch.max.wait.ms")?,
             history_retention_ms: from.u64("remote.history.retention.ms")?,
             retention_check_interval_ms: from.u64("log.retention.check.interval.ms")?,
             checkpoint_interval_ms: from.u64("log.flush.offset.checkpoint.interval.ms")?,

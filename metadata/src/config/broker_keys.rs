@@ -181,6 +181,12 @@ pub const BROKER_KEYS: &[Definition] = &[
         .dynamic()
         .rank(Low)
         .doc("How long a producer may be silent before its sequence numbers are forgotten."),
+    key("remote.fetch.max.wait.ms", Int, "500")
+        .at_least(1)
+        .doc(
+            "How long a fetch waits at least for records that only the bucket has, whatever its own longest wait (KIP-1018), \
+             where it has no others to give before them.",
+        ),
     key("remote.history.retention.ms", Long, "86400000")
         .at_least(0)
         .doc(

@@ -133,7 +133,6 @@ const KNOWN: &[&str] = &[
     "queued.max.requests",
     "quota.window.num",
     "quota.window.size.seconds",
-    "remote.fetch.max.wait.ms",
     "remote.list.offsets.request.timeout.ms",
     "remote.log.index.file.cache.total.size.bytes",
     "remote.log.index.file.cache.ttl.ms",
