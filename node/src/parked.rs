@@ -77,11 +77,11 @@ impl Partitions {
 
     /// Closes a partition unless somebody has it in hand or it has something to do, and remembers when it is owed
     /// something. Waits for syncs.
-    pub(crate) async fn park(&self, id: TopicIdPartition, now: TimestampMs, cleans: bool) {
+    pub(crate) async fn park(&self, id: TopicIdPartition, now: TimestampMs, rounds: Rounds) {
         // Whoever wants to open it waits until it is closed.
         let _turn = self.opening_turn(id).await;
         let Some(found) = self.if_open(id) else { return };
-        let Rest::Until(due_of_tier) = rest(&found, now, cleans).await else { return };
+        let Rest::Until(due_of_tier) = rest(&found, now, rounds).await else { return };
         let config = fingerprint(&found.config());
         drop(found);
         let partition = {
@@ -94,8 +94,11 @@ impl Partitions {
             open.partitions.remove(&id)
         };
         let Some(partition) = partition else { return };
-        let Some(log) = partition.close().await else { return };
-        let cleaner = if cleans { log.compaction_next_due(now) } else { None };
+        let Some(log) = partition.close().await else {
+            self.open.lock().parked.remove(&id);
+            return;
+        };
+        let cleaner = if rounds.cleans { log.compaction_next_due(now) } else { None };
         let due = [log.next_due(now), cleaner, due_of_tier].into_iter().flatten().min();
         let closed = self.env.run_blocking(Lane::Background, move || log.close(now)).await;
         match closed {
@@ -129,6 +132,15 @@ fn fingerprint(config: &TopicConfig) -> u64 {
     hasher.finish()
 }
 
+/// What a node's rounds go by, beside a partition's configuration.
+#[derive(Clone, Copy)]
+pub(crate) struct Rounds {
+    /// Whether there is a cleaner.
+    pub(crate) cleans: bool,
+    /// How long what a head drops stays in the bucket, in milliseconds.
+    pub(crate) history_ms: u64,
+}
+
 /// Whether a partition has something to do by itself.
 enum Rest {
     /// Now, or soon.
@@ -138,7 +150,7 @@ enum Rest {
 }
 
 /// Looks whether a partition may be closed: not while the cleaner or the bucket has, or waits for, something of it.
-async fn rest(partition: &Arc<Partition>, now: TimestampMs, cleans: bool) -> Rest {
+async fn rest(partition: &Arc<Partition>, now: TimestampMs, Rounds { cleans, history_ms }: Rounds) -> Rest {
     let tier = partition.tier.clone();
     let config = partition.config();
     let found = partition.with(move |state| {
@@ -153,11 +165,9 @@ async fn rest(partition: &Arc<Partition>, now: TimestampMs, cleans: bool) -> Res
         let tiered_end = summary.as_ref().map(|summary| summary.end);
         let sealed = state.log.sealed_segments();
         let uncopied = sealed.iter().any(|segment| Some(segment.next_offset) > tiered_end);
-        // What is dropped is deleted after a day, and what a page names is old only page by page.
-        let unclear = summary
-            .as_ref()
-            .is_some_and(|tier| tier.dropped > 0 || (tier.segments > 0 && tier.oldest_ms.is_none()));
-        if uncopied || unclear {
+        // How old the first segment is that a page names, the head does not say.
+        let unclear = summary.as_ref().is_some_and(|tier| tier.segments > 0 && tier.oldest_ms.is_none());
+        if uncopied || (unclear && config.retention_ms.is_some()) {
             return Rest::None;
         }
         let after = |from: i64, ms: Option<u64>| {
@@ -165,11 +175,22 @@ async fn rest(partition: &Arc<Partition>, now: TimestampMs, cleans: bool) -> Res
         };
         let local = sealed.iter().filter_map(|segment| after(newest_ms(segment), config.local_retention_ms));
         let remote = summary.and_then(|tier| after(tier.oldest_ms?, config.retention_ms));
-        match local.chain(remote).min() {
+        match local.chain(remote).chain(tier.collect_due(history_ms)).min() {
             // Not done though it is time: something holds it up.
             Some(at) if at <= now.0 => Rest::None,
             at => Rest::Until(at.map(TimestampMs)),
         }
     });
     found.await.unwrap_or(Rest::None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_partition_costs_next_to_nothing() {
+        assert!(size_of::<Parked>() <= 32, "{}", size_of::<Parked>());
+        assert!(size_of::<TopicIdPartition>() <= 20, "{}", size_of::<TopicIdPartition>());
+    }
 }

@@ -44,6 +44,8 @@ pub(crate) struct Partition {
     used: AtomicBool,
     /// Who is told that something of it may have changed.
     listener: ChangeListener,
+    /// One round of upkeep at a time: what one copies another one may delete.
+    pub(crate) upkeep: tokio::sync::Mutex<()>,
     /// One comparison with the head at a time.
     pub(crate) learning: tokio::sync::Mutex<()>,
     /// One damaged segment at a time.
@@ -75,6 +77,7 @@ impl Partition {
             counters,
             used: AtomicBool::new(false),
             listener,
+            upkeep: tokio::sync::Mutex::default(),
             learning: tokio::sync::Mutex::default(),
             mending: tokio::sync::Mutex::default(),
             state: Combined::new(Some(state)),

@@ -112,6 +112,7 @@ impl Node {
     }
 
     async fn do_one(&self, duty: Duty, partition: &Arc<Partition>) {
+        let _turn = partition.upkeep.lock().await;
         self.roll_if_due(partition).await;
         match duty {
             Duty::Offload => self.offload(partition).await,

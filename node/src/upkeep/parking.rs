@@ -10,6 +10,7 @@ use crate::{
     Node,
     first_of::first_of,
     join_all::{AT_ONCE, join_all},
+    parked::Rounds,
     partition::Partition,
 };
 
@@ -51,13 +52,20 @@ impl Node {
     }
 
     async fn park(&self, id: TopicIdPartition) {
-        self.partitions.park(id, self.wall(), self.config.compaction_enabled).await;
+        let rounds =
+            Rounds { cleans: self.config.compaction_enabled, history_ms: self.config.history_retention_ms };
+        self.partitions.park(id, self.wall(), rounds).await;
     }
 
+    /// Until the node stops: that does not wait for the bucket.
     async fn give_what_is_owed(&self, partition: &Arc<Partition>) {
-        self.roll_if_due(partition).await;
-        self.offload(partition).await;
-        self.retain(partition).await;
+        let giving = async {
+            let _turn = partition.upkeep.lock().await;
+            self.roll_if_due(partition).await;
+            self.offload(partition).await;
+            self.retain(partition).await;
+        };
+        first_of(self.stops(), giving).await;
     }
 
     /// What is closed is opened, gets what it is owed if it is `due`, and is closed again, a few at a time.

@@ -114,6 +114,37 @@ fn what_gets_too_old_goes_from_a_partition_that_nobody_uses() {
     });
 }
 
+async fn alter(node: &Node, topic: &str, key: &str, value: &str) {
+    let operations = BTreeMap::from([(key.to_owned(), ConfigOperation::Set(value.to_owned()))]);
+    let change = (ConfigTarget::Topic(topic.to_owned()), ConfigChange::Incremental(operations));
+    node.alter_configs(&caller(), vec![change], false).await.remove(0).unwrap();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_retention_that_is_lowered_holds_for_what_is_closed() {
+    let env = Arc::new(TokioEnv::start().unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let root = std::fs::canonicalize(directory.path()).unwrap();
+    env.connections().block_on(async {
+        let node = start(&env, &root).await;
+        let configs = [("retention.ms", "-1"), ("message.timestamp.before.max.ms", "9223372036854775807")];
+        create(&node, "long", &configs).await;
+        create(&node, "other", &configs).await;
+        for topic in ["long", "other"] {
+            produce(&node, topic, 7, 1000).await;
+            until(&env, "nobody uses it", || open_files(&root, topic) == 0).await;
+        }
+        alter(&node, "long", "retention.ms", "60000").await;
+        let first = |topic: &str| root.join(format!("data/{topic}-7/00000000000000000000.log"));
+        until(&env, "retention", || !first("long").exists()).await;
+        assert!(first("other").exists());
+        assert_eq!(open_files(&root, "other"), 0, "nothing was altered for it");
+        assert_eq!(produce(&node, "long", 7, 1000).await.get(), 1, "its offsets go on");
+        node.stop().await.unwrap();
+    });
+}
+
 async fn create_one(node: &Node, name: &str, configs: &[(&str, &str)]) {
     let topic = CreateTopic {
         name: name.into(),
@@ -244,9 +275,7 @@ fn a_partition_with_a_bucket_is_closed_once_the_bucket_has_it() {
         }
         until(&env, "nobody uses it", || open_files(&root, "tiered") == 0).await;
         // A configuration that is altered is looked at, also by what is closed.
-        let operations = BTreeMap::from([("retention.ms".to_owned(), ConfigOperation::Set("1".to_owned()))]);
-        let change = (ConfigTarget::Topic("tiered".to_owned()), ConfigChange::Incremental(operations));
-        node.alter_configs(&caller(), vec![change], false).await.remove(0).unwrap();
+        alter(&node, "tiered", "retention.ms", "1").await;
         let mut earliest = 0;
         let deadline = env.now().plus(Duration::from_secs(60));
         while earliest == 0 {
@@ -258,6 +287,8 @@ fn a_partition_with_a_bucket_is_closed_once_the_bucket_has_it() {
                 .find_map(|line| line.strip_prefix("tiered 0 ")?.parse::<u64>().ok())
                 .unwrap_or(0);
         }
+        // What was dropped is deleted from the bucket a day later: closed until then.
+        until(&env, "nobody uses it", || open_files(&root, "tiered") == 0).await;
         node.stop().await.unwrap();
     });
 }

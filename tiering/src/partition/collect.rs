@@ -10,7 +10,7 @@ use crate::{
     error::TierError,
     head::{
         Head, TierState,
-        dropped::DroppedObjects,
+        dropped::{DropReason, DroppedObjects},
         entry::SegmentEntry,
         page::{PageContent, PageRef},
     },
@@ -77,6 +77,19 @@ impl PartitionTier {
             }
             Ok(collected)
         })
+    }
+
+    /// When [`PartitionTier::collect`] has something to delete next, in milliseconds since 1970, by the head that was read or
+    /// written last; the past where a deletion is under way. `None` if never.
+    pub fn collect_due(&self, grace_ms: u64) -> Option<i64> {
+        let grace = i64::try_from(grace_ms).unwrap_or(i64::MAX);
+        let known = self.seen.lock().clone().flatten()?;
+        let due = known.head.dropped.iter().map(|dropped| match dropped.reason {
+            _ if dropped.deleting => i64::MIN,
+            DropReason::Replaced => dropped.at_ms.saturating_add(grace.min(REPLACED_GRACE_MS)),
+            _ => dropped.at_ms.saturating_add(grace),
+        });
+        due.min()
     }
 
     /// Whether the head that we know has nothing to delete: then it need not be read again.
