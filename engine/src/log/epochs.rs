@@ -59,15 +59,18 @@ impl Found {
     }
 }
 
-/// Adds an epoch that only the file tells of, where its batches would have been: Kafka's compaction took all of them. Ours
-/// leaves one of each epoch.
+/// Adds an epoch that only the file tells of, where its batches would have been: Kafka's compaction took all of them (ours
+/// leaves one of each epoch), or they do not read. The same where only the first ones do not.
 fn fill(found: &mut Vec<Found>, told: EpochStart, log_end: Offset) {
     let at = found.partition_point(|known| known.epoch < told.epoch);
-    let next = found.get(at);
     let begins_after = at.checked_sub(1).is_none_or(|before| found[before].end <= told.start);
-    let ends_before = next.map_or(log_end, |next| next.start) > told.start;
-    if begins_after && ends_before && next.is_none_or(|next| next.epoch > told.epoch) {
-        found.insert(at, Found::told(told));
+    let ends_before = found.get(at).map_or(log_end, |next| next.start) > told.start;
+    if !begins_after || !ends_before {
+        return;
+    }
+    match found.get_mut(at) {
+        Some(same) if same.epoch == told.epoch => same.start = told.start,
+        _ => found.insert(at, Found::told(told)),
     }
 }
 
@@ -212,14 +215,20 @@ mod tests {
             ((8, 30), true),
             ((8, 40), false),
             ((1, 0), false),
+            ((5, 9), false),
+            ((5, 25), false),
         ] {
             let mut found: Vec<Found> = [(3, 0, 10), (5, 20, 30)].map(seen).into();
             let (epoch, start) = told;
             fill(&mut found, EpochStart { epoch: LeaderEpoch(epoch), start: offset(start) }, offset(40));
             assert_eq!(found.len() == 3, fits, "{told:?}");
+            assert!(fits || found[1].start == offset(20), "{told:?}");
             assert!(
                 found.windows(2).all(|pair| pair[0].epoch < pair[1].epoch && pair[0].start < pair[1].start)
             );
         }
+        let mut found: Vec<Found> = [(3, 0, 10), (5, 20, 30)].map(seen).into();
+        fill(&mut found, EpochStart { epoch: LeaderEpoch(5), start: offset(14) }, offset(40));
+        assert_eq!((found.len(), found[1].start), (2, offset(14)), "its first batches do not read");
     }
 }
