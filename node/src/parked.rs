@@ -8,11 +8,12 @@ use std::{
 use highwater_env::{EnvExt, Lane};
 use highwater_metadata::config::TopicConfig;
 use highwater_records::{TimestampMs, TopicId, TopicIdPartition};
+use highwater_tiering::planner::{Retention, local_start};
 
 use crate::{
     partition::Partition,
     partitions::{FindError, Partitions},
-    upkeep::newest_ms,
+    upkeep::{newest_ms, planned},
 };
 
 impl Partitions {
@@ -168,6 +169,16 @@ async fn rest(partition: &Arc<Partition>, now: TimestampMs, Rounds { cleans, his
         // How old the first segment is that a page names, the head does not say.
         let unclear = summary.as_ref().is_some_and(|tier| tier.segments > 0 && tier.oldest_ms.is_none());
         if uncopied || (unclear && config.retention_ms.is_some()) {
+            return Rest::None;
+        }
+        // Local copies that are too many, or too old, and are still here: the next round drops them.
+        let planned: Vec<_> = sealed.iter().map(|segment| (planned(segment), newest_ms(segment))).collect();
+        let sealed_bytes: u64 = sealed.iter().map(|segment| segment.size).sum();
+        let active_bytes = state.log.size_bytes().saturating_sub(sealed_bytes);
+        let limits = Retention { ms: config.local_retention_ms, bytes: config.local_retention_bytes };
+        if let Some(end) = tiered_end
+            && local_start(now.0, &limits, end, &planned, active_bytes).is_some()
+        {
             return Rest::None;
         }
         let after = |from: i64, ms: Option<u64>| {

@@ -102,6 +102,12 @@ impl Log {
         self.positions.log_start
     }
 
+    /// Whether every sealed segment lies in its own files, so that it may be deleted: a replay of the journal would bring
+    /// others back.
+    pub fn is_sealed_settled(&self) -> bool {
+        self.settled_segments() >= self.segments.len() - 1
+    }
+
     /// How many of the oldest segments may be deleted: a replay of the journal would bring back those that it covers.
     pub(super) fn settled_segments(&self) -> usize {
         let first = self.dir.journal.unsettled(self.entry.id()).first().map(|segment| segment.base);

@@ -8,7 +8,7 @@ mod parking;
 mod retention;
 mod scrub;
 
-pub(crate) use offload::{OffloadError, newest_ms};
+pub(crate) use offload::{OffloadError, newest_ms, planned};
 
 use std::{sync::Arc, time::Duration};
 

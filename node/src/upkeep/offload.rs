@@ -100,10 +100,12 @@ impl Node {
         Ok(())
     }
 
-    /// Syncs what the partition has sealed: on a replicated topic nobody else may have.
+    /// Syncs what the partition has sealed: on a replicated topic nobody else may have, and of a synced one what only the
+    /// journal has must not be dropped here.
     pub(super) async fn commit_sealed(&self, partition: &Arc<Partition>) {
         let is_owed = partition.see(|state| {
             state.log.positions().durable_end < state.log.sealed_end()
+                || !state.log.is_sealed_settled()
                 || state.log.sealed_segments().iter().any(|segment| !segment.synced)
         });
         if matches!(is_owed.await, Ok(true)) {
@@ -336,7 +338,7 @@ fn run_head(partition: &Partition, job: HeadJob) -> Result<(), OffloadError> {
     Ok(())
 }
 
-fn planned(segment: &SealedSegment) -> Sealed {
+pub(crate) fn planned(segment: &SealedSegment) -> Sealed {
     Sealed {
         base: segment.base_offset,
         next: segment.next_offset,
