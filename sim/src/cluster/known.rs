@@ -87,6 +87,9 @@ impl Known {
                 ReplicaNews::Closed | ReplicaNews::Same => None,
             };
             let watermark = state.as_ref().map_or(0, |state| state.positions.high_watermark.get());
+            // What it leads it may also have deleted, in the bucket too.
+            let start = state.as_ref().map_or(0, |state| state.positions.log_start.get());
+            self.picture.true_start = self.picture.true_start.max(start);
             let leads = state.filter(|state| state.leading.is_some());
             let leads = leads.map(|state| (watched.life, state.leader_epoch.0));
             let before = match leads {
