@@ -80,6 +80,12 @@ impl Transactions {
         self.ended.iter().map(|(first, marker)| (*first, *marker))
     }
 
+    /// Forgets those that ended and began below `start`.
+    #[cfg(test)]
+    pub(crate) fn forget_ended_below(&mut self, start: Offset) {
+        self.ended.retain(|first, _| *first >= start);
+    }
+
     /// Adds what [`Transactions::ended`] has told.
     pub(crate) fn have_ended(&mut self, ended: impl IntoIterator<Item = (Offset, Offset)>) {
         self.ended.extend(ended);

@@ -41,11 +41,15 @@ impl Log {
             times: decode(&segment.time_index.bytes().unwrap()).unwrap(),
             aborted: decode(&segment.transaction_index.bytes().unwrap()).unwrap(),
         };
+        let mut producers = self.producers.clone();
+        // Whether an ended transaction is remembered whose records are deleted is up to what recovery began with: a point
+        // tells of it, batches do not.
+        producers.transactions.forget_ended_below(self.positions().log_start);
         Known {
             segments: self.segments.iter().map(of_segment).collect(),
             end: self.positions().log_end,
             epochs: self.epochs(),
-            producers: self.producers.clone(),
+            producers,
         }
     }
 }
