@@ -429,9 +429,9 @@ fn what_was_aborted_in_a_segment_that_is_gone_is_forgotten() {
     );
 }
 
-/// Found by seed 12: an abort whose records retention had deleted, and whose marker a power cut left above the watermark.
-#[test]
-fn what_is_left_of_a_deleted_transaction_holds_nobody_back() {
+/// An abort whose records retention has deleted, and whose marker a power cut leaves above the watermark. `between` comes
+/// before its marker, `then` after the power cut.
+fn a_deleted_transaction(between: Operation, watermarks: [u8; 2], then: Operation) {
     side_by_side(
         &[
             Operation::Transact { producer: 22, count: 1 },
@@ -444,11 +444,11 @@ fn what_is_left_of_a_deleted_transaction_holds_nobody_back() {
             Operation::Append { count: 2, seed: 47, new_epoch: false },
             Operation::Append { count: 2, seed: 81, new_epoch: false },
             Operation::Append { count: 3, seed: 74, new_epoch: false },
-            Operation::Retry { back: 0 },
+            between,
             Operation::Append { count: 2, seed: 54, new_epoch: false },
             Operation::End { producer: 22, committed: false },
             Operation::Append { count: 2, seed: 37, new_epoch: false },
-            Operation::Watermark { at: 118 },
+            Operation::Watermark { at: watermarks[0] },
             Operation::Produce { count: 2, new_epoch: false },
             Operation::Append { count: 1, seed: 81, new_epoch: false },
             Operation::Produce { count: 2, new_epoch: false },
@@ -460,59 +460,28 @@ fn what_is_left_of_a_deleted_transaction_holds_nobody_back() {
             Operation::Produce { count: 3, new_epoch: false },
             Operation::Append { count: 1, seed: 19, new_epoch: false },
             Operation::Append { count: 1, seed: 46, new_epoch: false },
-            Operation::Watermark { at: 53 },
+            Operation::Watermark { at: watermarks[1] },
             Operation::Append { count: 2, seed: 69, new_epoch: false },
             Operation::Commit,
             Operation::Append { count: 1, seed: 23, new_epoch: false },
             Operation::Append { count: 2, seed: 42, new_epoch: false },
             Operation::Retain,
             Operation::PowerCut { seed: 15227134984270391925 },
-            Operation::Append { count: 1, seed: 0, new_epoch: false },
+            then,
         ],
         true,
     );
 }
 
+/// Found by seed 12.
+#[test]
+fn what_is_left_of_a_deleted_transaction_holds_nobody_back() {
+    let append = Operation::Append { count: 1, seed: 0, new_epoch: false };
+    a_deleted_transaction(Operation::Retry { back: 0 }, [118, 53], append);
+}
+
 /// Found by seed 12: with its point a recovery remembers the end of a transaction that is deleted, without it does not.
 #[test]
 fn what_is_left_of_a_deleted_transaction_may_be_forgotten() {
-    side_by_side(
-        &[
-            Operation::Transact { producer: 22, count: 1 },
-            Operation::Append { count: 3, seed: 80, new_epoch: false },
-            Operation::Append { count: 3, seed: 70, new_epoch: false },
-            Operation::Append { count: 1, seed: 28, new_epoch: false },
-            Operation::Transact { producer: 20, count: 3 },
-            Operation::End { producer: 20, committed: false },
-            Operation::Append { count: 2, seed: 41, new_epoch: false },
-            Operation::Append { count: 2, seed: 47, new_epoch: false },
-            Operation::Append { count: 2, seed: 81, new_epoch: false },
-            Operation::Append { count: 3, seed: 74, new_epoch: false },
-            Operation::Roll,
-            Operation::Append { count: 2, seed: 54, new_epoch: false },
-            Operation::End { producer: 22, committed: false },
-            Operation::Append { count: 2, seed: 37, new_epoch: false },
-            Operation::Watermark { at: 108 },
-            Operation::Produce { count: 2, new_epoch: false },
-            Operation::Append { count: 1, seed: 81, new_epoch: false },
-            Operation::Produce { count: 2, new_epoch: false },
-            Operation::Transact { producer: 20, count: 2 },
-            Operation::Transact { producer: 20, count: 1 },
-            Operation::Append { count: 2, seed: 70, new_epoch: false },
-            Operation::Append { count: 3, seed: 56, new_epoch: false },
-            Operation::Append { count: 2, seed: 50, new_epoch: false },
-            Operation::Produce { count: 3, new_epoch: false },
-            Operation::Append { count: 1, seed: 19, new_epoch: false },
-            Operation::Append { count: 1, seed: 46, new_epoch: false },
-            Operation::Watermark { at: 51 },
-            Operation::Append { count: 2, seed: 69, new_epoch: false },
-            Operation::Commit,
-            Operation::Append { count: 1, seed: 23, new_epoch: false },
-            Operation::Append { count: 2, seed: 42, new_epoch: false },
-            Operation::Retain,
-            Operation::PowerCut { seed: 15227134984270391925 },
-            Operation::CleanRestart,
-        ],
-        true,
-    );
+    a_deleted_transaction(Operation::Roll, [108, 51], Operation::CleanRestart);
 }
