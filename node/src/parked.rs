@@ -129,7 +129,7 @@ pub(crate) struct Parked {
 
 fn fingerprint(config: &TopicConfig) -> u64 {
     let mut hasher = DefaultHasher::new();
-    format!("{config:?}").hash(&mut hasher);
+    config.hash(&mut hasher);
     hasher.finish()
 }
 

@@ -15,7 +15,7 @@ use highwater_records::{
 };
 
 /// A topic's configuration: what was set for it, else the broker's default, else ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TopicConfig {
     /// `retention.ms`; `None` for ever, and where `cleanup.policy` does not delete.
     pub retention_ms: Option<u64>,
@@ -56,7 +56,7 @@ pub struct TopicConfig {
 }
 
 /// How the last record of each key is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Compaction {
     /// `min.compaction.lag.ms`.
     pub min_lag_ms: u64,
@@ -69,7 +69,7 @@ pub struct Compaction {
 }
 
 /// Who stamps records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TimestampType {
     /// The producer.
     CreateTime,

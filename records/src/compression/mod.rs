@@ -86,7 +86,7 @@ impl fmt::Display for Codec {
 }
 
 /// A codec, and how hard it tries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Compression {
     /// Which codec.
     pub codec: Codec,
