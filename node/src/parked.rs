@@ -154,7 +154,7 @@ enum Rest {
 async fn rest(partition: &Arc<Partition>, now: TimestampMs, Rounds { cleans, history_ms }: Rounds) -> Rest {
     let tier = partition.tier.clone();
     let config = partition.config();
-    let found = partition.with(move |state| {
+    let found = partition.see(move |state| {
         if cleans && state.log.compaction_next_due(now) == Some(now) {
             return Rest::None;
         }
