@@ -95,7 +95,7 @@ impl Node {
         interval: u64,
         period: u64,
     ) -> ControlFlow<()> {
-        let known = partition.with(|state| {
+        let known = partition.see(|state| {
             let known = state.log.quarantined().iter().map(|range| range.offsets.start);
             (known.collect::<Vec<_>>(), state.log.size_bytes())
         });
@@ -112,25 +112,25 @@ impl Node {
             let at_most = left.min(AT_ONCE);
             let read = partition.clone();
             let step = self.env.run_blocking(Lane::Background, move || {
-                let (reader, from, end) = read.with_blocking(|state| state.to_scrub()).ok()?;
+                let (reader, from, end) = read.look(|state| state.to_scrub()).ok()?;
                 Some((from, read_verified(&reader, from, at_most, end)))
             });
             let Ok(Some((from, outcome))) = step.await else { return Continue(()) };
             match outcome {
                 Ok((bytes, next)) if next > from => {
                     left = left.saturating_sub(bytes.len());
-                    let _ = partition.with(move |state| state.scrubbed = next).await;
+                    let _ = partition.see(move |state| state.scrubbed = next).await;
                 }
                 // All of it has been read: from the beginning again, next time.
                 Ok(_) | Err(Unread::Other(_)) => {
-                    let _ = partition.with(|state| state.scrubbed = Offset::ZERO).await;
+                    let _ = partition.see(|state| state.scrubbed = Offset::ZERO).await;
                     return Continue(());
                 }
                 Err(Unread::Damaged(at)) => {
                     tracing::error!(partition = %partition.name, %at, "the log is damaged");
                     self.mend(partition, at).await;
                     // What lies behind it is not to wait for it.
-                    let _ = partition.with(move |state| state.pass_segment(at)).await;
+                    let _ = partition.see(move |state| state.pass_segment(at)).await;
                     return Continue(());
                 }
             }
@@ -156,7 +156,7 @@ impl Node {
             }
             let found = self.partitions.get_replica(&image, topic, read.partition.partition).await;
             let partition = found.map_err(|_| ReplicaReadError::NotHere)?;
-            let look = partition.with(|state| (state.log.reader(), state.log.positions().high_watermark));
+            let look = partition.see(|state| (state.log.reader(), state.log.positions().high_watermark));
             let (reader, end) = look.await.map_err(not_here)?;
             if read.offset >= end {
                 return Err(ReplicaReadError::NotHere);
