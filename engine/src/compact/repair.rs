@@ -19,6 +19,8 @@ pub(crate) struct RepairPlan {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) directory: PathBuf,
     pub(crate) damaged: Arc<Segment>,
+    /// The first offset that is wanted (inclusive): the segment's, or the log's where that is further on.
+    pub(crate) begins: Offset,
     /// Where the segment ends (exclusive).
     pub(crate) end: Offset,
     pub(crate) interval_bytes: u32,
@@ -54,7 +56,7 @@ pub enum RepairError {
 
 impl Repair {
     pub(crate) fn new(plan: RepairPlan) -> Repair {
-        Repair { output: None, next: plan.damaged.base, plan }
+        Repair { output: None, next: plan.begins, plan }
     }
 
     /// The segment's offsets.
@@ -62,7 +64,8 @@ impl Repair {
         self.plan.damaged.base..self.plan.end
     }
 
-    /// The first offset that is still missing (inclusive); `None` when all is there.
+    /// The first offset that is still missing (inclusive), at first the log start if that is within the segment; `None` when
+    /// all is there.
     pub fn wants(&self) -> Option<Offset> {
         (self.next < self.plan.end).then_some(self.next)
     }
@@ -70,13 +73,19 @@ impl Repair {
     /// Takes the next batch. Blocks now and then; hold no lock.
     ///
     /// # Errors
-    /// `DoesNotFit` for what does not begin at [`Repair::wants`], ends beyond the segment, has another leader epoch than
+    /// `DoesNotFit` for what does not begin at [`Repair::wants`] (the first batch has it, and begins within the segment), ends beyond the segment, has another leader epoch than
     /// the log knows there, or is not as it was appended: what a cleaner has been at may want what newer records say, and
     /// this log may still have older ones. `Disk`.
     pub fn push(&mut self, batch: &CheckedBatch) -> Result<(), RepairError> {
         let view = batch.view();
         let wrong = |why: String| Err(RepairError::DoesNotFit(why));
-        if view.base_offset() != self.next || view.next_offset() > self.plan.end {
+        // The log may start within a batch.
+        let reaches = self.plan.damaged.base <= view.base_offset() && view.next_offset() > self.next;
+        let fits = match self.output {
+            None => view.base_offset() <= self.next && reaches,
+            Some(_) => view.base_offset() == self.next,
+        };
+        if !fits || view.next_offset() > self.plan.end {
             let (found, end) = (view.base_offset(), view.next_offset());
             return wrong(format!("offsets {found} to {end}, of {} to {}", self.next, self.plan.end));
         }

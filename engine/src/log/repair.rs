@@ -16,6 +16,8 @@ impl Log {
     /// Begins to write the segment again that has `at`, with batches of another replica: those below both replicas' high
     /// watermarks are the same. Seals it first, if it is the active one.
     ///
+    /// What lies below the log start is left out: nobody reads it, and others may not have it any more.
+    ///
     /// `None` where it cannot be now: something of the segment is at or above the high watermark, not durable, not settled
     /// in the journal, or just sealed and to be synced by the next commit; or a compaction or another repair is under way.
     /// And never where the log was compacted, or has no segment with `at`.
@@ -35,7 +37,8 @@ impl Log {
         let is_last = |index: usize, log: &Log| index + 1 == log.segments.len();
         let Some(mut index) = segment_of(self) else { return Ok(None) };
         if is_last(index, self) {
-            if self.positions.log_end > bound || !self.roll(now)? {
+            // A log that is written all the time is never at rest: what is sealed now is whole a little later.
+            if !self.roll(now)? {
                 return Ok(None);
             }
             let Some(found) = segment_of(self).filter(|found| !is_last(*found, self)) else {
@@ -45,8 +48,11 @@ impl Log {
         }
         let (segment, end) = (self.segments[index].clone(), self.segments[index + 1].base);
         let was_compacted = self.entry.state.lock().compacted_to.is_some_and(|to| to > segment.base);
+        // A start that is shown is on stable storage: no restart shows what lies below it again.
+        let begins = self.positions.log_start.max(segment.base);
         let is_unsettled = self.unsettled().iter().any(|other| Arc::ptr_eq(other, &segment));
         if end > bound
+            || begins >= end
             || was_compacted
             || segment.sparse
             || is_unsettled
@@ -63,6 +69,7 @@ impl Log {
         Ok(Some(Repair::new(RepairPlan {
             disk: self.dir.disk.clone(),
             directory: self.path().to_owned(),
+            begins,
             end,
             interval_bytes: self.config.index_interval_bytes,
             epochs: self.epochs.clone(),

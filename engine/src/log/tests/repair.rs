@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use highwater_records::batch::{BatchView, CheckPolicy, CheckedBatch, split};
 
 use crate::{
-    Log, Repair, RepairError,
+    Log, Repair, RepairError, StartReason,
     disk::memory::{Loss, MemoryDisk},
     testing::*,
 };
@@ -96,6 +96,56 @@ fn what_rots_while_the_log_is_open_or_closed_is_written_again_and_the_damage_kep
         assert!(report.quarantined.is_empty() && report.cut.is_empty(), "{report:?}");
         assert_eq!(read_all(&log.reader(), offset(0)).unwrap(), all);
     }
+}
+
+#[test]
+fn what_lies_below_the_start_need_not_be_anywhere() {
+    // The start is where a batch begins, or within one.
+    for start in [12, 13] {
+        let (disk, batches, _) = sound();
+        let (dir, mut log, _) = open(&disk);
+        damage(&disk);
+        log.advance_start_to(offset(start), StartReason::RecordsDeleted).unwrap();
+        let mut repair = log.begin_repair(offset(start), NOW).unwrap().unwrap();
+        assert_eq!(repair.wants(), Some(offset(start)));
+        let wanted = repair.offsets();
+        let first = batches.iter().find(|batch| batch.view().base_offset() == offset(10)).unwrap();
+        assert!(repair.push(first).is_err(), "that has no record of the log");
+        let at = |batch: &&CheckedBatch| {
+            wanted.contains(&batch.view().base_offset()) && batch.view().base_offset() >= offset(12)
+        };
+        batches.iter().filter(at).for_each(|batch| repair.push(batch).unwrap());
+        let repaired = repair.finish().unwrap();
+        log.swap_compacted(repaired.group).unwrap().run().unwrap();
+        log.finish_repair(repaired.base, repaired.aside, NOW).unwrap();
+        let all = read_all(&log.reader(), offset(start)).unwrap();
+        assert_eq!(all.len(), 19);
+        drop((log, dir));
+        disk.crash_with(Loss::Everything);
+        disk.vandalize(Path::new("/data/recovery-point-offset-checkpoint")).unwrap();
+        let (_dir, log, report) = open(&disk);
+        assert!(report.quarantined.is_empty() && report.cut.is_empty(), "{report:?}");
+        assert_eq!(log.positions().log_start, offset(start));
+        assert_eq!(read_all(&log.reader(), offset(start)).unwrap(), all);
+    }
+}
+
+#[test]
+fn a_log_that_is_never_at_rest_is_mended() {
+    let (disk, _, _) = sound();
+    let (_dir, mut log, _) = open(&disk);
+    log.append(batch(50, &[1]), EPOCH, NOW).unwrap();
+    log.commit().unwrap();
+    log.set_high_watermark(offset(51));
+    // Something is always on its way.
+    log.append(batch(51, &[1]), EPOCH, NOW).unwrap();
+    assert!(log.begin_repair(offset(50), NOW).unwrap().is_none(), "sealed with what is not committed");
+    assert_eq!(log.sealed_end(), offset(52));
+    log.append(batch(52, &[1]), EPOCH, NOW).unwrap();
+    log.commit().unwrap();
+    log.set_high_watermark(offset(52));
+    let repair = log.begin_repair(offset(50), NOW).unwrap().expect("what was sealed is committed now");
+    assert_eq!(repair.offsets(), offset(50)..offset(52));
 }
 
 #[test]
