@@ -206,7 +206,7 @@ static HELD: Mutex<BTreeSet<(u64, u64)>> = Mutex::new(BTreeSet::new());
 #[derive(Debug)]
 struct RealLock {
     identity: (u64, u64),
-    _file: File,
+    file: File,
 }
 
 impl RealLock {
@@ -227,13 +227,17 @@ impl RealLock {
         let metadata = file.metadata()?;
         let identity = (metadata.dev(), metadata.ino());
         held.insert(identity);
-        Ok(RealLock { identity, _file: file })
+        Ok(RealLock { identity, file })
     }
 }
 
 impl Drop for RealLock {
     fn drop(&mut self) {
-        HELD.lock().remove(&self.identity);
+        let mut held = HELD.lock();
+        // `flock` belongs to the open file, which a process that was just forked shares until it runs its program:
+        // closing ours alone would leave the lock taken that long.
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
+        held.remove(&self.identity);
     }
 }
 
@@ -251,6 +255,17 @@ mod tests {
         assert_eq!(RealDisk.lock(&path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         drop(first);
         RealDisk.lock(&path).unwrap();
+    }
+
+    #[test]
+    fn a_lock_is_free_once_dropped_even_while_a_forked_process_has_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(".lock");
+        let lock = RealLock::take(&path).unwrap();
+        let inherited = lock.file.try_clone().unwrap();
+        drop(lock);
+        let again = RealLock::take(&path).unwrap();
+        drop((inherited, again));
     }
 
     #[test]
