@@ -99,7 +99,8 @@ pub use compact::{
 };
 pub use config::{Compaction, LogConfig, Watermark};
 pub use directory::{
-    CheckpointError, CloseReport, DeleteLogError, DirOptions, LogDir, Offline, OpenDirError, OpenReport,
+    CheckpointError, CloseReport, DeleteLogError, DirOptions, LogDir, OPEN_FILES, Offline, OpenDirError,
+    OpenReport,
 };
 pub use epochs::{EpochStart, LeaderEpochs};
 pub use gaps::{SparseSegment, write_gaps};

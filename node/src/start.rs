@@ -227,10 +227,13 @@ pub(crate) async fn open_directory(
     };
     let journal = JournalOptions::of(config.journal_bytes);
     let (disk, now) = (disk.clone(), TimestampMs(env.wall_ms()));
-    env.run_blocking(Lane::Control, move || LogDir::open_with(disk, Path::new(&path), options, journal, now))
+    let (dir, report) = env
+        .run_blocking(Lane::Control, move || LogDir::open_with(disk, Path::new(&path), options, journal, now))
         .await
         .map_err(|error| StartError::Directory(error.to_string()))?
-        .map_err(|error| StartError::Directory(error.to_string()))
+        .map_err(|error| StartError::Directory(error.to_string()))?;
+    dir.set_open_files(config.open_files_max as usize);
+    Ok((dir, report))
 }
 
 /// Registers this broker; after an unclean stop its leader epochs start above everything it may have written.

@@ -9,7 +9,7 @@ use std::{
 use highwater_records::{LeaderEpoch, Offset, TimestampMs, batch::BatchView, batch::filler};
 
 use crate::{
-    disk::{Disk, DiskFile, FileSlot, Open, write_file},
+    disk::{Disk, DiskFile, FileSlot, KeepingDisk, Open, write_file},
     epochs::LeaderEpochs,
     index::{AbortedTransaction, Index, IndexEntry, OffsetEntry, TimeEntry, encode, sum_of},
     name::{CLEANED, FileKind},
@@ -22,7 +22,7 @@ const BUFFER: usize = 1 << 20;
 /// The files of a compacted segment, under names that recovery removes. Offsets are dense: what was removed is spanned by
 /// batches without records, one for each leader epoch of a gap.
 pub(super) struct Output {
-    disk: Arc<dyn Disk>,
+    disk: Arc<KeepingDisk>,
     base: Offset,
     interval_bytes: u32,
     log: Arc<dyn DiskFile>,
@@ -40,7 +40,7 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn create(
-        disk: &Arc<dyn Disk>,
+        disk: &Arc<KeepingDisk>,
         directory: &Path,
         base: Offset,
         interval_bytes: u32,

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     config::{Compaction, LogConfig},
-    disk::Disk,
+    disk::{Disk, KeepingDisk},
     name::FileKind,
     producer::{ProducerStates, marker_of},
     reader::{LogReader, ReadError},
@@ -34,7 +34,7 @@ const DECOMPRESSED_MAX: usize = 1 << 30;
 
 /// What a pass works on: segments that are sealed, durable and decided.
 pub(crate) struct Plan {
-    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) disk: Arc<KeepingDisk>,
     pub(crate) directory: PathBuf,
     pub(crate) reader: LogReader,
     /// From the first local one on; compacted ones first.

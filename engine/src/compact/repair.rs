@@ -6,7 +6,7 @@ use highwater_records::{Offset, TimestampMs, batch::CheckedBatch};
 
 use super::{CompactedGroup, output::Output};
 use crate::{
-    disk::Disk,
+    disk::KeepingDisk,
     epochs::LeaderEpochs,
     index::AbortedTransaction,
     producer::marker_of,
@@ -16,7 +16,7 @@ use crate::{
 
 /// What is written again.
 pub(crate) struct RepairPlan {
-    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) disk: Arc<KeepingDisk>,
     pub(crate) directory: PathBuf,
     pub(crate) damaged: Arc<Segment>,
     /// The first offset that is wanted (inclusive): the segment's, or the log's where that is further on.

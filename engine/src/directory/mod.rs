@@ -24,7 +24,7 @@ pub use remove::DeleteLogError;
 
 use crate::{
     config::LogConfig,
-    disk::{Disk, DiskLock, replace_file},
+    disk::{Disk, DiskLock, KeepingDisk, replace_file},
     journal::{Journal, JournalError},
     log::{CreateLogError, Log, OpenLogError},
     museum::{Bug, has},
@@ -41,7 +41,7 @@ use highwater_records::TimestampMs;
 /// [`LogDir::close`]. Dropping it instead is as good as a crash: the next opening recovers.
 #[derive(Debug)]
 pub struct LogDir {
-    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) disk: Arc<KeepingDisk>,
     pub(crate) path: PathBuf,
     health: Arc<Health>,
     pub(crate) journal: Arc<Journal>,
@@ -53,6 +53,10 @@ pub struct LogDir {
     doomed: Mutex<BTreeMap<PathBuf, Vec<PathBuf>>>,
     _lock: Box<dyn DiskLock>,
 }
+
+/// How many files that are only read a [`LogDir`] keeps open, unless [`LogDir::set_open_files`] says otherwise: half of the
+/// descriptors that a process has where nobody has given it more.
+pub const OPEN_FILES: usize = 512;
 
 /// What [`LogDir::open`] is told.
 #[derive(Clone, Debug)]
@@ -356,6 +360,13 @@ impl LogDir {
             )?;
         }
         Ok(CloseReport { clean })
+    }
+
+    /// How many files that are only read stay open at most, from now on: those of sealed segments, which the next reader
+    /// finds open then; [`OPEN_FILES`] until somebody says otherwise. Beside them each log has the one open that it writes,
+    /// and every reader what it is reading.
+    pub fn set_open_files(&self, most: usize) {
+        self.disk.keep_at_most(most);
     }
 
     /// Why nothing is written any more, if so.

@@ -10,14 +10,14 @@ use std::{
 use highwater_records::{BrokerId, Offset, TimestampMs, TopicId};
 
 use super::{
-    Claim, DirOptions, EntryState, Health, LogDir, LogEntry,
+    Claim, DirOptions, EntryState, Health, LogDir, LogEntry, OPEN_FILES,
     catalog::{self, Catalog},
     checkpoint::{Checkpoint, Checkpoints, Reading},
     meta::{self, BadMeta, Meta, PartitionMetadata},
     remove::remove_log_directory,
 };
 use crate::{
-    disk::{Disk, read_file, replace_file},
+    disk::{Disk, KeepingDisk, read_file, replace_file},
     journal::{Journal, JournalOptions, Replayed, is_extent, replay},
     museum::{Bug, has},
     name::LogName,
@@ -159,6 +159,7 @@ impl LogDir {
         _now: TimestampMs,
     ) -> Result<(Arc<LogDir>, OpenReport), OpenDirError> {
         let failed = |error| OpenDirError::Disk { directory: path.to_owned(), error };
+        let disk = Arc::new(KeepingDisk::new(disk, OPEN_FILES));
         disk.create_dir_all(path).map_err(failed)?;
         let lock = disk.lock(&path.join(".lock")).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => OpenDirError::Locked { directory: path.to_owned() },
@@ -215,7 +216,8 @@ impl LogDir {
         report.logs = logs.keys().cloned().collect();
         let names: Vec<String> =
             listed.into_iter().filter(|entry| !entry.is_dir).map(|entry| entry.name).collect();
-        let mut replayed = replay_journal(&disk, path, &names, &logs, &mut report).map_err(failed)?;
+        let mut replayed = replay_journal(&(disk.clone() as Arc<dyn Disk>), path, &names, &logs, &mut report)
+            .map_err(failed)?;
         for lost in &report.unidentified {
             // A topic that was deleted may be nobody's too, but then no log has lost its identity.
             if let Some(id) = replayed.nobodys.iter().find(|id| id.partition == lost.partition) {

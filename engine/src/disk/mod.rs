@@ -1,6 +1,7 @@
 //! The seam to the file system. Real files, files in memory and files on a disk that lies are interchangeable.
 
 mod host;
+mod kept;
 #[cfg(any(test, feature = "faults"))]
 pub mod memory;
 mod real;
@@ -8,6 +9,7 @@ mod replace;
 mod slot;
 
 pub use host::{Host, SystemHost};
+pub(crate) use kept::KeepingDisk;
 pub use real::RealDisk;
 pub(crate) use replace::{read_file, replace_file, write_file};
 pub(crate) use slot::FileSlot;

@@ -236,11 +236,11 @@ pub(crate) fn decode<E: IndexEntry>(bytes: &[u8]) -> Option<Vec<E>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::memory::MemoryDisk;
+    use crate::disk::{KeepingDisk, memory::MemoryDisk};
 
     #[test]
     fn memory_and_file_answer_alike() {
-        let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+        let disk = Arc::new(KeepingDisk::new(Arc::new(MemoryDisk::new()), 8));
         let entries: Vec<OffsetEntry> =
             (1..50).map(|n| OffsetEntry { relative: n * 3, position: n * 100 }).collect();
         let index = Index::growing(entries.clone());

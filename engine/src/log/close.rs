@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use highwater_records::TimestampMs;
 
 use super::{ChangeError, Log};
+use crate::disk::Disk;
 
 impl Log {
     /// Ends the use of the log in order: producer snapshot at the log end, indexes and batches synced, so that it

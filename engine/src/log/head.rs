@@ -13,7 +13,7 @@ use highwater_records::{Offset, TimestampMs};
 use super::{ChangeError, Deleted, Log, StartReason};
 use crate::{
     directory::LogDir,
-    disk::Open,
+    disk::{Disk, Open},
     museum::{Bug, has},
     name::FileKind,
     recovery::{not_found_is_none, remove_old_cuts},

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::LogConfig,
     directory::{EntryState, LogDir, LogEntry, meta},
-    disk::{read_file, replace_file},
+    disk::{Disk, read_file, replace_file},
     gaps::{self, Gaps},
     museum::{Bug, has},
     points::Point,

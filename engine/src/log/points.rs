@@ -57,7 +57,7 @@ impl Log {
             return;
         }
         let directory = self.path().to_owned();
-        if let Err(error) = self.points.write(&self.dir.disk, &directory, new) {
+        if let Err(error) = self.points.write(&*self.dir.disk, &directory, new) {
             tracing::debug!(log = %self.name(), %error, "no trusted point: a crash costs reading more");
         }
     }

@@ -6,7 +6,7 @@ use highwater_records::{Offset, TimestampMs};
 
 use super::Log;
 use crate::{
-    disk::replace_file,
+    disk::{Disk, replace_file},
     epochs,
     museum::{Bug, has},
     name::{DELETED, FileKind},

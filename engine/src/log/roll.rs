@@ -6,7 +6,7 @@ use highwater_records::{Offset, TimestampMs};
 
 use super::{ChangeError, Log};
 use crate::{
-    disk::{DiskFile, write_file},
+    disk::{Disk, DiskFile, write_file},
     index::{IndexEntry, OffsetEntry, TimeEntry},
     name::FileKind,
     producer::{encode_kafka, encode_window},

@@ -9,7 +9,7 @@ use highwater_records::{Offset, TimestampMs};
 
 use super::{ChangeError, Log};
 use crate::{
-    disk::replace_file,
+    disk::{Disk, replace_file},
     epochs::{self, EpochStart, LeaderEpochs},
     gaps,
     journal::Change,
@@ -62,8 +62,9 @@ impl Log {
             if !has(Bug::TruncationUnseen) {
                 log.generation.fetch_add(1, Ordering::AcqRel);
             }
-            boundary.log.get()?.set_len(facts.size)?;
-            boundary.log.get()?.sync_data()?;
+            let file = boundary.log.get_to_write()?;
+            file.set_len(facts.size)?;
+            file.sync_data()?;
             log.replace_boundary(at, facts)?;
             log.settle_at(end, now)?;
             log.settle_below(end)

@@ -5,7 +5,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, path::Path};
 
 use highwater_records::{Offset, TimestampMs};
 
@@ -284,7 +284,7 @@ impl Points {
     ///
     /// # Errors
     /// The disk's: the chain has ended, and the next point begins another one.
-    pub(crate) fn write(&mut self, disk: &Arc<dyn Disk>, directory: &Path, new: &NewPoint) -> io::Result<()> {
+    pub(crate) fn write(&mut self, disk: &dyn Disk, directory: &Path, new: &NewPoint) -> io::Result<()> {
         let name = FileKind::Points.at(new.base);
         let path = directory.join(&name);
         let written = match new.after {
@@ -293,7 +293,7 @@ impl Points {
                 .and_then(|file| file.write_at(&[io::IoSlice::new(&new.bytes)], tail.len)),
             None => {
                 let temporary = directory.join(format!("{name}{TEMPORARY}"));
-                write_file(&**disk, &temporary, &new.bytes).and_then(|_| disk.rename(&temporary, &path))
+                write_file(disk, &temporary, &new.bytes).and_then(|_| disk.rename(&temporary, &path))
             }
         };
         self.at = new.position;

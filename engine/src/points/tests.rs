@@ -60,8 +60,8 @@ fn the_last_record_counts_and_those_before_it_have_their_entries() {
     assert_eq!((chain.entries.offsets.len(), chain.entries.times.len()), (2, 2));
     assert_eq!(chain.tail.len, bytes.len() as u64);
     assert!(record::decode(&bytes, offset(6), NOW).is_none(), "of another segment");
-    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
-    let read = Chain::read(&*disk, Path::new("/"), offset(5), NOW).unwrap();
+    let disk = MemoryDisk::new();
+    let read = Chain::read(&disk, Path::new("/"), offset(5), NOW).unwrap();
     assert!(read.is_none(), "there is no file");
 }
 

@@ -28,9 +28,9 @@ use crate::{
 /// An immutable picture of a log. Clones are the same picture; a newer one comes from
 /// [`Log::reader`](crate::Log::reader).
 ///
-/// It sees what was appended before it was taken, and goes on to read segments that are deleted meanwhile if it has
-/// opened them. Where a truncation changed the bytes it shows, it says [`ReadError::Changed`] instead of showing
-/// others.
+/// It sees what was appended before it was taken. A segment that is deleted, or replaced by compaction, meanwhile is read
+/// on as long as its file is open, by whoever holds a [`LogRange`] of it or because it was read lately; after that, and where
+/// a truncation changed the bytes it shows, it says [`ReadError::Changed`] instead of showing others.
 #[derive(Clone, Debug)]
 pub struct LogReader {
     picture: Arc<Picture>,

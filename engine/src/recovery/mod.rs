@@ -22,7 +22,7 @@ pub(crate) use producers::{ProducerSource, RecoveredProducers, remove_snapshot, 
 pub(crate) use segments::{Recovered, recover_segments};
 pub(crate) use transactions::{set_transactions, trust_transactions};
 
-use crate::{disk::Disk, gaps::Gaps, points::Chain, quarantine::Quarantined};
+use crate::{disk::KeepingDisk, gaps::Gaps, points::Chain, quarantine::Quarantined};
 use decision::{LastStop, Side};
 
 /// What opening a log found and did.
@@ -57,7 +57,7 @@ pub struct Cut {
 
 /// What recovery goes by.
 pub(crate) struct Situation<'a> {
-    pub(crate) disk: &'a Arc<dyn Disk>,
+    pub(crate) disk: &'a Arc<KeepingDisk>,
     pub(crate) directory: &'a Path,
     /// Everything below was promised; `None` if nobody knows.
     pub(crate) bound: Option<Offset>,

@@ -14,7 +14,7 @@ use super::{
     walked::{Walked, Way, open_walked},
 };
 use crate::{
-    disk::Open,
+    disk::{Disk, Open},
     name::FileKind,
     quarantine::{self, Quarantined},
     segment::Segment,
@@ -295,6 +295,9 @@ impl Chain<'_> {
             }
             if to_seal || unsynced {
                 segment.sync()?;
+            }
+            if to_seal {
+                segment.release();
             }
             segments.push(Arc::new(segment));
         }

@@ -6,7 +6,7 @@ use highwater_records::Offset;
 
 use super::{RecoveryReport, Situation, not_found_is_none};
 use crate::{
-    disk::read_file,
+    disk::{Disk, read_file},
     index::{AbortedTransaction, Index, decode_transaction_index, sum_of},
     name::FileKind,
     segment::{Segment, slot},
@@ -76,6 +76,7 @@ pub(crate) fn set_transactions(
         if at + 1 < segments.len() {
             segment.seal_transactions(situation.disk, situation.directory)?;
             segment.sync()?;
+            segment.release();
         }
     }
     Ok(())

@@ -17,7 +17,7 @@ use super::{
     trusted::first_append,
 };
 use crate::{
-    disk::{Disk, DiskFile, read_exact_at},
+    disk::{DiskFile, KeepingDisk, read_exact_at},
     index::{AbortedTransaction, Index, OffsetEntry, TimeEntry},
     museum::{Bug, has},
     name::FileKind,
@@ -324,7 +324,7 @@ impl Growth {
         self.after_damage = true;
     }
 
-    fn finish(self, disk: &Arc<dyn Disk>, directory: &Path) -> Segment {
+    fn finish(self, disk: &Arc<KeepingDisk>, directory: &Path) -> Segment {
         let log = slot(disk, directory, FileKind::Log, self.base);
         let (offsets, times) = (Index::growing(self.offsets), Index::growing(self.times));
         let segment = Segment::open(log, offsets, times, self.base, self.facts).sparse(self.sparse);

@@ -15,7 +15,7 @@ pub(crate) use header::BatchHeader;
 pub(crate) use walk::{Depth, INDEXED_WINDOW, LARGE_WINDOW, SMALL_WINDOW, Step, Walk};
 
 use crate::{
-    disk::{Disk, DiskFile, FileSlot, Open, write_file},
+    disk::{Disk, DiskFile, FileSlot, KeepingDisk, Open, write_file},
     index::{AbortedTransaction, Index, OffsetEntry, TimeEntry, decode, sum_of},
     museum::{Bug, has},
     name::FileKind,
@@ -112,7 +112,7 @@ pub(crate) fn offset_entry(base: Offset, last_offset: Offset, position: u64) -> 
 
 impl Segment {
     /// Creates an empty segment, replacing whatever unreadable rest has its name. Its name is not durable yet.
-    pub(crate) fn create(disk: &Arc<dyn Disk>, directory: &Path, base: Offset) -> io::Result<Segment> {
+    pub(crate) fn create(disk: &Arc<KeepingDisk>, directory: &Path, base: Offset) -> io::Result<Segment> {
         let log = slot(disk, directory, FileKind::Log, base);
         let file = disk.open(log.path(), Open::Create)?;
         file.set_len(0)?;
@@ -167,7 +167,7 @@ impl Segment {
     ) -> io::Result<()> {
         let position = self.facts.lock().size;
         debug_assert_eq!(position + header.size, after.size);
-        self.log.get()?.write_at(slices, position)?;
+        self.log.get_to_write()?.write_at(slices, position)?;
         *self.facts.lock() = after;
         Ok(())
     }
@@ -201,11 +201,11 @@ impl Segment {
     /// Removes bytes behind the segment's end.
     pub(crate) fn cut_back(&self) -> io::Result<()> {
         let size = self.facts.lock().size;
-        self.log.get()?.set_len(size)
+        self.log.get_to_write()?.set_len(size)
     }
 
     /// Writes the indexes to their files, for good; the page cache only. On an error they stay in memory.
-    pub(crate) fn seal(&self, disk: &Arc<dyn Disk>, directory: &Path) -> io::Result<()> {
+    pub(crate) fn seal(&self, disk: &Arc<KeepingDisk>, directory: &Path) -> io::Result<()> {
         let SavedIndexes { offsets, times, transactions } = self.save_indexes(disk, directory)?;
         // The files stay open until they are synced, whatever happens to their names.
         let at = |kind, file| slot(disk, directory, kind, self.base).holding(file);
@@ -216,7 +216,7 @@ impl Segment {
     }
 
     /// Writes the transaction index to its files, for good; the page cache only.
-    pub(crate) fn seal_transactions(&self, disk: &Arc<dyn Disk>, directory: &Path) -> io::Result<()> {
+    pub(crate) fn seal_transactions(&self, disk: &Arc<KeepingDisk>, directory: &Path) -> io::Result<()> {
         let saved = self.save_transactions(disk, directory)?;
         self.sealed_transactions(disk, directory, saved);
         Ok(())
@@ -224,7 +224,7 @@ impl Segment {
 
     fn sealed_transactions(
         &self,
-        disk: &Arc<dyn Disk>,
+        disk: &Arc<KeepingDisk>,
         directory: &Path,
         saved: Option<[Arc<dyn DiskFile>; 2]>,
     ) {
@@ -236,7 +236,7 @@ impl Segment {
     }
 
     /// Writes the indexes to their files as they are now; the page cache only.
-    pub(crate) fn save_indexes(&self, disk: &Arc<dyn Disk>, directory: &Path) -> io::Result<SavedIndexes> {
+    pub(crate) fn save_indexes(&self, disk: &Arc<KeepingDisk>, directory: &Path) -> io::Result<SavedIndexes> {
         if let Some(entry) = self.facts().time_entry(self.base) {
             self.time_index.push(entry);
         }
@@ -250,7 +250,7 @@ impl Segment {
     /// Writes the transaction index and what vouches for it, unless it is empty.
     fn save_transactions(
         &self,
-        disk: &Arc<dyn Disk>,
+        disk: &Arc<KeepingDisk>,
         directory: &Path,
     ) -> io::Result<Option<[Arc<dyn DiskFile>; 2]>> {
         if self.transaction_index.len() == 0 {
@@ -286,7 +286,7 @@ impl Segment {
     /// The same segment, cut to `facts` and growing again.
     pub(crate) fn reopened(
         &self,
-        disk: &Arc<dyn Disk>,
+        disk: &Arc<KeepingDisk>,
         directory: &Path,
         facts: Facts,
     ) -> io::Result<Segment> {
@@ -335,6 +335,6 @@ impl SavedIndexes {
     }
 }
 
-pub(crate) fn slot(disk: &Arc<dyn Disk>, directory: &Path, kind: FileKind, base: Offset) -> FileSlot {
+pub(crate) fn slot(disk: &Arc<KeepingDisk>, directory: &Path, kind: FileKind, base: Offset) -> FileSlot {
     FileSlot::new(disk.clone(), directory.join(kind.at(base)))
 }

@@ -4,7 +4,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use highwater_records::{Offset, PartitionIndex, TopicId};
 
-use crate::{LogConfig, LogDir, LogName, directory::LogEntry, disk::RealDisk, testing::*};
+use crate::{Log, LogConfig, LogDir, LogName, directory::LogEntry, disk::RealDisk, testing::*};
 
 const LOGS: u32 = 2_000;
 
@@ -59,6 +59,52 @@ fn logs_that_nobody_uses_have_no_descriptor_and_no_map() {
     assert_eq!(held(&root), (open_of_directory, 0), "logs that are not used any more");
     assert!(size_of::<LogEntry>() <= 512, "{}", size_of::<LogEntry>());
     assert!(dir.close(NOW).unwrap().clean);
+}
+
+#[test]
+fn sealed_segments_that_are_read_share_a_few_descriptors() {
+    const LOGS: u32 = 8;
+    const SEGMENTS: u64 = 250;
+    const KEPT: usize = 40;
+    let place = place();
+    let root = fs::canonicalize(place.path()).unwrap();
+    let (dir, _) = LogDir::open(Arc::new(RealDisk), &root, options(), NOW).unwrap();
+    dir.set_open_files(KEPT);
+    let create = |n| {
+        let mut log = dir.create_log(name(n), TopicId::from_random(2, 2), LogConfig::default(), NOW).unwrap();
+        for _ in 0..SEGMENTS {
+            log.append(batch(10, &[NOW.0]), EPOCH, NOW).unwrap();
+            log.append(batch(11, &[NOW.0]), EPOCH, NOW).unwrap();
+            log.roll(NOW).unwrap();
+        }
+        log.commit().unwrap();
+        log
+    };
+    let logs: Vec<Log> = (0..LOGS).map(create).collect();
+    let others = held(&root).0;
+    // The lock, and a journal where there is one, and of each log the segment that is written.
+    assert!(others <= 2 + LOGS as usize, "what was written and synced is closed: {others}");
+    let mut last = Vec::new();
+    for at in 0..2 * SEGMENTS {
+        for log in &logs {
+            let range = log.reader().read(offset(at), 1, log.positions().log_end, true).unwrap();
+            assert_eq!(range.base_offset(), offset(at));
+            assert!(!range.bytes().unwrap().is_empty());
+            log.reader().offset_for_timestamp(NOW).unwrap().unwrap();
+            last.push(range);
+        }
+        if at % 20 == 19 {
+            let open = held(&root).0;
+            assert!(open > KEPT && open <= others + KEPT + last.len(), "{open} files at {at}");
+        }
+        last.drain(..last.len() - 4);
+    }
+    // What somebody has in hand is read whatever became of its descriptor.
+    dir.set_open_files(0);
+    assert_eq!(held(&root).0, others + last.len());
+    last.iter().for_each(|range| assert!(!range.bytes().unwrap().is_empty()));
+    drop(last);
+    assert_eq!(held(&root).0, others);
 }
 
 #[test]

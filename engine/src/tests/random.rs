@@ -10,8 +10,8 @@ use super::{
     points,
 };
 use crate::{
-    AppendError, Log, LogConfig, LogDir, StartReason, disk::memory::MemoryDisk, producer::ProducerState,
-    testing::*,
+    AppendError, Log, LogConfig, LogDir, LogReader, ReadError, StartReason, disk::memory::MemoryDisk,
+    producer::ProducerState, testing::*,
 };
 
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub(super) enum Operation {
     End { producer: u64, committed: bool },
     Retry { back: usize },
     Read { at: u8, max_bytes: usize },
+    Hold,
+    KeepOpen { most: usize },
     Roll,
     Truncate { at: u8 },
     AdvanceStart { at: u8 },
@@ -46,6 +48,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         4 => (20..23u64, any::<bool>()).prop_map(|(producer, committed)| End { producer, committed }),
         3 => (0..5usize).prop_map(|back| Retry { back }),
         4 => (any::<u8>(), 1..3000usize).prop_map(|(at, max_bytes)| Read { at, max_bytes }),
+        2 => Just(Hold),
+        1 => (0..4usize).prop_map(|most| KeepOpen { most }),
         2 => Just(Roll),
         1 => any::<u8>().prop_map(|at| Truncate { at }),
         1 => any::<u8>().prop_map(|at| AdvanceStart { at }),
@@ -63,11 +67,16 @@ fn operation() -> impl Strategy<Value = Operation> {
 /// The idempotent producer begins so close to the end of the numbers that it goes round.
 const FIRST_SEQUENCE: i32 = i32::MAX - 9;
 
+/// Batches as [`read_all`] gives them.
+type Shown = Vec<(u64, u32, u32)>;
+
 struct Pair {
     disk: MemoryDisk,
     config: LogConfig,
     dir: Arc<LogDir>,
     log: Option<Log>,
+    /// A picture that somebody goes on reading, and what it showed first.
+    held: Option<(LogReader, Shown)>,
     model: Model,
     epoch: u32,
     /// Of the idempotent producer.
@@ -85,6 +94,7 @@ impl Pair {
             config,
             dir,
             log: Some(log),
+            held: None,
             model: Model::default(),
             epoch: 0,
             producer_epoch: 0,
@@ -150,6 +160,12 @@ impl Pair {
             }
             Operation::Retry { back } => self.retry(back),
             Operation::Read { at, max_bytes } => self.read(at, max_bytes),
+            Operation::Hold => {
+                let reader = self.log().reader();
+                let found = read_all(&reader, reader.positions().log_start).unwrap();
+                self.held = Some((reader, found));
+            }
+            Operation::KeepOpen { most } => self.dir.set_open_files(most),
             Operation::Roll => {
                 self.log().roll(NOW).unwrap();
             }
@@ -196,6 +212,7 @@ impl Pair {
                 self.model.durable_start = self.model.log_start;
             }
             Operation::CleanRestart => {
+                self.held = None;
                 self.log.take().unwrap().close(NOW).unwrap();
                 assert!(self.dir.close(NOW).unwrap().clean);
                 self.model.durable_end = self.model.log_end;
@@ -285,6 +302,7 @@ impl Pair {
     }
 
     fn restart(&mut self) {
+        self.held = None;
         points::agree(&self.disk, &name(), &self.config, "random");
         let (dir, log, report) = reopen(&self.disk, self.config.clone());
         assert!(report.quarantined.is_empty(), "{report:?}");
@@ -303,7 +321,19 @@ impl Pair {
         self.epoch = self.epoch.max(self.model.latest_epoch().unwrap_or(0));
     }
 
+    /// Whatever was deleted, truncated or closed since: an old picture shows what it showed, or says that it cannot.
+    fn look_at_held(&self) {
+        let Some((reader, before)) = &self.held else { return };
+        match read_all(reader, reader.positions().log_start) {
+            Ok(found) => assert_eq!(&found, before),
+            Err(ReadError::Changed) => {}
+            Err(ReadError::Disk(error)) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => panic!("an old picture: {error}"),
+        }
+    }
+
     fn compare(&mut self) {
+        self.look_at_held();
         let log = self.log.as_ref().unwrap();
         self.model.assert_positions(&log.positions());
         assert_eq!(read_all(&log.reader(), offset(self.model.log_start)).unwrap(), self.model.readable());

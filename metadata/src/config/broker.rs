@@ -56,6 +56,8 @@ pub struct BrokerConfig {
     pub checkpoint_interval_ms: u64,
     /// `highwater.journal.bytes`: the most that the journal of a data directory takes; 0 for no journal.
     pub journal_bytes: u64,
+    /// `highwater.open.files.max`: how many files of sealed segments stay open for the next reader.
+    pub open_files_max: u32,
     /// `highwater.scrub.period.ms`: how long it takes to read every open log once for damage; 0 for never.
     pub scrub_period_ms: u64,
     /// `remote.log.manager.task.interval.ms`.
@@ -179,6 +181,7 @@ impl BrokerConfig {
             retention_check_interval_ms: from.u64("log.retention.check.interval.ms")?,
             checkpoint_interval_ms: from.u64("log.flush.offset.checkpoint.interval.ms")?,
             journal_bytes: from.u64("highwater.journal.bytes")?,
+            open_files_max: from.u32("highwater.open.files.max")?,
             scrub_period_ms: from.u64("highwater.scrub.period.ms")?,
             offload_interval_ms: from.u64("remote.log.manager.task.interval.ms")?,
             compaction_enabled: from.boolean("log.cleaner.enable")?,

@@ -97,6 +97,9 @@ pub const BROKER_KEYS: &[Definition] = &[
     key("highwater.journal.bytes", Long, "1073741824")
         .at_least(0)
         .doc("The most that the journal takes, which makes appends to topics with `highwater.durability=synced` durable; 0: each of their files is synced instead."),
+    key("highwater.open.files.max", Int, "512")
+        .at_least(0)
+        .doc("How many files of sealed segments stay open for the next reader; each log has the one open that it writes, and each reader what it is reading."),
     key("highwater.scrub.period.ms", Long, "604800000")
         .at_least(0)
         .doc("In a cluster, how long it takes to read every open log once for damage, which other replicas can still mend; 0: nothing is read for that alone."),

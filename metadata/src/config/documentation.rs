@@ -72,7 +72,7 @@ line and the nearest valid one, and so is a value that is not valid: nothing sta
 | `log.dirs` | `/tmp/kafka-logs` | `./highwater/data` | Data does not belong in a directory that is emptied. |
 | `node.id` | none | `1` | One broker needs no configuration. |
 
-Ours alone: `highwater.durability`, `highwater.journal.bytes`, `highwater.scrub.period.ms`, `remote.log.storage.url`, `remote.log.storage.s3.endpoint`,
+Ours alone: `highwater.durability`, `highwater.journal.bytes`, `highwater.open.files.max`, `highwater.scrub.period.ms`, `remote.log.storage.url`, `remote.log.storage.s3.endpoint`,
 `remote.log.storage.s3.region`. Refused until they are built: `remote.log.copy.disable=true`,
  an `authorizer.class.name`, listeners that are not `PLAINTEXT`, more than one listener,
 more than one of `log.dirs`.

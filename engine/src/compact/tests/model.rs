@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     sync::Arc,
 };
 
@@ -11,7 +12,7 @@ use highwater_records::{
     compression::Codec,
 };
 
-use crate::{Compaction, Log, LogConfig, LogDir, disk::memory::MemoryDisk, testing::*};
+use crate::{Compaction, Log, LogConfig, LogDir, LogReader, Positions, disk::memory::MemoryDisk, testing::*};
 
 /// Deletes nothing by time and compacts whatever is dirty.
 pub(super) fn config() -> LogConfig {
@@ -185,18 +186,23 @@ impl Model {
     }
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Batch {
     pub(super) transactional: bool,
 }
 
 /// Every record of every data batch from the log start on; the batches are dense and whole.
 pub(super) fn records(log: &Log, context: &str) -> Vec<(Batch, ModelRecord)> {
-    let (reader, end) = (log.reader(), log.positions().log_end);
-    let mut at = log.positions().log_start;
+    shown_by(&log.reader()).unwrap_or_else(|error| panic!("{context}: {error}"))
+}
+
+/// The same, of a picture.
+fn shown_by(reader: &LogReader) -> io::Result<Vec<(Batch, ModelRecord)>> {
+    let Positions { log_start: mut at, log_end: end, .. } = reader.positions();
     let mut found = Vec::new();
     while at < end {
-        let range = reader.read(at, 1000, Offset::MAX, true).unwrap_or_else(|e| panic!("{context}: {e}"));
-        let bytes = range.bytes().unwrap_or_else(|error| panic!("{context}: {error}"));
+        let range = reader.read(at, 1000, Offset::MAX, true)?;
+        let bytes = range.bytes()?;
         for piece in split(bytes) {
             let piece = piece.unwrap();
             let view = BatchView::parse(&piece).unwrap();
@@ -215,7 +221,7 @@ pub(super) fn records(log: &Log, context: &str) -> Vec<(Batch, ModelRecord)> {
         }
         at = range.next_offset();
     }
-    found
+    Ok(found)
 }
 
 /// A log with its model.
@@ -223,6 +229,8 @@ pub(super) struct Pair {
     pub(super) disk: MemoryDisk,
     pub(super) dir: Arc<LogDir>,
     pub(super) log: Option<Log>,
+    /// A picture that somebody goes on reading, and what it showed first.
+    pub(super) held: Option<(LogReader, Vec<(Batch, ModelRecord)>)>,
     pub(super) model: Model,
     pub(super) now: TimestampMs,
 }
@@ -231,7 +239,7 @@ impl Pair {
     pub(super) fn new() -> Pair {
         let disk = MemoryDisk::new();
         let (dir, log) = create(&disk, config());
-        Pair { disk, dir, log: Some(log), model: Model::default(), now: NOW }
+        Pair { disk, dir, log: Some(log), held: None, model: Model::default(), now: NOW }
     }
 
     pub(super) fn log(&mut self) -> &mut Log {
@@ -273,12 +281,26 @@ impl Pair {
         Some(report)
     }
 
+    pub(super) fn hold(&mut self) {
+        let reader = self.log().reader();
+        let found = shown_by(&reader).unwrap();
+        self.held = Some((reader, found));
+    }
+
     pub(super) fn check(&self, context: &str) {
+        if let Some((reader, before)) = &self.held {
+            // Whatever was compacted since: an old picture shows what it showed, or says that it cannot.
+            match shown_by(reader) {
+                Ok(found) => assert_eq!(&found, before, "{context}"),
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::Interrupted, "{context}: {error}"),
+            }
+        }
         self.model.check(self.log.as_ref().unwrap(), context);
     }
 
     /// Opens what is on the disk; the watermark of before is told again.
     pub(super) fn restart(&mut self) {
+        self.held = None;
         let (dir, mut log, report) = reopen(&self.disk, config());
         assert!(report.quarantined.is_empty(), "{report:?}");
         let end = log.positions().log_end;

@@ -8,6 +8,8 @@ enum Operation {
     Produce { keys: Vec<(u8, bool)> },
     Transact { producer: u64, keys: Vec<(u8, bool)> },
     End { producer: u64, committed: bool },
+    Hold,
+    KeepOpen { most: usize },
     Roll,
     Settle,
     Compact { key_bytes: usize },
@@ -25,6 +27,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         5 => keys().prop_map(|keys| Produce { keys }),
         8 => (20..22u64, keys()).prop_map(|(producer, keys)| Transact { producer, keys }),
         6 => (20..22u64, any::<bool>()).prop_map(|(producer, committed)| End { producer, committed }),
+        2 => Just(Hold),
+        1 => (0..4usize).prop_map(|most| KeepOpen { most }),
         2 => Just(Roll),
         5 => Just(Settle),
         5 => prop_oneof![Just(1usize), Just(1 << 20)].prop_map(|key_bytes| Compact { key_bytes }),
@@ -41,6 +45,8 @@ fn step(pair: &mut Pair, operation: &Operation) {
         Operation::Produce { keys } => pair.append(keys, Some(7)),
         Operation::Transact { producer, keys } => pair.append(keys, Some(*producer)),
         Operation::End { producer, committed } => pair.end(*producer, *committed),
+        Operation::Hold => pair.hold(),
+        Operation::KeepOpen { most } => pair.dir.set_open_files(*most),
         Operation::Roll => {
             let now = pair.now;
             pair.log().roll(now).unwrap();
@@ -50,6 +56,7 @@ fn step(pair: &mut Pair, operation: &Operation) {
         Operation::Pass { ms } => pair.now.0 += ms,
         Operation::CleanRestart => {
             let now = pair.now;
+            pair.held = None;
             pair.log.take().unwrap().close(now).unwrap();
             assert!(pair.dir.close(now).unwrap().clean);
             pair.disk.kill();

@@ -54,6 +54,16 @@ impl MemoryDisk {
         self.state.lock().capacity = bytes;
     }
 
+    /// How many files are open: handles that live, other than those that a crash made void.
+    pub fn open_files(&self) -> usize {
+        Arc::strong_count(&self.state.lock().open_files) - 1
+    }
+
+    /// Limits how many files are open together; opening one more fails as it does where a process has no descriptors left.
+    pub fn set_open_files_max(&self, most: Option<usize>) {
+        self.state.lock().open_files_max = most;
+    }
+
     /// Makes operations fail from now on; replaces an earlier fault.
     pub fn inject(&self, fault: Fault) {
         self.state.lock().faults.inject(fault);
@@ -117,6 +127,7 @@ impl MemoryDisk {
     pub fn crash_with(&self, loss: Loss) {
         let mut state = self.state.lock();
         state.incarnation += 1;
+        state.open_files = Arc::default();
         state.locked.clear();
         state.held = None;
         state.faults.clear();
@@ -127,6 +138,7 @@ impl MemoryDisk {
     pub fn kill(&self) {
         let mut state = self.state.lock();
         state.incarnation += 1;
+        state.open_files = Arc::default();
         state.locked.clear();
         state.held = None;
         state.faults.clear();
@@ -144,6 +156,8 @@ impl MemoryDisk {
                 incarnation: 0,
                 now_ms: state.now_ms,
                 capacity: state.capacity,
+                open_files: Arc::default(),
+                open_files_max: state.open_files_max,
             })),
         }
     }
@@ -206,6 +220,9 @@ struct State {
     incarnation: u64,
     now_ms: i64,
     capacity: Option<u64>,
+    /// Held by every open file.
+    open_files: Arc<()>,
+    open_files_max: Option<usize>,
 }
 
 /// A write past the page cache.

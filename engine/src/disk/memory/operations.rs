@@ -23,6 +23,9 @@ impl Disk for MemoryDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state.lock();
         state.faults.pass(Operation::Open)?;
+        if state.open_files_max.is_some_and(|most| Arc::strong_count(&state.open_files) > most) {
+            return Err(rustix::io::Errno::MFILE.into());
+        }
         let node = match (state.tree.file(path), how) {
             (Ok(_), Open::CreateNew) => return Err(io::ErrorKind::AlreadyExists.into()),
             (Ok(node), _) => node,
@@ -35,7 +38,8 @@ impl Disk for MemoryDisk {
         };
         let (writable, through) = (how != Open::Read, how == Open::Through);
         let incarnation = state.incarnation;
-        Ok(Arc::new(MemoryFile { state: self.state.clone(), node, incarnation, writable, through }))
+        let _open = state.open_files.clone();
+        Ok(Arc::new(MemoryFile { state: self.state.clone(), node, incarnation, writable, through, _open }))
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -99,6 +103,8 @@ struct MemoryFile {
     writable: bool,
     /// Every write is followed by a sync.
     through: bool,
+    /// Counted while it lives.
+    _open: Arc<()>,
 }
 
 impl MemoryFile {
