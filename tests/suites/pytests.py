@@ -45,6 +45,7 @@ def run(report, asked, address):
     """One run of all tests with a broker."""
     folder = places.cache() / "suites" / "python"
     command = [folder / "venv" / "bin" / "python", "-m", "pytest", "-v", "-p", "no:cacheprovider", "--timeout", "120"]
+    command += ["-p", "suites.python.bootstrapped"]
     # The root of a Kafka must be there, though nothing of it is used with a broker that runs already.
     environment = {"KAFKA_URI": f"kafka://{address}", "KAFKA_VERSION": "4.3.0", "KAFKA_ROOT": str(folder)}
     allowed = judging.exceptions(asked.suite, asked.kafka)
