@@ -16,6 +16,7 @@ use crate::{
     museum::{Bug, has},
     name::FileKind,
     producer::{ProducerStates, decode_kafka},
+    quarantine::Quarantined,
     recovery::{ProducerSource, not_found_is_none, remove_snapshot},
     segment::{BatchHeader, Depth, Facts, LARGE_WINDOW, Segment, Step, Walk},
 };
@@ -202,24 +203,25 @@ impl Log {
         let mut facts = Facts::empty(segment.base);
         let mut last_entry = 0;
         loop {
-            let step = walk.at(facts.size, Depth::Headers)?;
-            let header: BatchHeader = match step {
-                Step::Batch(header) if header.last_offset < offset => header,
-                Step::Bad(_) => {
-                    let damage = self
-                        .quarantine
-                        .iter()
-                        .find(|q| q.segment == segment.base && q.positions.start == facts.size);
-                    match damage {
-                        Some(range) if range.offsets.end <= offset && !range.positions.is_empty() => {
-                            facts.size = range.positions.end;
-                            facts.next_offset = range.offsets.end;
-                            continue;
-                        }
-                        _ => break,
+            let (position, expected) = (facts.size, facts.next_offset);
+            let in_turn = |header: &BatchHeader| segment.in_turn(expected, header.base_offset);
+            let header: BatchHeader = match walk.at(position, Depth::Checksums)? {
+                Step::End => break,
+                Step::Batch(header) if in_turn(&header) && header.last_offset >= offset => break,
+                Step::Batch(header) if in_turn(&header) => header,
+                // A damaged header may name any offset: what lies behind it is not to go for that.
+                Step::Batch(_) | Step::Bad(_) => match self.behind(segment, &mut walk, position, expected)? {
+                    Some((position, next)) if next <= offset => {
+                        facts.size = position;
+                        facts.next_offset = next;
+                        continue;
                     }
-                }
-                _ => break,
+                    _ if expected >= self.positions.high_watermark => break,
+                    _ => {
+                        let why = format!("segment {} is damaged from {expected} on", segment.base);
+                        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+                    }
+                },
             };
             if facts.add(segment.base, &header, u32::MAX).offset.is_some() {
                 last_entry = facts.size;
@@ -232,6 +234,37 @@ impl Log {
         facts.bytes_since_entry = facts.size - last_entry.min(facts.size);
         facts.first_append = if facts.size > 0 { before.first_append } else { None };
         Ok((facts, facts.next_offset))
+    }
+
+    /// The next batch behind damage at `from`, where `expected` was due: its position and its offset. As recovery has noted
+    /// it, or the first one that reads and is followed by its successor.
+    fn behind(
+        &self,
+        segment: &Segment,
+        walk: &mut Walk<'_>,
+        from: u64,
+        expected: Offset,
+    ) -> io::Result<Option<(u64, Offset)>> {
+        let here = |range: &&Quarantined| range.segment == segment.base && range.positions.start == from;
+        if let Some(known) = self.quarantine.iter().find(here).filter(|range| !range.positions.is_empty()) {
+            return Ok(Some((known.positions.end, known.offsets.end)));
+        }
+        for position in from + 1..walk.end() {
+            let Step::Batch(header) = walk.at(position, Depth::Headers)? else { continue };
+            let possible = header.base_offset > expected && header.next_offset <= self.positions.log_end;
+            if !possible || !matches!(walk.at(position, Depth::Checksums)?, Step::Batch(_)) {
+                continue;
+            }
+            let goes_on = match walk.at(position + header.size, Depth::Headers)? {
+                Step::Batch(next) => segment.in_turn(header.next_offset, next.base_offset),
+                Step::End => true,
+                Step::Bad(_) => false,
+            };
+            if goes_on {
+                return Ok(Some((position, header.base_offset)));
+            }
+        }
+        Ok(None)
     }
 
     /// Deletes the files of the segments from `at` on, newest first, for good. The list stays as it is until the caller has

@@ -131,6 +131,28 @@ fn what_lies_below_the_start_need_not_be_anywhere() {
 }
 
 #[test]
+fn a_damaged_header_does_not_take_what_lies_behind_it() {
+    // Where its batch ends: beyond the cut, or before it. Or that it is a batch at all.
+    for (byte, bit) in [(23, 1), (26, 2), (16, 1)] {
+        for known in [false, true] {
+            let (disk, _, _) = sound();
+            let opened = (!known).then(|| open(&disk));
+            let mut bytes = disk.contents(&file(DAMAGED)).unwrap();
+            let second = BatchView::parse(&bytes).unwrap().size();
+            bytes[second + byte] ^= bit;
+            disk.overwrite(&file(DAMAGED), &bytes).unwrap();
+            let (_dir, mut log, _) = opened.unwrap_or_else(|| {
+                disk.vandalize(Path::new("/data/recovery-point-offset-checkpoint")).unwrap();
+                open(&disk)
+            });
+            assert_eq!(log.truncate_to(offset(16), NOW).unwrap(), offset(16), "{byte} {known}");
+            // Three batches of this size.
+            assert_eq!(disk.contents(&file(DAMAGED)).unwrap(), bytes[..3 * second]);
+        }
+    }
+}
+
+#[test]
 fn a_log_that_is_never_at_rest_is_mended() {
     let (disk, _, _) = sound();
     let (_dir, mut log, _) = open(&disk);
