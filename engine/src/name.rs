@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use highwater_records::{Offset, PartitionIndex};
 
+use crate::text::plain_number;
+
 /// A log's name within its directory of many: `<topic>-<partition>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogName {
@@ -17,6 +19,12 @@ impl LogName {
     /// The name of this partition's log.
     pub fn new(topic: impl Into<String>, partition: PartitionIndex) -> LogName {
         LogName { topic: topic.into(), partition }
+    }
+
+    /// The name that says this; `None` if there is none, or it is spelled otherwise.
+    pub(crate) fn of(topic: &str, partition: &str) -> Option<LogName> {
+        let number = plain_number(partition).filter(|number| *number <= i32::MAX as u32)?;
+        is_topic_name(topic).then(|| LogName::new(topic, PartitionIndex(number)))
     }
 }
 
@@ -37,15 +45,7 @@ impl FromStr for LogName {
     fn from_str(text: &str) -> Result<LogName, InvalidLogName> {
         let invalid = || InvalidLogName(text.to_owned());
         let (topic, partition) = text.rsplit_once('-').ok_or_else(invalid)?;
-        if !is_topic_name(topic) {
-            return Err(invalid());
-        }
-        let number: u32 = partition.parse().map_err(|_| invalid())?;
-        // One spelling only: `+1` and `01` parse too.
-        if number > i32::MAX as u32 || number.to_string() != partition {
-            return Err(invalid());
-        }
-        Ok(LogName::new(topic, PartitionIndex(number)))
+        LogName::of(topic, partition).ok_or_else(invalid)
     }
 }
 

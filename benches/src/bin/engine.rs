@@ -205,22 +205,45 @@ fn look_ups(place: &Path) -> Result<()> {
     let (dir, log) = filled(place, 1 << 10, 256 << 10)?;
     let reader = log.reader();
     let end = log.positions().log_end;
-    let mut at = 0;
-    let took = measure(0, || {
-        for _ in 0..LOOK_UPS {
-            at = (at + 7_919) % end.get();
-            let from = Offset::new(at).ok_or("an offset")?;
-            std::hint::black_box(reader.read(from, 1, end, true)?);
-        }
-        Ok(())
-    })?;
-    let each = |seconds: f64| seconds * 1e6 / f64::from(LOOK_UPS);
+    // The least there is: the places of as many batches in memory, searched for an offset and for where a range ends.
+    let places: Vec<(u64, u64)> = (0..end.get()).map(|n| (n, n << 10)).collect();
     println!(
-        "\nlook-up of an offset among {end} batches of 1 KiB, index in memory, log in the page cache: {:.2} us, \
-         CPU {:.2} us",
-        each(took.seconds),
-        each(took.cpu_seconds)
+        "\n| look-up of an offset in a log of {end} batches of 1 KiB in the page cache | us | CPU us | of a search in memory, CPU us |\n\
+         |---|---|---|---|"
     );
+    for (which, among) in [("the newest 4,000", 4_000), ("all", end.get())] {
+        let mut at = 0;
+        let mut next = || {
+            at = (at + 7_919) % among;
+            end.get() - 1 - at
+        };
+        let (mut engine, mut floor) = (Took::default(), Took::default());
+        for _ in 0..ROUNDS {
+            engine.add(measure(0, || {
+                for _ in 0..LOOK_UPS {
+                    let from = Offset::new(next()).ok_or("an offset")?;
+                    std::hint::black_box(reader.read(from, 16 << 10, end, true)?);
+                }
+                Ok(())
+            })?);
+            floor.add(measure(0, || {
+                for _ in 0..LOOK_UPS {
+                    let from = next();
+                    let first = places.partition_point(|(offset, _)| *offset <= from);
+                    let limit = places[first - 1].1 + (16 << 10);
+                    std::hint::black_box(places.partition_point(|(_, position)| *position <= limit));
+                }
+                Ok(())
+            })?);
+        }
+        let each = |seconds: f64| seconds * 1e6 / f64::from(LOOK_UPS) / ROUNDS as f64;
+        println!(
+            "| among {which} | {:.2} | {:.2} | {:.2} |",
+            each(engine.seconds),
+            each(engine.cpu_seconds),
+            each(floor.cpu_seconds)
+        );
+    }
     dir.delete_log(log)?;
     Ok(())
 }

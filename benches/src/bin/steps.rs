@@ -1,7 +1,7 @@
 //! One kind of step of the engine, again and again, for whoever counts instructions: `benches/instructions` runs it
 //! under callgrind with two counts and takes the difference.
 //!
-//! `cargo run --release -p highwater-benches --bin steps -- append-1k|append-64k|gather-100|look-up|read COUNT`
+//! `cargo run --release -p highwater-benches --bin steps -- append-1k|append-64k|gather-100|look-up|look-up-old|read COUNT`
 
 use std::{error::Error, path::Path, sync::Arc};
 
@@ -31,8 +31,9 @@ fn main() -> Result<()> {
         "append-1k" => append(place.path(), 1 << 10, count),
         "append-64k" => append(place.path(), 64 << 10, count),
         "gather-100" => gather(place.path(), count),
-        "look-up" => look_up(place.path(), count, false),
-        "read" => look_up(place.path(), count, true),
+        "look-up" => look_up(place.path(), count, true, false),
+        "look-up-old" => look_up(place.path(), count, false, false),
+        "read" => look_up(place.path(), count, false, true),
         other => Err(format!("there is no step {other}").into()),
     }
 }
@@ -78,11 +79,17 @@ fn gather(place: &Path, count: u64) -> Result<()> {
     Ok(())
 }
 
-fn look_up(place: &Path, count: u64, read: bool) -> Result<()> {
+/// Among the newest batches of a log, or those that were that.
+fn look_up(place: &Path, count: u64, newest: bool, read: bool) -> Result<()> {
     let (_dir, mut log) = log(place)?;
     let batch = batch(1 << 10)?;
     for _ in 0..FILLED {
         log.append(batch.clone(), LeaderEpoch(0), NOW)?;
+    }
+    if !newest {
+        // Nothing is appended between the two: the log rests.
+        log.release_sealed();
+        log.release_sealed();
     }
     let (reader, end) = (log.reader(), log.positions().log_end);
     for n in 0..count {

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, io, path::Path};
 
 use highwater_records::TopicId;
 
+use super::remembered::Beside;
 use crate::{
     disk::{Disk, read_file, replace_file},
     name::LogName,
@@ -33,8 +34,9 @@ impl Catalog {
         replace_file(disk, directory, FILE_NAME, text::seal(text::encode(lines)).as_bytes())
     }
 
-    pub(super) fn topic_id_of(&self, name: &LogName) -> Option<TopicId> {
-        self.0.get(name).copied()
+    /// For names that ascend.
+    pub(super) fn beside(&self) -> Beside<'_, TopicId> {
+        Beside::new(&self.0)
     }
 }
 
@@ -46,7 +48,7 @@ fn decode(bytes: &[u8]) -> Option<Catalog> {
 fn decode_line(line: &str) -> Option<(LogName, TopicId)> {
     let (name, id) = line.rsplit_once(' ')?;
     let (topic, partition) = name.rsplit_once(' ')?;
-    Some((format!("{topic}-{partition}").parse().ok()?, id.parse().ok()?))
+    Some((LogName::of(topic, partition)?, id.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -66,8 +68,9 @@ mod tests {
         let logs: Vec<_> = (0..3).map(known).collect();
         Catalog::write(&disk, directory, logs.clone().into_iter()).unwrap();
         let read = Catalog::read(&disk, directory).unwrap();
-        assert!(logs.iter().all(|(name, id)| read.topic_id_of(name) == Some(*id)));
-        assert_eq!(read.topic_id_of(&known(3).0), None);
+        let mut beside = read.beside();
+        assert!(logs.iter().all(|(name, id)| beside.at(name) == Some(*id)));
+        assert_eq!(beside.at(&known(3).0), None);
         let bytes = read_file(&disk, &directory.join(FILE_NAME)).unwrap().unwrap();
         for len in 0..bytes.len() {
             assert!(decode(&bytes[..len]).is_none(), "{len}");

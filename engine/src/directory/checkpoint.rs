@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io, path::Path};
 
-use highwater_records::{Offset, PartitionIndex};
+use highwater_records::Offset;
 
 use crate::{
     disk::{Disk, read_file, replace_file},
@@ -137,13 +137,14 @@ fn encode(offsets: &Offsets) -> String {
 }
 
 pub(crate) fn decode(bytes: &[u8]) -> Result<Offsets, Damaged> {
-    let mut offsets = Offsets::new();
-    for line in text::decode(bytes)? {
-        let (name, offset) =
-            decode_line(line).ok_or(Damaged("a line is not <topic> <partition> <offset>"))?;
-        if offsets.insert(name, offset).is_some() {
-            return Err(Damaged("a log is there twice"));
-        }
+    let lines = text::decode(bytes)?;
+    let count = lines.len();
+    let decoded = lines.into_iter().map(decode_line).collect::<Option<Vec<_>>>();
+    // All at once: what was written by us is in order, which makes a table of it at little cost.
+    let offsets: Offsets =
+        decoded.ok_or(Damaged("a line is not <topic> <partition> <offset>"))?.into_iter().collect();
+    if offsets.len() < count {
+        return Err(Damaged("a log is there twice"));
     }
     Ok(offsets)
 }
@@ -154,10 +155,7 @@ fn decode_line(line: &str) -> Option<(LogName, Offset)> {
     if words.next().is_some() {
         return None;
     }
-    // By way of its name, so that topic and partition are held to the same rules.
-    let name: LogName = format!("{topic}-{partition}").parse().ok()?;
-    (name.partition == PartitionIndex(plain_number(partition)?)).then_some(())?;
-    Some((name, Offset::new(plain_number(offset)?)?))
+    Some((LogName::of(topic, partition)?, Offset::new(plain_number(offset)?)?))
 }
 
 fn encode_checksums(checksums: &BTreeMap<String, Vec<u32>>) -> String {
@@ -180,6 +178,8 @@ fn decode_checksums(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u32>>, Damaged>
 
 #[cfg(test)]
 mod tests {
+    use highwater_records::PartitionIndex;
+
     use super::*;
     use crate::disk::memory::MemoryDisk;
 

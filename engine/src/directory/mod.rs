@@ -5,6 +5,7 @@ pub(crate) mod checkpoint;
 mod entry;
 pub(crate) mod meta;
 mod open;
+mod remembered;
 mod remove;
 
 use std::{

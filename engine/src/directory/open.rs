@@ -7,13 +7,14 @@ use std::{
     sync::Arc,
 };
 
-use highwater_records::{BrokerId, Offset, TimestampMs, TopicId};
+use highwater_records::{BrokerId, TimestampMs, TopicId};
 
 use super::{
-    Claim, DirOptions, EntryState, Health, LogDir, LogEntry, OPEN_FILES,
+    Claim, DirOptions, Health, LogDir, LogEntry, OPEN_FILES,
     catalog::{self, Catalog},
     checkpoint::{Checkpoint, Checkpoints, Reading},
     meta::{self, BadMeta, Meta, PartitionMetadata},
+    remembered::Remembered,
     remove::remove_log_directory,
 };
 use crate::{
@@ -178,30 +179,15 @@ impl LogDir {
         let mark = take_clean_mark(&*disk, path, distrusted.is_empty()).map_err(failed)?;
         let mut report = OpenReport { clean: mark.is_some(), distrusted, ..OpenReport::default() };
         let catalog = mark.unwrap_or_default();
-        let mut logs = BTreeMap::new();
+        let mut found: Vec<(LogName, PathBuf)> = Vec::new();
         for entry in &listed {
             let directory = path.join(&entry.name);
             if entry.is_dir && entry.name.ends_with(super::remove::DELETED_DIRECTORY) {
                 remove_log_directory(&*disk, path, &directory).map_err(failed)?;
             } else if entry.is_dir
-                && let Ok(name) = entry.name.parse::<LogName>()
+                && let Ok(name) = entry.name.parse()
             {
-                let identity = match catalog.topic_id_of(&name) {
-                    Some(topic_id) => Identity::Known(PartitionMetadata { topic_id, vouched: true }),
-                    None => read_topic_id(&*disk, &directory).map_err(failed)?,
-                };
-                match identity {
-                    Identity::Known(metadata) => {
-                        let state = state_of(&name, &readings);
-                        let entry = LogEntry::new(name.clone(), metadata, directory, state);
-                        logs.insert(name, Arc::new(entry));
-                    }
-                    Identity::Unknown if has(Bug::UnreadableIsRemoved) => {
-                        remove_log_directory(&*disk, path, &directory).map_err(failed)?;
-                    }
-                    Identity::Unknown => report.unidentified.push(name),
-                    Identity::Empty => {}
-                }
+                found.push((name, directory));
             } else if !entry.is_dir && entry.name.ends_with(crate::name::TEMPORARY) {
                 match disk.remove_file(&directory) {
                     // It was finished just now.
@@ -210,6 +196,28 @@ impl LogDir {
                 }
             }
         }
+        found.sort_unstable();
+        let (mut identities, mut remembered) = (catalog.beside(), Remembered::new(&readings));
+        let mut logs = Vec::with_capacity(found.len());
+        for (name, directory) in found {
+            let identity = match identities.at(&name) {
+                Some(topic_id) => Identity::Known(PartitionMetadata { topic_id, vouched: true }),
+                None => read_topic_id(&*disk, &directory).map_err(failed)?,
+            };
+            match identity {
+                Identity::Known(metadata) => {
+                    let state = remembered.of(&name);
+                    let entry = LogEntry::new(name.clone(), metadata, directory, state);
+                    logs.push((name, Arc::new(entry)));
+                }
+                Identity::Unknown if has(Bug::UnreadableIsRemoved) => {
+                    remove_log_directory(&*disk, path, &directory).map_err(failed)?;
+                }
+                Identity::Unknown => report.unidentified.push(name),
+                Identity::Empty => {}
+            }
+        }
+        let logs: BTreeMap<LogName, Arc<LogEntry>> = logs.into_iter().collect();
         for name in &report.unidentified {
             tracing::error!(directory = %path.display(), log = %name, "records without a readable partition.metadata");
         }
@@ -403,26 +411,4 @@ fn distrusted(readings: &BTreeMap<Checkpoint, Reading>) -> Vec<String> {
         Reading::Damaged(damaged) => Some(format!("{} does not read: {damaged}", checkpoint.file_name())),
     };
     readings.iter().filter_map(bad).collect()
-}
-
-fn state_of(name: &LogName, readings: &BTreeMap<Checkpoint, Reading>) -> EntryState {
-    let read = |checkpoint| match &readings[&checkpoint] {
-        Reading::Trusted(offsets) => offsets.get(name).copied(),
-        _ => None,
-    };
-    let recovery_point = read(Checkpoint::RecoveryPoint).or_else(|| {
-        // A file that is as we wrote it, or that we have not written yet, promises nothing of a log it does not name.
-        let written = |checkpoint| matches!(readings[&checkpoint], Reading::Trusted(_));
-        let missing = matches!(readings[&Checkpoint::RecoveryPoint], Reading::Missing);
-        let ours = written(Checkpoint::RecoveryPoint) || missing && written(Checkpoint::LogStart);
-        ours.then_some(Offset::ZERO)
-    });
-    EntryState {
-        recovery_point,
-        durable_end: recovery_point,
-        log_start: read(Checkpoint::LogStart),
-        high_watermark: read(Checkpoint::HighWatermark),
-        compacted_to: read(Checkpoint::Compacted),
-        ..EntryState::default()
-    }
 }

@@ -62,8 +62,9 @@ impl Log {
         Ok(count)
     }
 
-    /// Gives up the descriptors of sealed segments, which whoever reads them next opens again. What nobody has synced yet
-    /// keeps its own: a sync that fails must be heard of.
+    /// Gives up what only makes reading faster: the descriptors of sealed segments, which whoever reads them next opens again,
+    /// and the places of the newest batches where none was appended since this was last called. What nobody has synced yet
+    /// keeps its descriptor: a sync that fails must be heard of.
     pub fn release_sealed(&self) {
         let unsettled = self.unsettled();
         let sealed = &self.segments[..self.segments.len() - 1];
@@ -72,6 +73,7 @@ impl Log {
                 segment.release();
             }
         }
+        self.active().rest();
     }
 
     /// When something is owed to the log by the configuration even if nobody appends: its last segment is to be sealed,

@@ -8,7 +8,7 @@ use super::{Picture, ReadError};
 use crate::{
     disk::DiskFile,
     quarantine::Quarantined,
-    segment::{BatchHeader, Depth, Facts, INDEXED_WINDOW, Segment, Step, Walk},
+    segment::{BatchHeader, Boundary, Depth, Facts, INDEXED_WINDOW, Segment, Step, Walk},
 };
 
 /// A batch and where it lies.
@@ -17,9 +17,41 @@ pub(super) struct Located {
     pub(super) header: BatchHeader,
 }
 
+/// Where a batch lies, without a look at it.
+pub(super) struct Place {
+    pub(super) begins: Boundary,
+    pub(super) ends: Boundary,
+}
+
+impl Place {
+    fn of(located: &Located) -> Place {
+        let Located { position, header } = located;
+        Place {
+            begins: Boundary { position: *position, offset: header.base_offset },
+            ends: Boundary { position: position + header.size, offset: header.next_offset },
+        }
+    }
+}
+
 impl Picture {
     pub(super) fn open(&self, segment: &Segment) -> Result<Arc<dyn DiskFile>, ReadError> {
         Ok(segment.log.get()?)
+    }
+
+    /// As [`Picture::locate`], without a read where the batch is one of the newest: what those are is known.
+    pub(super) fn find(
+        &self,
+        segment: &Segment,
+        facts: &Facts,
+        offset: Offset,
+    ) -> Result<Option<Place>, ReadError> {
+        if !self.is_damaged(segment)
+            && let Some((begins, ends)) = segment.recent_holding(offset)
+            && ends.position <= facts.size
+        {
+            return Ok(Some(Place { begins, ends }));
+        }
+        Ok(self.locate(segment, facts, offset)?.as_ref().map(Place::of))
     }
 
     /// The batch of a segment that holds `offset`, which is neither quarantined nor beyond the segment; where the cleaner
@@ -94,19 +126,28 @@ impl Picture {
         &self,
         segment: &Segment,
         facts: &Facts,
-        first: &Located,
+        first: &Place,
         max_bytes: u64,
         end: Offset,
         at_least_one: bool,
     ) -> Result<(u64, Offset), ReadError> {
-        if first.header.last_offset >= end || (first.header.size > max_bytes && !at_least_one) {
-            return Ok((first.position, first.header.base_offset));
+        let Place { begins, ends } = first;
+        if ends.offset > end || (ends.position - begins.position > max_bytes && !at_least_one) {
+            return Ok((begins.position, begins.offset));
         }
-        let limit = first.position.saturating_add(max_bytes).min(facts.size);
+        let limit = begins.position.saturating_add(max_bytes).min(facts.size);
+        if limit <= ends.position {
+            return Ok((ends.position, ends.offset));
+        }
+        if !self.is_damaged(segment)
+            && let Some(last) = segment.recent_within(limit, end)
+        {
+            let last = if last.position > ends.position { &last } else { ends };
+            return Ok((last.position, last.offset));
+        }
         let file = self.open(segment)?;
         let mut walk = Walk::new(&*file, facts.size, INDEXED_WINDOW);
-        let after_first = (first.position + first.header.size, first.header.next_offset);
-        let (mut position, mut next) = after_first;
+        let (mut position, mut next) = (ends.position, ends.offset);
         // The last indexed batch that surely belongs to the range; from there on, batch by batch.
         let known = segment.offset_index.last_where(|entry| {
             u64::from(entry.position) < limit
@@ -136,6 +177,10 @@ impl Picture {
         self.quarantine.iter().find(|range| {
             range.segment == segment.base && range.positions.start == position && !range.positions.is_empty()
         })
+    }
+
+    fn is_damaged(&self, segment: &Segment) -> bool {
+        self.quarantine.iter().any(|range| range.segment == segment.base)
     }
 
     fn damage_between(&self, segment: &Segment, from: u64, to: u64) -> bool {

@@ -141,7 +141,7 @@ impl LogReader {
         let (stop, next_offset) =
             picture.locate_end(segment, &facts, &first, max_bytes as u64, end, at_least_one)?;
         picture.check_unchanged()?;
-        if stop == first.position {
+        if stop == first.begins.position {
             return Ok(LogRange::empty(self.clone(), from));
         }
         let file = picture.open(segment)?;
@@ -149,8 +149,8 @@ impl LogReader {
             self.clone(),
             (segment.base, segment.sparse),
             file,
-            first.position..stop,
-            first.header.base_offset,
+            first.begins.position..stop,
+            first.begins.offset,
             next_offset,
         ))
     }
@@ -170,12 +170,12 @@ impl Picture {
         &self,
         offset: Offset,
         end: Offset,
-    ) -> Result<Option<(&Segment, Facts, locate::Located)>, ReadError> {
+    ) -> Result<Option<(&Segment, Facts, locate::Place)>, ReadError> {
         let mut from = offset;
         loop {
             let (segment, facts) = self.segment_of(from)?;
-            match self.locate(segment, &facts, from)? {
-                Some(first) if first.header.base_offset < end => return Ok(Some((segment, facts, first))),
+            match self.find(segment, &facts, from)? {
+                Some(first) if first.begins.offset < end => return Ok(Some((segment, facts, first))),
                 Some(_) => return Ok(None),
                 // The cleaner took the rest of the segment.
                 None if facts.next_offset > from && facts.next_offset < end => from = facts.next_offset,

@@ -1,6 +1,7 @@
 //! One segment: a file of batches and its indexes.
 
 mod header;
+mod recent;
 mod walk;
 
 use std::{
@@ -12,6 +13,8 @@ use std::{
 use highwater_records::{Offset, TimestampMs};
 
 pub(crate) use header::BatchHeader;
+pub(crate) use recent::Boundary;
+use recent::Recent;
 pub(crate) use walk::{Depth, INDEXED_WINDOW, LARGE_WINDOW, SMALL_WINDOW, Step, Walk};
 
 use crate::{
@@ -35,7 +38,15 @@ pub(crate) struct Segment {
     pub(crate) sparse: bool,
     /// The file that vouches for the transaction index, until it is synced.
     transaction_sum: Mutex<Option<Arc<dyn DiskFile>>>,
-    facts: Mutex<Facts>,
+    grown: Mutex<Grown>,
+}
+
+/// How far it has.
+#[derive(Debug)]
+struct Grown {
+    facts: Facts,
+    /// Its newest batches, as long as there may be newer ones.
+    recent: Option<Box<Recent>>,
 }
 
 /// What changes as a segment grows.
@@ -135,7 +146,7 @@ impl Segment {
             transaction_index: Index::growing(Vec::new()),
             sparse: false,
             transaction_sum: Mutex::new(None),
-            facts: Mutex::new(facts),
+            grown: Mutex::new(Grown { facts, recent: None }),
         }
     }
 
@@ -146,7 +157,7 @@ impl Segment {
 
     /// Of a sealed segment: offsets without a batch follow its last one, up to `next_base`.
     pub(crate) fn end_at(&self, next_base: Offset) {
-        self.facts.lock().next_offset = next_base;
+        self.grown.lock().facts.next_offset = next_base;
     }
 
     /// Whether a batch may begin at `found` where `due` is due.
@@ -155,7 +166,7 @@ impl Segment {
     }
 
     pub(crate) fn facts(&self) -> Facts {
-        *self.facts.lock()
+        self.grown.lock().facts
     }
 
     /// Appends a batch to the page cache. On an error the segment is as before, but bytes may lie behind its end.
@@ -165,11 +176,32 @@ impl Segment {
         header: &BatchHeader,
         after: Facts,
     ) -> io::Result<()> {
-        let position = self.facts.lock().size;
-        debug_assert_eq!(position + header.size, after.size);
+        let position = after.size - header.size;
+        debug_assert_eq!(position, self.facts().size);
         self.log.get_to_write()?.write_at(slices, position)?;
-        *self.facts.lock() = after;
+        let mut grown = self.grown.lock();
+        grown.facts = after;
+        grown.recent.get_or_insert_with(|| Box::new(Recent::new(self.base))).push(position, header);
         Ok(())
+    }
+
+    /// Where the batch that holds `offset` begins and ends, if it is one of the newest.
+    pub(crate) fn recent_holding(&self, offset: Offset) -> Option<(Boundary, Boundary)> {
+        self.grown.lock().recent.as_ref()?.holding(offset)
+    }
+
+    /// The last end of a batch that lies neither behind `position` nor above `offset`, if it is one of the newest.
+    pub(crate) fn recent_within(&self, position: u64, offset: Offset) -> Option<Boundary> {
+        self.grown.lock().recent.as_ref()?.last_within(position, offset)
+    }
+
+    /// Gives up the memory of its newest batches, unless some were appended since this was last asked: they are found like
+    /// all others then.
+    pub(crate) fn rest(&self) {
+        let mut grown = self.grown.lock();
+        if grown.recent.as_mut().is_some_and(|recent| !recent.grew()) {
+            grown.recent = None;
+        }
     }
 
     pub(crate) fn push(&self, entries: Entries) {
@@ -200,7 +232,7 @@ impl Segment {
 
     /// Removes bytes behind the segment's end.
     pub(crate) fn cut_back(&self) -> io::Result<()> {
-        let size = self.facts.lock().size;
+        let size = self.facts().size;
         self.log.get_to_write()?.set_len(size)
     }
 
@@ -211,6 +243,7 @@ impl Segment {
         let at = |kind, file| slot(disk, directory, kind, self.base).holding(file);
         self.offset_index.seal(at(FileKind::OffsetIndex, offsets));
         self.time_index.seal(at(FileKind::TimeIndex, times));
+        self.grown.lock().recent = None;
         self.sealed_transactions(disk, directory, transactions);
         Ok(())
     }
@@ -303,6 +336,8 @@ impl Segment {
         let log = slot(disk, directory, FileKind::Log, self.base);
         let segment = Segment::open(log, Index::growing(offsets), Index::growing(times), self.base, facts);
         segment.transaction_index.set(Index::growing(aborted));
+        segment.grown.lock().recent =
+            self.grown.lock().recent.as_ref().map(|recent| Box::new(recent.cut_at(facts.size)));
         Ok(segment.sparse(self.sparse))
     }
 

@@ -24,6 +24,7 @@ pub(super) enum Operation {
     Read { at: u8, max_bytes: usize },
     Hold,
     KeepOpen { most: usize },
+    Rest,
     Roll,
     Truncate { at: u8 },
     AdvanceStart { at: u8 },
@@ -50,6 +51,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         4 => (any::<u8>(), 1..3000usize).prop_map(|(at, max_bytes)| Read { at, max_bytes }),
         2 => Just(Hold),
         1 => (0..4usize).prop_map(|most| KeepOpen { most }),
+        2 => Just(Rest),
         2 => Just(Roll),
         1 => any::<u8>().prop_map(|at| Truncate { at }),
         1 => any::<u8>().prop_map(|at| AdvanceStart { at }),
@@ -165,6 +167,7 @@ impl Pair {
                 let found = read_all(&reader, reader.positions().log_start).unwrap();
                 self.held = Some((reader, found));
             }
+            Operation::Rest => self.log().release_sealed(),
             Operation::KeepOpen { most } => self.dir.set_open_files(most),
             Operation::Roll => {
                 self.log().roll(NOW).unwrap();
