@@ -19,6 +19,23 @@ pub fn cpu_seconds(pid: u32) -> io::Result<f64> {
     Ok(ticks / TICKS_PER_SECOND)
 }
 
+/// Calls that write, by those threads of a process whose names begin with `name`.
+///
+/// # Errors
+/// When there is no such process, or no `/proc`.
+pub fn writes(pid: u32, name: &str) -> io::Result<u64> {
+    let mut writes = 0;
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let thread = thread?.path();
+        if fs::read_to_string(thread.join("comm"))?.starts_with(name) {
+            let counted = fs::read_to_string(thread.join("io"))?;
+            let calls = counted.lines().find_map(|line| line.strip_prefix("syscw: ")).unwrap_or_default();
+            writes += calls.parse::<u64>().unwrap_or(0);
+        }
+    }
+    Ok(writes)
+}
+
 /// Resident memory of a process in MiB.
 ///
 /// # Errors

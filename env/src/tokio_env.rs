@@ -88,7 +88,8 @@ impl TokioEnv {
 const fn threads(lane: Lane) -> usize {
     match lane {
         Lane::Connections => 4,
-        Lane::Commit => 4,
+        // Groups through the journal beside files that are synced.
+        Lane::Commit => 8,
         Lane::ColdRead => 8,
         Lane::Background => 2,
         Lane::Control => 2,

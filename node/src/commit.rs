@@ -1,6 +1,6 @@
-//! Group commit: one task per data directory that makes durable what synced topics have appended.
+//! Group commit: what synced topics of a data directory have appended is made durable, many partitions at a time.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
 use highwater_engine::{CommitDone, CommitJob, LogDir};
 use highwater_env::{Env, EnvExt, Instant, Lane};
@@ -8,9 +8,9 @@ use highwater_records::TopicIdPartition;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::partition::Partition;
+use crate::{first_of::first_of, partition::Partition, tasks::Tasks};
 
-/// Partitions that wait for a sync. While one group is being synced the next one gathers.
+/// Partitions that wait for a sync. While some groups of them are being synced the next one gathers.
 pub(crate) struct Committer {
     env: Arc<dyn Env>,
     directory: Arc<LogDir>,
@@ -25,11 +25,42 @@ pub(crate) struct Committer {
 #[derive(Default)]
 struct Asked {
     partitions: BTreeMap<TopicIdPartition, Arc<Partition>>,
+    /// Groups that were taken and are not durable yet.
+    groups: usize,
+    /// The last of them was taken less than [`PATIENCE`] ago.
+    fresh: bool,
+    /// Somebody was woken for what waits, and has not looked yet.
+    called: bool,
     stopped: bool,
 }
 
+/// Groups at once.
+const GROUPS: usize = 4;
+/// How long a group has the disk to itself. Where a sync is quick one group at a time is best: what is appended meanwhile
+/// shares the next one, and more of them cost more writes and more CPU for nothing (`docs/performance.md`). Where one takes
+/// longer, because the disk is slow or has files to sync, who comes behind it does not wait for it.
+const PATIENCE: Duration = Duration::from_millis(1);
 /// Syncs of different files overlap in the device up to about this many.
 const PARALLEL_SYNCS: usize = 4;
+
+impl Asked {
+    /// Whether what waits is to be a group now. At the end the last one is: it takes what the others have left, for a
+    /// partition that is in one group cannot be in another.
+    fn is_due(&self) -> bool {
+        let room = self.groups == 0 || self.groups < GROUPS && !self.fresh && !self.stopped;
+        room && !self.partitions.is_empty()
+    }
+
+    /// What waits, if it is to be a group now.
+    fn take(&mut self) -> Option<Vec<Arc<Partition>>> {
+        self.called = false;
+        self.is_due().then(|| {
+            self.groups += 1;
+            self.fresh = true;
+            std::mem::take(&mut self.partitions).into_values().collect()
+        })
+    }
+}
 
 impl Committer {
     pub(crate) fn new(env: Arc<dyn Env>, directory: Arc<LogDir>) -> Committer {
@@ -41,7 +72,16 @@ impl Committer {
     /// Asks for a sync of what the partition has appended so far.
     pub(crate) fn ask(&self, partition: &Arc<Partition>) {
         let mut asked = self.asked.lock();
-        if !asked.stopped && asked.partitions.insert(partition.id, partition.clone()).is_none() {
+        if asked.stopped || asked.partitions.insert(partition.id, partition.clone()).is_some() {
+            return;
+        }
+        self.call(&mut asked);
+    }
+
+    /// Wakes somebody for what waits, if it is to be a group now.
+    fn call(&self, asked: &mut Asked) {
+        if asked.is_due() && !asked.called {
+            asked.called = true;
             self.wake.notify_one();
         }
     }
@@ -60,30 +100,56 @@ impl Committer {
         began.map_or(Duration::ZERO, |began| self.env.now().since(began))
     }
 
-    /// Ends [`Committer::run`] after what was asked so far.
+    /// Ends what [`Committer::start`] has started, after what was asked so far.
     pub(crate) fn stop(&self) {
         self.asked.lock().stopped = true;
         self.wake.notify_one();
     }
 
-    /// Syncs group after group until stopped.
-    pub(crate) async fn run(self: Arc<Self>) {
+    /// Syncs group after group until stopped, several at once.
+    pub(crate) fn start(self: &Arc<Self>, tasks: &Tasks) {
+        for _ in 0..GROUPS {
+            tasks.spawn(&self.env, Lane::Commit, self.clone().run());
+        }
+    }
+
+    async fn run(self: Arc<Self>) {
         loop {
             let (group, stopped) = {
                 let mut asked = self.asked.lock();
-                (std::mem::take(&mut asked.partitions), asked.stopped)
+                (asked.take(), asked.stopped)
             };
-            if !group.is_empty() {
-                self.commit(group.into_values().collect(), false).await;
+            if let Some(group) = group {
+                self.commit_beside_others(group).await;
                 if self.directory.wants_settling() {
                     self.pressed.notify_one();
                 }
             } else if stopped {
+                // Whoever ends the last group takes what is left; the others have nothing to wait for.
+                self.wake.notify_one();
                 return;
             } else {
                 self.wake.notified().await;
             }
         }
+    }
+
+    async fn commit_beside_others(&self, group: Vec<Arc<Partition>>) {
+        let mut commit = pin!(self.commit(group, false));
+        let patience = self.env.sleep(PATIENCE);
+        let quick = first_of(commit.as_mut(), patience).await.is_left();
+        if !quick {
+            {
+                let mut asked = self.asked.lock();
+                asked.fresh = false;
+                self.call(&mut asked);
+            }
+            commit.await;
+        }
+        let mut asked = self.asked.lock();
+        asked.groups -= 1;
+        // Nobody has begun one beside it.
+        asked.fresh &= !quick;
     }
 
     /// Makes one group durable: what is pending is taken under each partition's lock, synced under none. With

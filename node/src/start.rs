@@ -171,7 +171,7 @@ impl Opened {
             tasks: self.tasks,
         });
         node.quotas.follow(&node.image());
-        node.tasks.spawn(&node.env, Lane::Commit, node.committer.clone().run());
+        node.committer.start(&node.tasks);
         node.tasks.spawn(&node.env, Lane::Background, node.clone().settle_when_asked());
         node.tasks.spawn(&node.env, Lane::Background, node.clone().upkeep());
         node.tasks.spawn(&node.env, Lane::Background, node.clone().compaction());

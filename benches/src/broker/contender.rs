@@ -1,4 +1,4 @@
-//! The servers that are measured, each a process of its own on core 0.
+//! The servers that are measured, each a process of its own.
 
 use std::{
     fs::{self, File},
@@ -18,8 +18,8 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 pub enum Contender {
     /// The floor, in this very program.
     Floor,
-    /// The `highwater` binary at this path.
-    Highwater(PathBuf),
+    /// The `highwater` binary at this path, with topics of this durability and so many partitions.
+    Highwater(PathBuf, &'static str, u32),
 }
 
 /// A started server; killed when dropped.
@@ -36,19 +36,19 @@ impl Contender {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Floor => "floor",
-            Self::Highwater(_) => "highwater",
+            Self::Highwater(..) => "highwater",
         }
     }
 
-    /// Starts it in `folder`, pinned to core 0, and waits until it takes connections.
+    /// Starts it in `folder`, pinned to `cores` (as `taskset -c` takes them), and waits until it takes connections.
     ///
     /// # Errors
     /// When it cannot be started, ends, or does not serve in time.
-    pub fn start(&self, folder: &Path) -> io::Result<Running> {
+    pub fn start(&self, folder: &Path, cores: &str) -> io::Result<Running> {
         fs::create_dir_all(folder)?;
         let address = free_address()?;
         let mut command = Command::new("taskset");
-        command.args(["-c", "0"]);
+        command.args(["-c", cores]);
         match self {
             Self::Floor => {
                 command
@@ -57,9 +57,9 @@ impl Contender {
                     .arg(address.port().to_string())
                     .arg(folder);
             }
-            Self::Highwater(binary) => {
+            Self::Highwater(binary, durability, partitions) => {
                 let settings = folder.join("server.properties");
-                fs::write(&settings, settings_text(address, folder))?;
+                fs::write(&settings, settings_text(address, folder, durability, *partitions))?;
                 command.arg(binary).arg("serve").arg(settings);
             }
         }
@@ -106,10 +106,11 @@ impl Drop for Running {
     }
 }
 
-fn settings_text(address: SocketAddr, folder: &Path) -> String {
+fn settings_text(address: SocketAddr, folder: &Path, durability: &str, partitions: u32) -> String {
+    let data = folder.join("data");
     format!(
-        "listeners=PLAINTEXT://{address}\nlog.dirs={}\nnum.partitions=2\nhighwater.durability=replicated\n",
-        folder.join("data").display()
+        "listeners=PLAINTEXT://{address}\nlog.dirs={}\nnum.partitions={partitions}\nhighwater.durability={durability}\n",
+        data.display()
     )
 }
 

@@ -1,6 +1,7 @@
 //! The load: connections that keep five requests in flight until so many bytes are acknowledged.
 
 use std::{
+    collections::VecDeque,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
     thread,
@@ -19,6 +20,73 @@ pub struct Done {
     pub bytes: u64,
     /// From the first request to the last acknowledgement.
     pub elapsed: Duration,
+}
+
+/// What one run of appends to many partitions did.
+#[derive(Clone, Debug)]
+pub struct Spread {
+    /// How long each acknowledgement took, sorted.
+    pub took: Vec<Duration>,
+    /// From the first request to the last acknowledgement.
+    pub elapsed: Duration,
+}
+
+/// Produces one batch of `batch_size` after the other, each to another partition, over `connections` with `in_flight`
+/// requests under way each, for as long as `span`.
+///
+/// # Errors
+/// When a connection fails or a request is refused.
+pub fn spread(
+    address: SocketAddr,
+    topic: &str,
+    batch_size: usize,
+    (connections, in_flight, partitions): (usize, usize, u32),
+    span: Duration,
+) -> io::Result<Spread> {
+    let batch = frames::batch(batch_size);
+    let all: Vec<Vec<u8>> = (0..partitions as i32).map(|each| frames::produce(topic, each, &batch)).collect();
+    let started = Instant::now();
+    let each = |from: usize| {
+        let frames = all.iter().cycle().skip(from).step_by(connections);
+        spread_one(address, frames, in_flight, started + span)
+    };
+    let mut took = thread::scope(|scope| {
+        let workers: Vec<_> = (0..connections).map(|from| scope.spawn(move || each(from))).collect();
+        let join = |worker: thread::ScopedJoinHandle<'_, io::Result<Vec<Duration>>>| {
+            worker.join().map_err(|_| io::Error::other("a connection of the load panicked"))?
+        };
+        workers.into_iter().map(join).collect::<io::Result<Vec<_>>>()
+    })?
+    .concat();
+    let elapsed = started.elapsed();
+    took.sort();
+    Ok(Spread { took, elapsed })
+}
+
+fn spread_one<'a>(
+    address: SocketAddr,
+    frames: impl Iterator<Item = &'a Vec<u8>>,
+    in_flight: usize,
+    until: Instant,
+) -> io::Result<Vec<Duration>> {
+    let mut connection = TcpStream::connect(address)?;
+    connection.set_nodelay(true)?;
+    let (mut answer, mut took, mut sent) = (Vec::new(), Vec::new(), VecDeque::new());
+    let mut frames = frames.take_while(|_| Instant::now() < until);
+    loop {
+        while sent.len() < in_flight
+            && let Some(frame) = frames.next()
+        {
+            sent.push_back(Instant::now());
+            connection.write_all(frame)?;
+        }
+        let Some(began) = sent.pop_front() else { return Ok(took) };
+        read_answer(&mut connection, &mut answer)?;
+        match frames::produce_error(&answer) {
+            Some(0) => took.push(began.elapsed()),
+            other => return Err(io::Error::other(format!("refused with {other:?}"))),
+        }
+    }
 }
 
 /// Produces `bytes` in batches of `batch_size` over `connections`, each to a partition of its own.

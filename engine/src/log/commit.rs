@@ -353,7 +353,7 @@ impl Log {
     }
 
     /// Whether a commit was begun that is not finished, or dropped, yet.
-    pub(crate) fn is_committing(&self) -> bool {
+    pub fn is_committing(&self) -> bool {
         self.committing.strong_count() > 0
     }
 

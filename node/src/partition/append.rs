@@ -109,7 +109,8 @@ impl State {
         Ok(AppendOutcome {
             produced,
             waiting,
-            wants_commit: self.wants_commit(),
+            // Whoever finishes a commit asks for the next one.
+            wants_commit: self.wants_commit() && !self.log.is_committing(),
             appended: (!appended.duplicate).then_some(size),
         })
     }

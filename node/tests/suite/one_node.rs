@@ -51,7 +51,11 @@ impl Fixture {
     }
 }
 
-async fn create(node: &Node, name: &str, configs: &[(&str, &str)]) -> Result<(), CreateTopicError> {
+pub(super) async fn create(
+    node: &Node,
+    name: &str,
+    configs: &[(&str, &str)],
+) -> Result<(), CreateTopicError> {
     let topic = CreateTopic {
         name: name.into(),
         partitions: Some(1),
@@ -62,7 +66,7 @@ async fn create(node: &Node, name: &str, configs: &[(&str, &str)]) -> Result<(),
     node.create_topics(&caller(), vec![topic], false).await.remove(0).map(drop)
 }
 
-fn batch(values: &[String], timestamp: i64) -> Bytes {
+pub(super) fn batch(values: &[String], timestamp: i64) -> Bytes {
     let mut builder = BatchBuilder::new(Codec::None);
     for value in values {
         let record = Record {
