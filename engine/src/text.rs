@@ -1,16 +1,17 @@
 //! Kafka's text form of small tables: a version, a count, and one line per entry; ours add a checksum line.
 
+use std::fmt::{self, Write as _};
+
 /// A small file that cannot be understood. It is a hint, and is rebuilt.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Damaged(pub(crate) &'static str);
 
 /// `lines` under version 0 and their count.
-pub(crate) fn encode(lines: impl ExactSizeIterator<Item = String>) -> String {
+pub(crate) fn encode(lines: impl ExactSizeIterator<Item = impl fmt::Display>) -> String {
     let mut text = format!("0\n{}\n", lines.len());
     for line in lines {
-        text.push_str(&line);
-        text.push('\n');
+        let _ = writeln!(text, "{line}");
     }
     text
 }
@@ -67,7 +68,7 @@ mod tests {
         let text = encode(["a 1".to_owned(), "b 2".to_owned()].into_iter());
         assert_eq!(text, "0\n2\na 1\nb 2\n");
         assert_eq!(decode(text.as_bytes()), Ok(vec!["a 1", "b 2"]));
-        assert_eq!(decode(encode(std::iter::empty()).as_bytes()), Ok(vec![]));
+        assert_eq!(decode(encode(std::iter::empty::<String>()).as_bytes()), Ok(vec![]));
     }
 
     #[test]

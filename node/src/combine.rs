@@ -56,8 +56,7 @@ impl<S: Send + 'static> Combined<S> {
         value
     }
 
-    fn finish(&self, mut state: MutexGuard<'_, S>) {
-        self.drain(&mut state);
+    fn finish(&self, state: MutexGuard<'_, S>) {
         drop(state);
         self.run_left();
     }
@@ -70,7 +69,7 @@ impl<S: Send + 'static> Combined<S> {
     }
 
     fn run_left(&self) {
-        // After the lock is free, an operation left in the meantime has no holder to run it: look again.
+        // Looked at with the lock free: whoever leaves an operation after that finds it free, too, and runs it.
         while !self.left.lock().is_empty() {
             let Some(mut state) = self.state.try_lock() else { return };
             self.drain(&mut state);

@@ -1,10 +1,10 @@
 //! The broker's configuration in force, and how altered configurations reach open logs.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use highwater_metadata::{Image, config::BrokerConfig};
 use highwater_records::BrokerId;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::Node;
 
@@ -13,11 +13,16 @@ pub(crate) struct LiveConfig {
     started: Arc<BrokerConfig>,
     broker: BrokerId,
     current: RwLock<Arc<BrokerConfig>>,
+    /// What of the image made it: for every broker, and for this one.
+    set: Mutex<(Set, Set)>,
 }
+
+type Set = BTreeMap<String, String>;
 
 impl LiveConfig {
     pub(crate) fn new(started: Arc<BrokerConfig>, broker: BrokerId, image: &Image) -> LiveConfig {
-        let live = LiveConfig { current: RwLock::new(started.clone()), started, broker };
+        let live =
+            LiveConfig { current: RwLock::new(started.clone()), started, broker, set: Mutex::default() };
         live.follow(image);
         live
     }
@@ -30,6 +35,11 @@ impl LiveConfig {
     /// Takes over what the image says was set.
     fn follow(&self, image: &Image) {
         let (all, own) = (image.broker_configs(None), image.broker_configs(Some(self.broker)));
+        let mut set = self.set.lock();
+        if (&set.0, &set.1) == (all, own) {
+            return;
+        }
+        *set = (all.clone(), own.clone());
         match self.started.with_dynamic(all, own) {
             Ok(config) => *self.current.write() = Arc::new(config),
             Err(error) => tracing::error!(%error, "what was set for this broker is not in force"),

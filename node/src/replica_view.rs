@@ -79,6 +79,11 @@ impl Node {
         view.ok()
     }
 
+    /// The log of [`Node::replica`], and nothing else.
+    pub fn replica_log(&self, id: TopicIdPartition) -> Option<LogReader> {
+        self.partitions.if_open(id)?.look(|state| state.log.reader()).ok()
+    }
+
     /// Whether this broker's replica is another one than `known`, for whoever would look at it with [`Node::replica`]
     /// then. Costs no allocation where it is the same.
     ///

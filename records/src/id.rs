@@ -1,10 +1,23 @@
 //! Names of things: topics, partitions, brokers, producers, and the epochs that fence them.
 
-use std::{fmt, str::FromStr};
+use std::{cmp::Ordering, fmt, str::FromStr};
 
 /// A topic's identity. Never reused, unlike its name. Printed as Kafka prints it: URL-safe base64, 22 characters.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TopicId([u8; 16]);
+
+/// As the bytes are ordered, compared as one number: it is the key of most maps.
+impl Ord for TopicId {
+    fn cmp(&self, other: &TopicId) -> Ordering {
+        u128::from_be_bytes(self.0).cmp(&u128::from_be_bytes(other.0))
+    }
+}
+
+impl PartialOrd for TopicId {
+    fn partial_cmp(&self, other: &TopicId) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl TopicId {
     /// Kafka's "no topic id" (all zero). Never a topic's identity.

@@ -71,8 +71,13 @@ impl NewBatch {
 
     /// What [`SeenBatch::content`] will be once it comes back.
     pub fn content(&self) -> u64 {
-        hash_bytes(&self.encode()[COVERED_FROM..])
+        content_of(&self.encode())
     }
+}
+
+/// What [`SeenBatch::content`] is of a whole batch.
+pub fn content_of(batch: &[u8]) -> u64 {
+    hash_bytes(&batch[COVERED_FROM..])
 }
 
 /// A whole, valid batch that came back, or lies in a file.
@@ -134,7 +139,7 @@ impl SeenBatch {
             base: base as u64,
             last: base as u64 + delta as u64,
             epoch: i32_at(bytes, 12),
-            content: hash_bytes(&bytes[COVERED_FROM..]),
+            content: content_of(bytes),
             first_timestamp: first,
             size,
             producer: (id >= 0).then_some(producer),
@@ -158,7 +163,7 @@ impl SeenBatch {
             base: base.cast_unsigned(),
             last: base.cast_unsigned() + u64::from(delta.cast_unsigned()),
             epoch: i32_at(bytes, 12),
-            content: hash_bytes(&bytes[COVERED_FROM..]),
+            content: content_of(bytes),
             first_timestamp: i64_at(bytes, 27),
             size,
             producer: (producer.0 >= 0 && producer.2 >= 0).then_some(producer),
@@ -268,7 +273,7 @@ fn i32_at(bytes: &[u8], at: usize) -> i32 {
 }
 
 fn i64_at(bytes: &[u8], at: usize) -> i64 {
-    (i64::from(i32_at(bytes, at)) << 32) | i64::from(i32_at(bytes, at + 4) as u32)
+    i64::from_be_bytes(std::array::from_fn(|byte| bytes[at + byte]))
 }
 
 #[cfg(test)]

@@ -67,10 +67,13 @@ impl Trace {
 /// A hash of bytes, for ghost state and traces. Not for secrets.
 pub fn hash_bytes(bytes: &[u8]) -> u64 {
     let mut hash = mix(bytes.len() as u64);
-    for chunk in bytes.chunks(8) {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        hash = mix(hash.rotate_left(7) ^ u64::from_le_bytes(word));
+    let (words, rest) = bytes.as_chunks::<8>();
+    for word in words {
+        hash = mix(hash.rotate_left(7) ^ u64::from_le_bytes(*word));
+    }
+    if !rest.is_empty() {
+        let last = rest.iter().rev().fold(0, |last, byte| last << 8 | u64::from(*byte));
+        hash = mix(hash.rotate_left(7) ^ last);
     }
     hash
 }

@@ -1,6 +1,6 @@
 //! The checkpoint files of a directory, and our checksums of them.
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{collections::BTreeMap, fmt::from_fn, io, path::Path};
 
 use highwater_records::Offset;
 
@@ -41,9 +41,16 @@ const CHECKSUMS: &str = "checkpoints.hwsum";
 /// The checkpoint files as they were last read or written.
 #[derive(Debug, Default)]
 pub(crate) struct Checkpoints {
-    known: BTreeMap<Checkpoint, Offsets>,
+    known: BTreeMap<Checkpoint, Known>,
     /// Checksums that a file may have: of its content and of the one that replaces it.
     checksums: BTreeMap<String, Vec<u32>>,
+}
+
+/// What a file says, and the checksum of its text.
+#[derive(Debug)]
+struct Known {
+    offsets: Offsets,
+    crc: u32,
 }
 
 /// What was read of a checkpoint file.
@@ -95,7 +102,7 @@ impl Checkpoints {
         let crc = crc32c::crc32c(&bytes);
         let vouched = self.checksums.get(checkpoint.file_name()).is_some_and(|known| known.contains(&crc));
         if vouched {
-            self.known.insert(checkpoint, offsets.clone());
+            self.known.insert(checkpoint, Known { offsets: offsets.clone(), crc });
             Reading::Trusted(offsets)
         } else {
             Reading::Hint(offsets)
@@ -111,29 +118,32 @@ impl Checkpoints {
         offsets: &Offsets,
     ) -> io::Result<()> {
         let nothing_yet = checkpoint == Checkpoint::Compacted && offsets.is_empty();
-        if self.known.get(&checkpoint).map_or(nothing_yet, |known| known == offsets) {
+        if self.known.get(&checkpoint).map_or(nothing_yet, |known| known.offsets == *offsets) {
             return Ok(());
         }
         let text = encode(offsets);
         // The checksums first, and for both contents: there is no moment at which the file has another.
-        let old = self.known.get(&checkpoint).map(|offsets| crc32c::crc32c(encode(offsets).as_bytes()));
+        let old = self.known.get(&checkpoint).map(|known| known.crc);
         let new = crc32c::crc32c(text.as_bytes());
         self.checksums.insert(checkpoint.file_name().to_owned(), old.into_iter().chain([new]).collect());
         replace_file(disk, root, CHECKSUMS, encode_checksums(&self.checksums).as_bytes())?;
         replace_file(disk, root, checkpoint.file_name(), text.as_bytes())?;
-        self.known.insert(checkpoint, offsets.clone());
+        self.known.insert(checkpoint, Known { offsets: offsets.clone(), crc: new });
         Ok(())
     }
 
     /// Whether a file tells of this log.
     pub(crate) fn know(&self, name: &LogName) -> bool {
-        self.known.values().any(|offsets| offsets.contains_key(name))
+        self.known.values().any(|known| known.offsets.contains_key(name))
     }
 }
 
 fn encode(offsets: &Offsets) -> String {
-    let line = |(name, offset): (&LogName, &Offset)| format!("{} {} {offset}", name.topic, name.partition);
-    text::encode(offsets.iter().map(line))
+    text::encode(
+        offsets
+            .iter()
+            .map(|(name, offset)| from_fn(move |f| write!(f, "{} {} {offset}", name.topic, name.partition))),
+    )
 }
 
 pub(crate) fn decode(bytes: &[u8]) -> Result<Offsets, Damaged> {
@@ -159,11 +169,10 @@ fn decode_line(line: &str) -> Option<(LogName, Offset)> {
 }
 
 fn encode_checksums(checksums: &BTreeMap<String, Vec<u32>>) -> String {
-    let lines: Vec<String> = checksums
-        .iter()
-        .flat_map(|(file, known)| known.iter().map(move |crc| format!("{file} {crc:08x}")))
-        .collect();
-    text::seal(text::encode(lines.into_iter()))
+    let lines = checksums.iter().flat_map(|(file, known)| known.iter().map(move |crc| (file, crc)));
+    let lines: Vec<_> = lines.collect();
+    let lines = lines.into_iter().map(|(file, crc)| from_fn(move |f| write!(f, "{file} {crc:08x}")));
+    text::seal(text::encode(lines))
 }
 
 fn decode_checksums(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u32>>, Damaged> {

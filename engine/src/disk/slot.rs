@@ -110,6 +110,11 @@ impl FileSlot {
         self.hold(Held::Nothing);
     }
 
+    /// Whether it keeps its descriptor until [`FileSlot::close`], however little room there is.
+    pub(crate) fn is_written(&self) -> bool {
+        matches!(self.open.lock().file, Held::Written(_))
+    }
+
     /// The path is about to belong to another file: this one is what was opened before, or gone.
     pub(crate) fn retire(&self) {
         self.open.lock().retired = true;
@@ -177,13 +182,16 @@ mod tests {
             })
             .collect();
         let read = slots[0].get().unwrap();
+        assert!(!slots[0].is_written());
         let written = slots[0].get_to_write().unwrap();
         assert!(Arc::ptr_eq(&read, &written), "it is not opened twice");
         drop((read, written));
         slots[1].get().unwrap();
         slots[2].get().unwrap();
         assert_eq!(memory.open_files(), 2, "one that was written, one that is kept");
+        assert!(slots[0].is_written());
         slots[0].close();
+        assert!(!slots[0].is_written());
         assert_eq!(memory.open_files(), 1);
         slots[2].get().unwrap();
         drop(slots);

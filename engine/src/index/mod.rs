@@ -176,6 +176,11 @@ impl<E: IndexEntry> Index<E> {
         }
     }
 
+    /// Whether it keeps a descriptor until [`Index::close`].
+    pub(crate) fn is_written(&self) -> bool {
+        matches!(&*self.state.read(), State::File { file, .. } if file.is_written())
+    }
+
     /// The file's name is about to belong to another one.
     pub(crate) fn retire(&self) {
         if let State::File { file, .. } = &*self.state.read() {

@@ -66,14 +66,29 @@ impl Log {
     /// and the places of the newest batches where none was appended since this was last called. What nobody has synced yet
     /// keeps its descriptor: a sync that fails must be heard of.
     pub fn release_sealed(&self) {
-        let unsettled = self.unsettled();
-        let sealed = &self.segments[..self.segments.len() - 1];
-        for segment in sealed.iter().filter(|segment| segment.is_sealed()) {
-            if !unsettled.iter().any(|other| Arc::ptr_eq(other, segment)) {
-                segment.release();
-            }
-        }
+        self.releasable().for_each(|segment| segment.release());
         self.active().rest();
+    }
+
+    fn releasable(&self) -> impl Iterator<Item = &Arc<Segment>> {
+        let unsettled = self.unsettled();
+        let sealed = self.segments[..self.segments.len() - 1].iter().filter(|segment| segment.is_sealed());
+        sealed.filter(move |segment| !unsettled.iter().any(|other| Arc::ptr_eq(other, segment)))
+    }
+
+    /// Whether [`Log::release_sealed`] and [`Log::begin_retain`] have anything to do that may wait for the disk, or fail.
+    /// Where they have not, this does what they do.
+    pub fn owes_retention(&mut self, now: TimestampMs) -> bool {
+        self.expire_producers(now);
+        let deletes = || self.due_segments(now).map_or(true, |count| count > 0);
+        let owes = self.reserved.is_some()
+            || !self.cuts.is_empty()
+            || self.releasable().any(|segment| segment.is_held())
+            || deletes();
+        if !owes {
+            self.active().rest();
+        }
+        owes
     }
 
     /// When something is owed to the log by the configuration even if nobody appends: its last segment is to be sealed,

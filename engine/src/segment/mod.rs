@@ -308,6 +308,14 @@ impl Segment {
         self.transaction_index.close();
     }
 
+    /// Whether it keeps descriptors until [`Segment::release`].
+    pub(crate) fn is_held(&self) -> bool {
+        self.log.is_written()
+            || self.offset_index.is_written()
+            || self.time_index.is_written()
+            || self.transaction_index.is_written()
+    }
+
     /// Another segment takes the names of its files: who reads it goes on with what is open.
     pub(crate) fn retire(&self) {
         self.log.retire();

@@ -45,6 +45,11 @@ impl Node {
 
     async fn retain_local(&self, partition: &Arc<Partition>) -> Result<(), OffloadError> {
         let now = self.wall();
+        let owes = partition.see(move |state| state.log.owes_retention(now));
+        // Most logs are owed nothing most of the time, and a thread is needed only for the others.
+        if !owes.await? {
+            return Ok(());
+        }
         self.begin_and_change_head(partition, move |state| {
             state.log.release_sealed();
             state.log.begin_retain(now)

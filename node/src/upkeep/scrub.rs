@@ -1,6 +1,7 @@
 //! Reading logs for no other reason than to find what has rotted, while other replicas still have it.
 
 use std::{
+    collections::VecDeque,
     ops::ControlFlow::{self, Break, Continue},
     sync::Arc,
     time::Duration,
@@ -69,6 +70,39 @@ pub(crate) fn read_verified(
     Ok((bytes, range.next_offset()))
 }
 
+/// A log of which so many bytes are to be read now.
+struct Share {
+    partition: Arc<Partition>,
+    left: usize,
+}
+
+/// What came of reading the next piece of a log: where it begins, and how many bytes it has and where it ends. `None` where
+/// there is no log any more.
+type Piece = Option<(Offset, Result<(usize, Offset), Unread>)>;
+
+impl Share {
+    fn at_most(&self) -> usize {
+        self.left.min(AT_ONCE)
+    }
+
+    /// Waits for the disk.
+    fn read(&self) -> Piece {
+        let (reader, from, end) = self.partition.look(|state| state.to_scrub()).ok()?;
+        let read = read_verified(&reader, from, self.at_most(), end);
+        Some((from, read.map(|(bytes, next)| (bytes.len(), next))))
+    }
+}
+
+/// As many of these as are read at once, without the rest: of many small logs not each one is worth a thread.
+fn next_group(due: &mut VecDeque<Share>) -> Vec<Share> {
+    let (mut group, mut bytes) = (Vec::new(), 0);
+    while let Some(share) = due.pop_front_if(|share| bytes == 0 || bytes + share.at_most() <= AT_ONCE) {
+        bytes += share.at_most();
+        group.push(share);
+    }
+    group
+}
+
 impl Node {
     /// Reads every open log once in `highwater.scrub.period.ms`, and mends what is damaged, until the node stops. A task of
     /// its own. A broker without a cluster has nobody to get anything from.
@@ -80,62 +114,66 @@ impl Node {
         let interval_ms = self.config.retention_check_interval_ms.min(period);
         let interval = Duration::from_millis(interval_ms);
         while first_of(self.stops(), self.env.sleep(interval)).await == crate::first_of::First::Right(()) {
-            for partition in self.partitions.all_open() {
-                if self.scrub(&partition, interval_ms, period).await.is_break() {
-                    return;
-                }
+            if self.scrub(interval_ms, period).await.is_break() {
+                return;
             }
         }
     }
 
-    /// Reads so much more of a log that all of it is read in a period; breaks off when the node stops.
-    async fn scrub(
-        self: &Arc<Self>,
-        partition: &Arc<Partition>,
-        interval: u64,
-        period: u64,
-    ) -> ControlFlow<()> {
-        let known = partition.see(|state| {
-            let known = state.log.quarantined().iter().map(|range| range.offsets.start);
-            (known.collect::<Vec<_>>(), state.log.size_bytes())
-        });
-        let Ok((known, size)) = known.await else { return Continue(()) };
-        for damaged in known {
-            self.mend(partition, damaged).await;
+    /// Reads so much more of every log that all of it is read in a period; breaks off when the node stops.
+    async fn scrub(self: &Arc<Self>, interval: u64, period: u64) -> ControlFlow<()> {
+        let mut due = VecDeque::new();
+        for partition in self.partitions.all_open() {
+            let known = partition.see(|state| {
+                let known = state.log.quarantined().iter().map(|range| range.offsets.start);
+                (known.collect::<Vec<_>>(), state.log.size_bytes())
+            });
+            let Ok((known, size)) = known.await else { continue };
+            for damaged in known {
+                self.mend(&partition, damaged).await;
+            }
+            let share = u128::from(size) * u128::from(interval) / u128::from(period);
+            let left = usize::try_from(share).unwrap_or(usize::MAX).max(1);
+            due.push_back(Share { partition, left });
         }
-        let share = u128::from(size) * u128::from(interval) / u128::from(period);
-        let mut left = usize::try_from(share).unwrap_or(usize::MAX).max(1);
-        while left > 0 {
+        while !due.is_empty() {
             if self.is_stopping() {
                 return Break(());
             }
-            let at_most = left.min(AT_ONCE);
-            let read = partition.clone();
-            let step = self.env.run_blocking(Lane::Background, move || {
-                let (reader, from, end) = read.look(|state| state.to_scrub()).ok()?;
-                Some((from, read_verified(&reader, from, at_most, end)))
+            let group = next_group(&mut due);
+            let read = self.env.run_blocking(Lane::Background, move || {
+                let read = group.into_iter().map(|share| (share.read(), share));
+                read.collect::<Vec<_>>()
             });
-            let Ok(Some((from, outcome))) = step.await else { return Continue(()) };
-            match outcome {
-                Ok((bytes, next)) if next > from => {
-                    left = left.saturating_sub(bytes.len());
-                    let _ = partition.see(move |state| state.scrubbed = next).await;
-                }
-                // All of it has been read: from the beginning again, next time.
-                Ok(_) | Err(Unread::Other(_)) => {
-                    let _ = partition.see(|state| state.scrubbed = Offset::ZERO).await;
-                    return Continue(());
-                }
-                Err(Unread::Damaged(at)) => {
-                    tracing::error!(partition = %partition.name, %at, "the log is damaged");
-                    self.mend(partition, at).await;
-                    // What lies behind it is not to wait for it.
-                    let _ = partition.see(move |state| state.pass_segment(at)).await;
-                    return Continue(());
-                }
+            for (piece, share) in read.await.unwrap_or_default() {
+                due.extend(self.was_read(piece, share).await);
             }
         }
         Continue(())
+    }
+
+    /// Takes in what was read of a log, and answers with what is left to be read of it now.
+    async fn was_read(self: &Arc<Self>, piece: Piece, share: Share) -> Option<Share> {
+        let (from, outcome) = piece?;
+        let Share { partition, left } = share;
+        match outcome {
+            Ok((bytes, next)) if next > from => {
+                let _ = partition.see(move |state| state.scrubbed = next).await;
+                let left = left.saturating_sub(bytes);
+                return (left > 0).then_some(Share { partition, left });
+            }
+            // All of it has been read: from the beginning again, next time.
+            Ok(_) | Err(Unread::Other(_)) => {
+                let _ = partition.see(|state| state.scrubbed = Offset::ZERO).await;
+            }
+            Err(Unread::Damaged(at)) => {
+                tracing::error!(partition = %partition.name, %at, "the log is damaged");
+                self.mend(&partition, at).await;
+                // What lies behind it is not to wait for it.
+                let _ = partition.see(move |state| state.pass_segment(at)).await;
+            }
+        }
+        None
     }
 
     /// Shows another broker batches of this one's replica. What is found damaged on the way is mended.

@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use highwater_env::{BoxFuture, Env};
 use highwater_node::request::{Produce, ProduceError, ProducePartition, Produced};
 use highwater_records::TopicIdPartition;
@@ -7,7 +8,7 @@ use highwater_replication::Acks;
 
 use super::{a_moment, some_partition};
 use crate::{
-    batch::NewBatch,
+    batch::{NewBatch, content_of},
     broker::Broker,
     history::{Event, OpId, Said},
     invariant::{p2_valid_batches, p6_error_hygiene::is_final},
@@ -22,13 +23,17 @@ struct Pending {
     op: OpId,
     topic: Arc<Topic>,
     index: u32,
-    batch: NewBatch,
+    count: u32,
+    /// As it travels, however often.
+    bytes: Bytes,
     content: u64,
 }
 
 impl Pending {
     fn begin(world: &World, topic: Arc<Topic>, index: u32, batch: NewBatch) -> Pending {
-        let pending = Pending { op: world.op(), content: batch.content(), topic, index, batch };
+        let bytes = batch.encode();
+        let (op, content) = (world.op(), content_of(&bytes));
+        let pending = Pending { op, topic, index, count: batch.count, bytes, content };
         world.event(&Event::ProduceInvoked {
             op: pending.op,
             at: pending.topic.partition(index),
@@ -41,7 +46,7 @@ impl Pending {
         ProducePartition {
             topic: self.topic.reference(random),
             partition: self.index as i32,
-            records: self.batch.encode(),
+            records: self.bytes.clone(),
         }
     }
 
@@ -52,7 +57,7 @@ impl Pending {
             op: self.op,
             at: self.topic.partition(self.index),
             base,
-            last: base + u64::from(self.batch.count) - 1,
+            last: base + u64::from(self.count) - 1,
             content: self.content,
             log_start: produced.log_start.get(),
         });
@@ -117,7 +122,7 @@ pub async fn plain_producer(world: Arc<World>, mut random: Random) {
         let partitions = pending.iter().map(|pending| pending.request(&mut random)).collect();
         let timeout = Duration::from_millis(random.between(50, 5_000));
         let request = Produce { acks, timeout, transactional: false, partitions };
-        let batches = pending.iter().map(|one| (one.topic.partition(one.index), one.batch.count)).collect();
+        let batches = pending.iter().map(|one| (one.topic.partition(one.index), one.count)).collect();
         let Some(answers) = send(&world, batches, request).await else {
             world.stats.count("produce: no answer");
             continue;
@@ -238,7 +243,7 @@ async fn send_until_decided(world: &Arc<World>, random: &mut Random, pending: &P
         let timeout = Duration::from_millis(random.between(50, 5_000));
         let partitions = vec![pending.request(random)];
         let request = Produce { acks: Acks::All, timeout, transactional: false, partitions };
-        let batches = vec![(pending.topic.partition(pending.index), pending.batch.count)];
+        let batches = vec![(pending.topic.partition(pending.index), pending.count)];
         let answer = send(world, batches, request).await;
         match answer.and_then(|answers| answers.into_iter().next()) {
             Some(Ok(produced)) => {

@@ -41,6 +41,22 @@ impl News {
         self.roles || self.positions || self.again
     }
 
+    /// How many kinds of news there are, as far as invariants tell them apart.
+    pub(super) const KINDS: usize = 16;
+
+    /// Which of them this is.
+    pub(super) fn kind(&self) -> usize {
+        let [roles, positions, batches, bucket] =
+            [self.roles, self.positions, self.batches, self.bucket].map(usize::from);
+        roles | positions << 1 | batches << 2 | bucket << 3
+    }
+
+    /// News of this kind.
+    pub(super) fn of_kind(kind: usize) -> News {
+        let [roles, positions, batches, bucket] = [0, 1, 2, 3].map(|bit| kind >> bit & 1 == 1);
+        News { roles, positions, batches, bucket, again: false }
+    }
+
     /// Whether what is about this is to be checked.
     pub(super) fn concerns(&self, what: DependsOn) -> bool {
         match what {
@@ -119,9 +135,13 @@ impl Known {
             let leads = state.leading.as_ref().map(|leads| (leads.partition_epoch, leads.epoch_start));
             (state.leader_epoch, leads, state.last_epoch, state.positions.log_start)
         };
-        let counts = |state: &ReplicaState| state.leading.as_ref().map(|leads| leads.maximal_isr.clone());
+        let counts =
+            |state: &'_ ReplicaState, before: &'_ ReplicaState| match (&state.leading, &before.leading) {
+                (Some(now), Some(then)) => now.maximal_isr == then.maximal_isr,
+                (now, then) => now.is_none() == then.is_none(),
+            };
         let picture = self.picture.replicas.entry(watched.broker).or_default();
-        if before.is_none_or(|before| role(before) != role(&state) || counts(before) != counts(&state)) {
+        if before.is_none_or(|before| role(before) != role(&state) || !counts(before, &state)) {
             news.roles = true;
             picture.life = watched.life;
             picture.leader_epoch = state.leader_epoch.0;
@@ -196,11 +216,12 @@ impl Known {
 }
 
 fn read(watched: &Watched, at: TopicIdPartition, from: u64, to: u64) -> Vec<crate::batch::SeenBatch> {
-    let (Some(view), Some(from), Some(to)) = (watched.node.replica(at), Offset::new(from), Offset::new(to))
+    let (Some(log), Some(from), Some(to)) =
+        (watched.node.replica_log(at), Offset::new(from), Offset::new(to))
     else {
         return Vec::new();
     };
-    let Ok(range) = view.reader.read(from, 1 << 20, to, true) else { return Vec::new() };
+    let Ok(range) = log.read(from, 1 << 20, to, true) else { return Vec::new() };
     range.bytes().map_or_else(|_| Vec::new(), |bytes| Batches::skim(&bytes))
 }
 
@@ -223,6 +244,7 @@ mod tests {
         let positions = News { positions: true, ..News::default() };
         assert!(positions.concerns(DependsOn::Positions) && !positions.concerns(DependsOn::Roles));
         assert!(!News::default().any() && !roles.concerns(DependsOn::Nothing));
+        assert!((0..News::KINDS).all(|kind| News::of_kind(kind).kind() == kind));
     }
 
     #[test]

@@ -27,8 +27,8 @@ pub struct Watch {
     truth: Arc<Image>,
     entries: usize,
     invariants: Vec<Box<dyn ClusterInvariant>>,
-    /// What each of them depends on.
-    depend_on: Vec<DependsOn>,
+    /// Those that each kind of news concerns.
+    concerned: Vec<Vec<usize>>,
     known: BTreeMap<TopicIdPartition, Known>,
     /// How each broker stopped since it last registered.
     stops: BTreeMap<BrokerId, Stopped>,
@@ -41,10 +41,15 @@ impl Watch {
     /// Knows nothing yet; `operator` says whether somebody may have partitions led uncleanly.
     pub fn new(operator: bool) -> Watch {
         let invariants = invariant::all(operator);
+        let depend_on: Vec<DependsOn> = invariants.iter().map(|one| one.depends_on()).collect();
+        let of = |kind: usize| {
+            let news = News::of_kind(kind);
+            (0..depend_on.len()).filter(|index| news.concerns(depend_on[*index])).collect()
+        };
         Watch {
             truth: Arc::default(),
             entries: 0,
-            depend_on: invariants.iter().map(|one| one.depends_on()).collect(),
+            concerned: (0..News::KINDS).map(of).collect(),
             invariants,
             known: BTreeMap::new(),
             stops: BTreeMap::new(),
@@ -325,8 +330,8 @@ impl Watch {
             if news.any() {
                 news.batches |= known.read(at, brokers);
             }
-            let all = self.invariants.iter_mut().zip(&self.depend_on);
-            for (invariant, _) in all.filter(|(_, what)| news.concerns(**what)) {
+            for index in &self.concerned[news.kind()] {
+                let invariant = &mut self.invariants[*index];
                 let checked = invariant.partition(&at, &known.picture);
                 checked.map_err(|why| Violation { invariant: invariant.name(), why })?;
             }

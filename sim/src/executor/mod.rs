@@ -223,7 +223,7 @@ enum Next {
     Gone,
 }
 
-/// Wakes one task, however often and from wherever: there is one for each task.
+/// Wakes one task, however often and from wherever: there is one for each task. Only one thread ever does.
 struct TaskWaker {
     task: TaskId,
     /// Whether it is among those that are ready.
@@ -233,15 +233,13 @@ struct TaskWaker {
 
 impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
-        if !self.queued.swap(true, Ordering::Relaxed) {
-            let ready = self.ready.clone();
-            ready.tasks.lock().push(self);
-        }
+        self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.queued.load(Ordering::Relaxed) {
-            self.clone().wake();
+            self.queued.store(true, Ordering::Relaxed);
+            self.ready.tasks.lock().push(self.clone());
         }
     }
 }

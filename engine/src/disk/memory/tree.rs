@@ -1,11 +1,10 @@
 //! Names and contents, each as a reader sees it now and as the media has it.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     io,
     ops::Range,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
 use super::Loss;
@@ -80,11 +79,11 @@ impl Tree {
 
     pub(super) fn create_directories(&mut self, path: &Path) -> io::Result<()> {
         let mut id = ROOT;
-        for name in components(path) {
+        for name in names(path.to_str().ok_or(io::ErrorKind::InvalidInput)?) {
             let name = name?;
-            id = match self.directory(id)?.names.get(&*name) {
+            id = match self.directory(id)?.names.get(name) {
                 Some(known) => *known,
-                None => self.add(id, name.into_owned(), Node::Directory(Directory::default()))?,
+                None => self.add(id, name.to_owned(), Node::Directory(Directory::default()))?,
             };
         }
         self.directory(id).map(drop)
@@ -99,8 +98,8 @@ impl Tree {
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         let (from_parent, from_name) = self.split(from)?;
         let (to_parent, to_name) = self.split(to)?;
-        let id = self.find(from)?;
-        if let Ok(target) = self.find(to) {
+        let id = self.named(from_parent, &from_name)?;
+        if let Ok(target) = self.named(to_parent, &to_name) {
             if target == id {
                 return Ok(());
             }
@@ -119,7 +118,7 @@ impl Tree {
 
     pub(super) fn remove(&mut self, path: &Path, directory: bool) -> io::Result<()> {
         let (parent, name) = self.split(path)?;
-        let id = self.find(path)?;
+        let id = self.named(parent, &name)?;
         match &self.nodes[&id] {
             Node::Directory(_) if !directory => return Err(io::ErrorKind::IsADirectory.into()),
             Node::File(_) if directory => return Err(io::ErrorKind::NotADirectory.into()),
@@ -213,25 +212,31 @@ impl Tree {
     }
 
     fn find(&self, path: &Path) -> io::Result<NodeId> {
-        self.walk(components(path))
+        match path.to_str() {
+            Some(path) => self.walk(names(path)),
+            None => Err(io::ErrorKind::InvalidInput.into()),
+        }
     }
 
-    fn walk<'a>(&self, names: impl Iterator<Item = io::Result<Cow<'a, str>>>) -> io::Result<NodeId> {
+    fn walk<'a>(&self, names: impl Iterator<Item = io::Result<&'a str>>) -> io::Result<NodeId> {
         let mut id = ROOT;
         for name in names {
-            id = *self.directory(id)?.names.get(&*name?).ok_or(io::ErrorKind::NotFound)?;
+            id = self.named(id, name?)?;
         }
         Ok(id)
     }
 
+    fn named(&self, directory: NodeId, name: &str) -> io::Result<NodeId> {
+        Ok(*self.directory(directory)?.names.get(name).ok_or(io::ErrorKind::NotFound)?)
+    }
+
     fn split(&self, path: &Path) -> io::Result<(NodeId, String)> {
-        let (parent, name) = (path.parent(), path.file_name());
-        let (Some(parent), Some(name)) = (parent, name) else {
-            return Err(io::ErrorKind::InvalidInput.into());
-        };
-        let parent = self.find(parent)?;
+        let path = path.to_str().ok_or(io::ErrorKind::InvalidInput)?.trim_end_matches('/');
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let name = names(name).next().ok_or(io::ErrorKind::InvalidInput)??;
+        let parent = self.walk(names(parent))?;
         self.directory(parent)?;
-        Ok((parent, name.to_string_lossy().into_owned()))
+        Ok((parent, name.to_owned()))
     }
 
     fn directory(&self, id: NodeId) -> io::Result<&Directory> {
@@ -487,11 +492,10 @@ impl Coin {
 }
 
 /// A path's names below the root; a relative path starts at the root too.
-fn components(path: &Path) -> impl Iterator<Item = io::Result<Cow<'_, str>>> {
-    path.components().filter_map(|component| match component {
-        Component::Normal(name) => Some(Ok(name.to_string_lossy())),
-        Component::RootDir | Component::CurDir => None,
-        Component::ParentDir | Component::Prefix(_) => Some(Err(io::ErrorKind::InvalidInput.into())),
+fn names(path: &str) -> impl Iterator<Item = io::Result<&str>> {
+    path.split('/').filter(|name| !matches!(*name, "" | ".")).map(|name| match name {
+        ".." => Err(io::ErrorKind::InvalidInput.into()),
+        name => Ok(name),
     })
 }
 
