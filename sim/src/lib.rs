@@ -5,6 +5,7 @@
 pub mod batch;
 /// What clients ask of a broker.
 pub mod broker;
+pub mod campaign;
 pub mod client;
 pub mod cluster;
 pub mod coordinator;

@@ -1,78 +1,50 @@
-//! Runs seeds. `--seed N` replays one and prints what happened; `--seeds A..B` runs many and counts.
+//! Runs seeds. `--seed N` replays one and prints what happened; `--seeds A..B` runs many and counts; `--forever` goes on
+//! until somebody stops it.
 
 use std::{
-    collections::BTreeMap,
     process::ExitCode,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    time::Instant,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
+use highwater_env::{Env as _, TokioEnv};
 use highwater_sim::{
-    cluster::{
-        ClusterPlan,
-        marks::MARKS,
-        run_plan,
-        shrink::{Without, shrink},
-    },
-    coordinator::run_coordinator,
-    real::RealNode,
-    simulation::{Options, Outcome, run},
+    campaign::{Kind, Sum, run_all},
+    cluster::shrink::{Without, shrink},
+    simulation::Options,
     stats::Table,
 };
+use parking_lot::Mutex;
+use tokio::runtime;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const USAGE: &str = "\
 usage: highwater-sim [KIND] --seed N [--without A,B..] [--lines N]   replay one seed, print the end of its transcript
-       highwater-sim [KIND] --seeds A..B                             run the seeds from A to B (exclusive), on all
+       highwater-sim [KIND] --seeds A..B [--all-marks]               run the seeds from A to B (exclusive), on all
                                                                      cores, until one fails; make that one smaller
+       highwater-sim [KIND] --forever [A]                            run seeds from A on, on all cores, until one fails
+                                                                     or the program is interrupted; without A, seeds
+                                                                     that nobody has run; without KIND, all kinds in turn
        highwater-sim [KIND] --hash N                                 print the trace's hash of a seed, nothing else
 
 A seed is one broker; with --cluster it is a cluster of brokers, with --beyond one in which more breaks than can be
 survived: records may be lost then, and every loss must be reported; with --coordinator one broker with groups and
 transactions.
+--all-marks fails if something rare was never seen that such seeds must have seen.
 --without leaves something out of a cluster's plan: a kind of fault (power-cut), or one of passing, topics, partitions,
 bucket, plain, idempotent, readers.";
 
-/// What a seed is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Node,
-    Cluster,
-    Beyond,
-    Coordinator,
-}
-
-impl Kind {
-    fn run(self, seed: u64, without: &[Without], options: Options) -> Outcome {
-        match self {
-            Kind::Node => run(seed, &RealNode, options),
-            Kind::Coordinator => run_coordinator(seed, options),
-            Kind::Cluster | Kind::Beyond => run_plan(seed, self.plan(seed, without), options),
-        }
-    }
-
-    fn plan(self, seed: u64, without: &[Without]) -> ClusterPlan {
-        let mut plan = match self {
-            Kind::Beyond => ClusterPlan::draw_beyond(seed),
-            Kind::Node | Kind::Coordinator | Kind::Cluster => ClusterPlan::draw(seed),
-        };
-        for one in without {
-            one.take_from(&mut plan);
-        }
-        plan
-    }
-
-    fn flag(self) -> &'static str {
-        match self {
-            Kind::Node => "",
-            Kind::Cluster => "--cluster ",
-            Kind::Beyond => "--beyond ",
-            Kind::Coordinator => "--coordinator ",
-        }
-    }
-}
-
 /// Lines of a transcript that are printed unless told otherwise.
 const LINES: usize = 400;
+
+/// How often a campaign without an end says how far it is.
+const SAYS_EVERY: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -84,21 +56,29 @@ fn main() -> ExitCode {
 }
 
 fn done(arguments: &[&str]) -> Option<ExitCode> {
-    let (kind, arguments) = match arguments {
-        ["--cluster", rest @ ..] => (Kind::Cluster, rest),
-        ["--beyond", rest @ ..] => (Kind::Beyond, rest),
-        ["--coordinator", rest @ ..] => (Kind::Coordinator, rest),
-        rest => (Kind::Node, rest),
+    let (named, arguments) = match arguments {
+        ["--cluster", rest @ ..] => (Some(Kind::Cluster), rest),
+        ["--beyond", rest @ ..] => (Some(Kind::Beyond), rest),
+        ["--coordinator", rest @ ..] => (Some(Kind::Coordinator), rest),
+        rest => (None, rest),
     };
+    let kind = named.unwrap_or(Kind::Node);
     match arguments {
         ["--hash", seed] => {
             println!("{:016x}", kind.run(seed.parse().ok()?, &[], Options::default()).hash);
             Some(ExitCode::SUCCESS)
         }
-        ["--seeds", seeds] => {
+        ["--seeds", seeds, options @ ..] => {
             let (from, to) = seeds.split_once("..")?;
-            Some(many(kind, from.parse().ok()?, to.parse().ok()?))
+            let all_marks = match options {
+                [] => false,
+                ["--all-marks"] => true,
+                _ => return None,
+            };
+            Some(many(kind, from.parse().ok()?, to.parse().ok()?, all_marks))
         }
+        ["--forever"] => forever(named, unused_seed()?),
+        ["--forever", from] => forever(named, from.parse().ok()?),
         ["--seed", seed, options @ ..] => {
             let (mut without, mut lines) = (Vec::new(), LINES);
             for option in options.chunks(2) {
@@ -144,81 +124,67 @@ fn processor_seconds() -> Option<f64> {
     Some((ticks(11)? + ticks(12)?) as f64 / 100.0)
 }
 
-/// What many seeds add up to.
-#[derive(Default)]
-struct Sum {
-    simulated: f64,
-    steps: u64,
-    runs: u64,
-    counts: BTreeMap<&'static str, u64>,
-    failed: Option<Outcome>,
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-impl Sum {
-    fn add(&mut self, outcome: Outcome) {
-        self.simulated += outcome.simulated.as_secs_f64();
-        self.steps += outcome.steps;
-        self.runs += 1;
-        for (name, count) in &outcome.counts {
-            *self.counts.entry(*name).or_default() += count;
-        }
-        let earlier = self.failed.as_ref().is_none_or(|known| outcome.seed < known.seed);
-        if outcome.violation.is_some() && earlier {
-            self.failed = Some(outcome);
-        }
-    }
-
-    fn and(mut self, other: Sum) -> Sum {
-        self.simulated += other.simulated;
-        self.steps += other.steps;
-        self.runs += other.runs;
-        for (name, count) in other.counts {
-            *self.counts.entry(name).or_default() += count;
-        }
-        let seed = |failed: &Option<Outcome>| failed.as_ref().map_or(u64::MAX, |failed| failed.seed);
-        if seed(&other.failed) < seed(&self.failed) {
-            self.failed = other.failed;
-        }
-        self
-    }
-}
-
-fn many(kind: Kind, from: u64, to: u64) -> ExitCode {
+fn many(kind: Kind, from: u64, to: u64, all_marks: bool) -> ExitCode {
     let began = Instant::now();
-    let (next, failed) = (AtomicU64::new(from), AtomicBool::new(false));
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    // Seeds share nothing: each core takes the next one.
-    let one_core = || {
-        let mut sum = Sum::default();
-        while !failed.load(Ordering::Relaxed) {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= to {
-                break;
-            }
-            let outcome = kind.run(seed, &[], Options::default());
-            failed.fetch_or(outcome.violation.is_some(), Ordering::Relaxed);
-            sum.add(outcome);
-        }
-        sum
+    let nth = |nth: u64| from.checked_add(nth).filter(|seed| *seed < to).map(|seed| (kind, seed));
+    let sum = Mutex::default();
+    run_all(cores(), &nth, &AtomicBool::new(false), &sum);
+    let sum = sum.into_inner();
+    let never_seen = sum.never_seen();
+    let ended = report(sum, began);
+    let wanted = all_marks && !never_seen.is_empty();
+    for (_, mark) in never_seen.iter().filter(|_| all_marks || kind == Kind::Cluster) {
+        println!("never seen: {mark}");
+    }
+    if wanted && ended == ExitCode::SUCCESS {
+        println!("FAILED: {} marks were never seen", never_seen.len());
+        return ExitCode::FAILURE;
+    }
+    ended
+}
+
+/// Runs seeds until one fails or somebody interrupts it. Without a kind each seed is run as every kind.
+fn forever(kind: Option<Kind>, from: u64) -> Option<ExitCode> {
+    let began = Instant::now();
+    println!("seeds from {from} on");
+    let kinds = kind.map_or(Kind::ALL.to_vec(), |kind| vec![kind]);
+    let nth = move |nth: u64| {
+        let (turn, seed) = (nth % kinds.len() as u64, nth / kinds.len() as u64);
+        Some((kinds[turn as usize], from.checked_add(seed)?))
     };
-    let sum = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..cores).map(|_| scope.spawn(one_core)).collect();
-        let mine = one_core();
-        // A panic inside a run is an outcome; one of the harness ends the program.
-        others.into_iter().fold(mine, |sum, other| match other.join() {
-            Ok(more) => sum.and(more),
-            Err(panic) => std::panic::resume_unwind(panic),
-        })
+    let (stop, sum) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Sum::default())));
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().ok()?;
+    let (asked, so_far) = (stop.clone(), sum.clone());
+    runtime.spawn(async move {
+        let interrupted = tokio::signal::ctrl_c();
+        let mut interrupted = std::pin::pin!(interrupted);
+        while tokio::time::timeout(SAYS_EVERY, interrupted.as_mut()).await.is_err() {
+            let (sum, seconds) = (so_far.lock(), began.elapsed().as_secs_f64());
+            println!("{:.0} min: {} seeds, {}", seconds / 60.0, sum.runs, sum.rate(seconds));
+        }
+        // Those that run come to their end.
+        asked.store(true, Ordering::Relaxed);
     });
+    run_all(cores(), &nth, &stop, &sum);
+    runtime.shutdown_background();
+    let sum = std::mem::take(&mut *sum.lock());
+    Some(report(sum, began))
+}
+
+/// A seed from which on nobody has run any: the time in milliseconds, more of which pass than seeds are run.
+fn unused_seed() -> Option<u64> {
+    TokioEnv::start().ok()?.wall_ms().try_into().ok()
+}
+
+/// Prints what came of many seeds, and the smallest run that fails as the first one of them does.
+fn report(sum: Sum, began: Instant) -> ExitCode {
     let took = began.elapsed().as_secs_f64();
     let used = processor_seconds();
-    println!(
-        "{} seeds in {took:.1} s on {cores} cores: {:.2} simulated hours ({:.1} per minute), {:.0} steps/s",
-        sum.runs,
-        sum.simulated / 3600.0,
-        sum.simulated / 60.0 / took,
-        sum.steps as f64 / took
-    );
+    println!("{} seeds in {took:.1} s on {} cores: {}", sum.runs, cores(), sum.rate(took));
     if let Some(used) = used {
         // Other programs on the same cores do not change this as much.
         println!(
@@ -227,13 +193,8 @@ fn many(kind: Kind, from: u64, to: u64) -> ExitCode {
             sum.steps as f64 / used
         );
     }
-    print!("{}", Table(&sum.counts));
-    if kind == Kind::Cluster {
-        for mark in MARKS.iter().filter(|mark| !sum.counts.contains_key(*mark)) {
-            println!("never seen: {mark}");
-        }
-    }
-    let Some(failed) = sum.failed else { return ExitCode::SUCCESS };
+    print!("{sum}");
+    let Some((kind, failed)) = sum.failed else { return ExitCode::SUCCESS };
     let seed = failed.seed;
     let without = match kind {
         Kind::Node | Kind::Coordinator => Vec::new(),
