@@ -10,4 +10,8 @@ highwater_records::museum! {
     /// A marker counts whoever sends it: of a coordinator that another one has followed, too. The engine has a rule of its
     /// own against those, and a bug of the same name.
     FormerCoordinatorEnds,
+    /// A leader answers a follower's fetch at once, whether there is anything new for it or not.
+    FetchNotKept,
+    /// A follower asks again at once after what failed.
+    NoPauseAfterFailure,
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    pin::pin,
     sync::Arc,
 };
 
@@ -14,6 +15,7 @@ use super::{Membership, Ready};
 use crate::{
     Node,
     first_of::{First, first_of},
+    museum::{Bug, has},
     partition::{FollowError, LeaderPositions, Partition, State, TieredStart, begins_before, check_fetched},
     peers::{FetchSession, ReplicaAnswer, ReplicaFetch, ReplicaFetched, ReplicaPosition, ReplicaRead},
 };
@@ -51,13 +53,14 @@ impl Node {
         due: Arc<Ready>,
     ) {
         let mut session = Session::new(&membership);
+        let mut stops = pin!(self.stops());
         loop {
             if self.is_stopping() {
                 return;
             }
             let (changed, forgotten) = self.positions(leader, &due, &mut session).await;
             if session.sent.is_empty() && forgotten.is_empty() {
-                if first_of(self.stops(), due.wait()).await.is_left() {
+                if first_of(stops.as_mut(), due.wait()).await.is_left() {
                     return;
                 }
                 continue;
@@ -74,7 +77,7 @@ impl Node {
             };
             let answer = membership.peers.replica_fetch(leader, fetch);
             let patience = self.env.sleep(max_wait + membership.times.answer);
-            let answer = match first_of(self.stops(), first_of(answer, patience)).await {
+            let answer = match first_of(stops.as_mut(), first_of(answer, patience)).await {
                 First::Left(()) => return,
                 First::Right(First::Left(Ok(Ok(fetched)))) => Some(fetched),
                 First::Right(_) => None,
@@ -89,8 +92,9 @@ impl Node {
                     true
                 }
             };
-            if again && first_of(self.stops(), self.env.sleep(membership.times.fetch_backoff)).await.is_left()
-            {
+            let backoff = || self.env.sleep(membership.times.fetch_backoff);
+            let pauses = again && !has(Bug::NoPauseAfterFailure);
+            if pauses && first_of(stops.as_mut(), backoff()).await.is_left() {
                 return;
             }
         }

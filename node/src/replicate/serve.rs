@@ -17,6 +17,7 @@ use super::{
 use crate::{
     Node,
     first_of::first_of,
+    museum::{Bug, has},
     partition::{Partition, State},
     peers::{
         ReplicaAnswer, ReplicaFetch, ReplicaFetchError, ReplicaFetched, ReplicaPosition, ReplicaRefusal,
@@ -72,7 +73,8 @@ impl Node {
             let room_max = fetch.max_bytes.min(ANSWER_BYTES_MAX);
             let mut room = room_max;
             loop {
-                let over = self.env.now() >= deadline || !fetched.partitions.is_empty();
+                let over =
+                    self.env.now() >= deadline || !fetched.partitions.is_empty() || has(Bug::FetchNotKept);
                 let mut ready = session.ready.take(over).into_iter();
                 while let Some(partition) = ready.next() {
                     let Some(told) = wanted.partitions.get_mut(&partition) else { continue };

@@ -175,6 +175,13 @@ pub const PIECES: &[Piece] = &[
         Synced,
         &[Twin, Kill, Isolate],
     ),
+    broker("a leader answers a fetch that finds nothing at once", B::FetchNotKept, Synced, &[Kill]),
+    broker(
+        "a follower asks again at once after what failed",
+        B::NoPauseAfterFailure,
+        Synced,
+        &[CutFromQuorum, Isolate, Kill, Pause, Reassign],
+    ),
     of_markers("a late copy of a marker ends the next transaction (KIP-890)", B::LateMarkersCount, &[Pause]),
     of_markers(
         "a marker of a former coordinator ends the next transaction (KIP-890)",
