@@ -7,8 +7,9 @@ use highwater_records::Offset;
 use super::{CompactError, gate::Closed, output::cleaned};
 use crate::{
     directory::Health,
-    disk::Disk,
+    disk::{Disk, replace_file},
     name::{FileKind, SWAP},
+    quarantine,
     recovery::not_found_is_none,
     segment::Segment,
 };
@@ -28,6 +29,8 @@ pub struct SwapJob {
     others: Vec<Offset>,
     kinds: Vec<FileKind>,
     segment: Arc<Segment>,
+    /// What is known of damage once it is in place, if that is less than before.
+    quarantine: Option<String>,
     gate: Option<Closed>,
 }
 
@@ -55,13 +58,22 @@ impl SwapJob {
         segment: Arc<Segment>,
         gate: Closed,
     ) -> SwapJob {
-        SwapJob { disk, directory, health, base: segment.base, others, kinds, segment, gate: Some(gate) }
+        let base = segment.base;
+        SwapJob { disk, directory, health, base, others, kinds, segment, quarantine: None, gate: Some(gate) }
+    }
+
+    /// Writes down too what is known of damage once that is less than before.
+    pub(crate) fn and_known(mut self, quarantine: Option<String>) -> SwapJob {
+        self.quarantine = quarantine;
+        self
     }
 
     /// Renames, removes and syncs. Blocks for as long as the disk takes; hold no lock. Durable when it returns.
     ///
     /// # Errors
-    /// `Offline` if a sync failed; `Disk` if anything else did: the log must be opened again, which completes it.
+    /// `Offline` if a sync failed; `Disk` if anything else did: the log must be opened again, which completes it. `Disk` too
+    /// where all of it is done but for writing down that a damaged segment is whole again: it counts as damaged, and may be
+    /// repaired again.
     pub fn run(mut self) -> Result<(), CompactError> {
         let (disk, directory) = (&*self.disk, self.directory.as_path());
         let swapped = commit(disk, directory, self.base, &self.kinds)
@@ -70,6 +82,10 @@ impl SwapJob {
         match swapped {
             Ok(()) => {
                 self.segment.release();
+                // Still behind the gate: what is known of damage does not change meanwhile.
+                if let Some(text) = &self.quarantine {
+                    replace_file(disk, directory, quarantine::FILE_NAME, text.as_bytes())?;
+                }
                 Ok(())
             }
             Err(Failed::Sync(error)) => Err(self.health.fail("a sync failed", &error).into()),

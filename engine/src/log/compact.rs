@@ -8,6 +8,7 @@ use super::{ChangeError, Log};
 use crate::{
     compact::{CompactError, Compacted, CompactedGroup, CompactionDebt, CompactionPass, Plan, SwapJob},
     config::Compaction,
+    quarantine::{self, Quarantined},
     segment::Segment,
 };
 
@@ -89,11 +90,14 @@ impl Log {
         self.as_opened = false;
         // Their names are about to belong to other files: who has not opened them by now must not.
         replaced.iter().for_each(|old| old.retire());
+        let whole = |range: &&Quarantined| !replaced.iter().any(|old| old.base == range.segment);
+        let damaged: Vec<Quarantined> = self.quarantine.iter().filter(whole).cloned().collect();
+        let quarantine = (damaged.len() < self.quarantine.len()).then(|| quarantine::encode(&damaged));
         let others: Vec<Offset> = replaced[1..].iter().map(|old| old.base).collect();
         self.snapshots.retain(|at| !others.contains(at));
         Arc::make_mut(&mut self.segments).splice(at..at + replaced.len(), [segment.clone()]);
         self.publish();
-        Ok(SwapJob::new(
+        let job = SwapJob::new(
             self.dir.disk.clone(),
             self.path().to_owned(),
             self.dir.health().clone(),
@@ -101,7 +105,8 @@ impl Log {
             kinds,
             segment,
             gate,
-        ))
+        );
+        Ok(job.and_known(quarantine))
     }
 
     /// Notes how far a pass got: durable after the next

@@ -7,9 +7,7 @@ use highwater_records::{Offset, TimestampMs};
 use super::{ChangeError, Log};
 use crate::{
     compact::{Repair, RepairPlan},
-    disk::replace_file,
     index::decode_transaction_index,
-    quarantine,
 };
 
 impl Log {
@@ -25,7 +23,8 @@ impl Log {
     /// 1. [`Repair::push`] takes its batches, without a lock, while the log is used;
     /// 2. [`Repair::finish`] syncs them, and sets the damaged file aside;
     /// 3. [`Log::swap_compacted`], under the caller's lock, makes the log use what was written;
-    /// 4. [`SwapJob::run`](crate::SwapJob::run) puts the files in their place, without the lock;
+    /// 4. [`SwapJob::run`](crate::SwapJob::run) puts the files in their place and writes down that there is no damage, without
+    ///    the lock;
     /// 5. [`Log::finish_repair`], under the lock, forgets the damage.
     ///
     /// # Errors
@@ -81,19 +80,12 @@ impl Log {
         })))
     }
 
-    /// The segment at `base` was written again, and its file is in its place: nothing of it is refused any more. Waits for
-    /// a small file, which is durable when it returns.
-    ///
-    /// # Errors
-    /// The disk's; the damage is forgotten until the log is opened again.
-    pub fn finish_repair(&mut self, base: Offset, aside: String, now: TimestampMs) -> io::Result<()> {
+    /// The segment at `base` was written again, and its file is in its place: nothing of it is refused any more.
+    pub fn finish_repair(&mut self, base: Offset, aside: String, now: TimestampMs) {
         self.cuts.push((aside, now.0));
-        if !self.quarantine.iter().any(|range| range.segment == base) {
-            return Ok(());
+        if self.quarantine.iter().any(|range| range.segment == base) {
+            Arc::make_mut(&mut self.quarantine).retain(|range| range.segment != base);
+            self.publish();
         }
-        Arc::make_mut(&mut self.quarantine).retain(|range| range.segment != base);
-        self.publish();
-        let text = quarantine::encode(&self.quarantine);
-        replace_file(&*self.dir.disk, self.path(), quarantine::FILE_NAME, text.as_bytes())
     }
 }
