@@ -29,6 +29,10 @@ const WORKING: [(u64, &str); 3] = [
     (936_540, "a follower that had nothing in common with its leader cut nothing, for ever"),
 ];
 
+/// Seeds of clusters with a topic that compacts.
+const COMPACTING: [(u64, &str); 1] =
+    [(1, "a follower could not go on where its leader had compacted what lay across its end")];
+
 /// Seeds of clusters in which more breaks than can be survived.
 const BEYOND: [(u64, &str); 2] = [
     (8, "an unclean election left a partition without a bucket unwritable"),
@@ -42,12 +46,17 @@ fn seeds_that_failed_once_pass() {
         assert_eq!(outcome.violation, None, "seed {seed} failed once: {found}");
     }
     for (seed, found) in CLUSTERS {
-        // There were no groups when they failed: with them the run would be another one.
-        let plan = ClusterPlan { work: None, ..ClusterPlan::draw(seed) };
+        // There were no groups and no compaction when they failed: with them the run would be another one.
+        let plan = ClusterPlan { work: None, keyed: None, ..ClusterPlan::draw(seed) };
         let outcome = run_plan(seed, plan, Options::default());
         assert_eq!(outcome.violation, None, "cluster seed {seed} failed once: {found}");
     }
     for (seed, found) in WORKING {
+        let plan = ClusterPlan { keyed: None, ..ClusterPlan::draw(seed) };
+        let outcome = run_plan(seed, plan, Options::default());
+        assert_eq!(outcome.violation, None, "cluster seed {seed} failed once: {found}");
+    }
+    for (seed, found) in COMPACTING {
         let outcome = run_plan(seed, ClusterPlan::draw(seed), Options::default());
         assert_eq!(outcome.violation, None, "cluster seed {seed} failed once: {found}");
     }

@@ -236,6 +236,11 @@ impl World {
         self.clients.spawn(Lane::Connections, Box::pin(client));
     }
 
+    /// The wall clock of clients, in milliseconds.
+    pub fn clients_wall_ms(&self) -> i64 {
+        self.clients.wall_ms()
+    }
+
     /// Lets time pass for a client.
     pub async fn pause(&self, min: Duration, max: Duration) {
         let nanos = self.random.lock().between(min.as_nanos() as u64, max.as_nanos() as u64);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use highwater_engine::{AppendError, ChangeError, EpochStart, HeadJob, StartReason};
 use highwater_records::{
     LeaderEpoch, Offset, TimestampMs,
-    batch::{CheckPolicy, CheckedBatch, split},
+    batch::{CheckPolicy, CheckedBatch, filler, split},
 };
 use highwater_replication::{EpochEnd, FetchFrom, LocalPositions, Truncation};
 
@@ -61,6 +61,16 @@ pub(crate) fn check_fetched(records: Bytes) -> Result<Vec<CheckedBatch>, FollowE
         .collect()
 }
 
+/// What is missing here of a batch without records that spans what a leader has compacted: it may have begun before the
+/// end of this log, while batches that stay never do. `None` for any other batch.
+fn rest_of_gap(batch: &CheckedBatch, end: Offset) -> Option<CheckedBatch> {
+    let view = batch.view();
+    let spans = view.record_count() == 0 && view.producer().is_none() && !view.is_control();
+    let reaches = view.base_offset() < end && end < view.next_offset();
+    let rest = filler(end, view.last_offset(), view.leader_epoch()).filter(|_| spans && reaches)?;
+    CheckedBatch::check(rest, &CheckPolicy::replica()).ok()
+}
+
 /// Whether batches begin before the offset that was asked for: it lies within the first one.
 pub(crate) fn begins_before(sent: &FetchFrom, batches: &[CheckedBatch]) -> bool {
     batches.first().is_some_and(|first| first.view().base_offset() < sent.offset)
@@ -82,7 +92,7 @@ impl State {
     pub(crate) fn append_fetched(
         &mut self,
         sent: &FetchFrom,
-        batches: Vec<CheckedBatch>,
+        mut batches: Vec<CheckedBatch>,
         leader: LeaderPositions,
         now: TimestampMs,
     ) -> Result<Appended, FollowError> {
@@ -92,6 +102,11 @@ impl State {
             return Err(FollowError::Late);
         }
         let positions = self.log.positions();
+        if let Some(first) = batches.first_mut()
+            && let Some(rest) = rest_of_gap(first, before)
+        {
+            *first = rest;
+        }
         let first = batches.first().map(|batch| batch.view().base_offset());
         if let Some(base) = first.filter(|base| *base < before)
             && positions.local_start == before
@@ -203,4 +218,23 @@ pub(crate) struct TieredStart {
     pub(crate) log_start: Offset,
     pub(crate) epochs: Vec<EpochStart>,
     pub(crate) producers: Option<Vec<u8>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_a_leader_has_compacted_a_follower_takes_what_it_lacks() {
+        let offset = |value| Offset::new(value).unwrap();
+        let checked = |bytes| CheckedBatch::check(bytes, &CheckPolicy::replica()).unwrap();
+        let gap = checked(filler(offset(20), offset(50), Some(LeaderEpoch(3))).unwrap());
+        let rest = rest_of_gap(&gap, offset(33)).unwrap();
+        let view = rest.view();
+        assert_eq!((view.base_offset(), view.last_offset()), (offset(33), offset(50)));
+        assert_eq!((view.leader_epoch(), view.record_count()), (Some(LeaderEpoch(3)), 0));
+        assert!(rest_of_gap(&gap, offset(20)).is_none(), "all of it");
+        assert!(rest_of_gap(&gap, offset(51)).is_none(), "nothing of it");
+        assert!(rest_of_gap(&rest_of_gap(&gap, offset(50)).unwrap(), offset(50)).is_none());
+    }
 }

@@ -3,12 +3,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use bytes::Bytes;
 use highwater_metadata::{Partition, Topic};
 use highwater_node::{ReplicaNews, ReplicaState};
 use highwater_records::{BrokerId, Offset, TopicIdPartition};
 
 use super::{
     invariant::DependsOn,
+    keyed,
     look::{Leads, PartitionLook},
     watch::{Watched, durability},
 };
@@ -23,6 +25,8 @@ pub(super) struct Known {
     topic: Option<Arc<Topic>>,
     /// Of each life of a broker: how far its replica was read, and where its log ended.
     reads: BTreeMap<(BrokerId, u64), (u64, u64)>,
+    /// Whether logs that ask for it are compacted.
+    compacts: bool,
 }
 
 /// What has changed of a partition.
@@ -70,6 +74,10 @@ impl News {
 }
 
 impl Known {
+    pub(super) fn new(compacts: bool) -> Known {
+        Known { compacts, ..Known::default() }
+    }
+
     /// Takes in what the metadata log says, and answers whether that is news.
     pub(super) fn decided(&mut self, topic: &Arc<Topic>, state: &Partition, leader_epoch: u32) -> bool {
         let same = self.topic.as_ref().is_some_and(|known| Arc::ptr_eq(known, topic));
@@ -86,6 +94,8 @@ impl Known {
         picture.min_isr = min_isr(topic).min(state.replicas.len());
         picture.is_tiered = topic.configs.get("remote.storage.enable").is_some_and(|set| set == "true");
         picture.durability = durability(topic);
+        let policy = topic.configs.get("cleanup.policy");
+        picture.compacts = self.compacts && policy.is_some_and(|policy| policy.contains("compact"));
         true
     }
 
@@ -197,7 +207,7 @@ impl Known {
     /// below any watermark. Answers whether there were any.
     pub(super) fn read(&mut self, at: TopicIdPartition, brokers: &[Watched]) -> bool {
         let (isr, eligible) = (&self.picture.isr, &self.picture.eligible);
-        let committed = self.picture.true_watermark;
+        let (committed, compacts) = (self.picture.true_watermark, self.picture.compacts);
         let mut any = false;
         for watched in brokers.iter().filter(|watched| !watched.is_older) {
             let Some(replica) = self.picture.replicas.get_mut(&watched.broker) else { continue };
@@ -206,7 +216,9 @@ impl Known {
             let Some((read_to, _)) = self.reads.get_mut(&(watched.broker, watched.life)) else { continue };
             let from = replica.local_start.max(*read_to);
             if from < to {
-                replica.fresh = read(watched, at, from, to);
+                let bytes = read(watched, at, from, to);
+                replica.fresh = Batches::skim(&bytes);
+                replica.keyed = if compacts { keyed::batch::parse(&bytes) } else { Ok(Vec::new()) };
                 *read_to = replica.fresh.last().map_or(from, |batch| batch.last + 1);
                 any |= !replica.fresh.is_empty();
             }
@@ -215,14 +227,14 @@ impl Known {
     }
 }
 
-fn read(watched: &Watched, at: TopicIdPartition, from: u64, to: u64) -> Vec<crate::batch::SeenBatch> {
+fn read(watched: &Watched, at: TopicIdPartition, from: u64, to: u64) -> Bytes {
     let (Some(log), Some(from), Some(to)) =
         (watched.node.replica_log(at), Offset::new(from), Offset::new(to))
     else {
-        return Vec::new();
+        return Bytes::new();
     };
-    let Ok(range) = log.read(from, 1 << 20, to, true) else { return Vec::new() };
-    range.bytes().map_or_else(|_| Vec::new(), |bytes| Batches::skim(&bytes))
+    let Ok(range) = log.read(from, 1 << 20, to, true) else { return Bytes::new() };
+    range.bytes().unwrap_or_default()
 }
 
 fn min_isr(topic: &Topic) -> usize {

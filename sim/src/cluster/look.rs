@@ -8,6 +8,7 @@ use std::{
 use highwater_metadata::Image;
 use highwater_records::{BrokerId, Durability};
 
+use super::KeyedBatch;
 use crate::batch::SeenBatch;
 
 /// What brokers know of the metadata log at one moment.
@@ -50,10 +51,12 @@ pub struct PartitionLook {
     pub deleted: u64,
     /// What the bucket has, if it was looked at this time: from (inclusive) and to (exclusive).
     pub tiered: Option<(u64, u64)>,
+    /// Whether replicas compact it, each by itself: then their batches differ.
+    pub compacts: bool,
 }
 
 /// One replica.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ReplicaLook {
     /// Which life of its broker.
     pub life: u64,
@@ -76,6 +79,8 @@ pub struct ReplicaLook {
     /// Batches below the watermark that were not looked at before. Of replicas that may be elected, below any watermark
     /// that any replica ever had.
     pub fresh: Vec<SeenBatch>,
+    /// The same with their records, where the log compacts; or which of them is no valid batch.
+    pub keyed: Result<Vec<KeyedBatch>, String>,
 }
 
 /// What only a leader has.
@@ -106,11 +111,38 @@ impl Default for PartitionLook {
             true_start: 0,
             deleted: 0,
             tiered: None,
+            compacts: false,
+        }
+    }
+}
+
+impl Default for ReplicaLook {
+    fn default() -> ReplicaLook {
+        ReplicaLook {
+            life: 0,
+            leader_epoch: 0,
+            leads: None,
+            log_start: 0,
+            local_start: 0,
+            durable_end: 0,
+            log_end: 0,
+            watermark: 0,
+            epochs: Vec::new(),
+            fresh: Vec::new(),
+            keyed: Ok(Vec::new()),
         }
     }
 }
 
 impl PartitionLook {
+    /// What was read was looked at.
+    pub fn forget_fresh(&mut self) {
+        for replica in self.replicas.values_mut() {
+            replica.fresh.clear();
+            replica.keyed = Ok(Vec::new());
+        }
+    }
+
     /// How far a replica has come, as the watermark counts it (exclusive).
     pub fn counted(&self, replica: &ReplicaLook) -> u64 {
         match self.durability {

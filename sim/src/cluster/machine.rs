@@ -56,6 +56,8 @@ pub(super) struct Surroundings {
     pub(super) promise: Promise,
     /// Where partitions start at least, as somebody was told.
     pub(super) deleted: Deleted,
+    /// Whether logs are compacted, and `delete.retention.ms` of those that say nothing of it.
+    pub(super) compaction: Option<u64>,
 }
 
 /// Everything soon, so that much happens in little simulated time.
@@ -77,7 +79,7 @@ const FOREVER: u64 = 1_000_000_000_000_000;
 
 pub(super) const LOG_DIR: &str = "/data";
 
-fn config(id: BrokerId, promise: Promise) -> Arc<BrokerConfig> {
+fn config(id: BrokerId, promise: Promise, compaction: Option<u64>) -> Arc<BrokerConfig> {
     let mut settings = Settings::new();
     let session = CONSUMER_SESSION_MS.to_string();
     let durability = match promise {
@@ -97,11 +99,14 @@ fn config(id: BrokerId, promise: Promise) -> Arc<BrokerConfig> {
         ("log.flush.offset.checkpoint.interval.ms", "2000".to_owned()),
         // Small enough to go round.
         ("highwater.journal.bytes", "131072".to_owned()),
-        // What the coordinators' topics promise, and how many must be in sync. Replicas compact by themselves, so that
-        // their batches could not be compared.
+        // What the coordinators' topics promise, and how many must be in sync.
         ("highwater.durability", durability.to_owned()),
         ("min.insync.replicas", "2".to_owned()),
-        ("log.cleaner.enable", "false".to_owned()),
+        ("log.cleaner.enable", compaction.is_some().to_string()),
+        ("log.cleaner.backoff.ms", if compaction.is_some() { "700" } else { "15000" }.to_owned()),
+        ("log.cleaner.min.cleanable.ratio", "0.1".to_owned()),
+        ("log.cleaner.delete.retention.ms", compaction.unwrap_or(86_400_000).to_string()),
+        ("log.roll.ms", if compaction.is_some() { "4000" } else { "604800000" }.to_owned()),
         ("transaction.state.log.min.isr", "2".to_owned()),
         ("group.consumer.session.timeout.ms", session),
     ];
@@ -151,7 +156,7 @@ impl Machine {
             env: env.clone(),
             disk: Arc::new(self.disk.clone()),
             bucket: around.bucket.clone(),
-            config: config(id, around.promise),
+            config: config(id, around.promise, around.compaction),
             endpoint: Endpoint { host: format!("broker-{id}"), port: 9092 },
         };
         let metadata = match around.voters.contains(&id) {

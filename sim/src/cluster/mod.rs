@@ -7,6 +7,7 @@
 
 mod faults;
 pub mod invariant;
+mod keyed;
 mod known;
 mod look;
 mod machine;
@@ -25,6 +26,10 @@ mod tiered;
 pub mod watch;
 mod work;
 
+pub use keyed::{
+    KeyedPlan, Tombstones,
+    batch::{KeyedBatch, KeyedRecord},
+};
 pub use plan::{ClusterFault, ClusterPlan};
 pub use quorum::Quorum;
 pub use run::{run_cluster, run_plan};

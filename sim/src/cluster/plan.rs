@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::work::WorkPlan;
+use super::{KeyedPlan, work::WorkPlan};
 use crate::{history::Promise, plan::Plan, random::Random, topic::TopicPlan};
 
 /// A kind of fault.
@@ -157,6 +157,8 @@ pub struct ClusterPlan {
     pub min_isr: u32,
     /// Groups and transactions, in some of the runs.
     pub work: Option<WorkPlan>,
+    /// A topic that compacts, in some of the runs. Then the coordinators' topics compact too; else nothing does.
+    pub keyed: Option<KeyedPlan>,
     /// Faults, topics and clients. All topics promise the same: what faults may do depends on it.
     pub run: Plan<ClusterFault>,
 }
@@ -195,6 +197,8 @@ impl ClusterPlan {
         let passing = passing.into_iter().map(&mut keeps_less).collect();
         let brokers = random.between(3, 4) as u32;
         let in_haste = Random::new(seed).fork("haste").chance(1, 3);
+        let mut compaction = Random::new(seed).fork("compaction");
+        let keyed = compaction.chance(1, 3).then(|| KeyedPlan::draw(&mut compaction, &faults));
         ClusterPlan {
             brokers,
             at_first: if random.chance(1, 2) { 3 } else { brokers },
@@ -213,6 +217,7 @@ impl ClusterPlan {
                 readers: random.between(1, 3),
             },
             tails: random.below(2) as u32,
+            keyed,
             work: random.chance(1, 3).then(|| WorkPlan { in_haste, ..WorkPlan::draw(&mut random) }),
         }
     }

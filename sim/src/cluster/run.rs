@@ -11,6 +11,7 @@ use highwater_records::{BrokerId, TopicIdPartition};
 use super::{
     faults::{Faults, deletion::Deleted},
     invariant::q1_no_spin,
+    keyed,
     machine::{Machine, Surroundings},
     network::Network,
     plan::ClusterPlan,
@@ -54,6 +55,10 @@ pub fn run_plan(seed: u64, plan: ClusterPlan, options: Options) -> Outcome {
     let sound = guarded(&world, || {
         run.plan.run.start_clients(&run.around.world);
         run.work = Work::start(&run.around.world, &run.plan);
+        if let Some(plan) = &run.plan.keyed {
+            let hall = run.work.as_ref().map(|work| work.hall.clone());
+            keyed::start(&run.around.world, plan, run.plan.promise(), hall);
+        }
         run.run_for(run.plan.run.safety, |_| false);
         if run.around.world.violation().is_none() {
             run.liveness();
@@ -102,6 +107,7 @@ impl Run {
             bucket,
             promise: plan.promise(),
             deleted: Deleted::default(),
+            compaction: plan.keyed.as_ref().map(|keyed| keyed.delete_retention_ms),
         };
         world.expect_replicas();
         let mut machines: BTreeMap<BrokerId, Machine> =
@@ -117,7 +123,7 @@ impl Run {
             deleted: Default::default(),
         };
         world.connect(Some((world.clients.clone(), Arc::new(router))));
-        let watch = Watch::new(plan.beyond);
+        let watch = Watch::new(plan.beyond, plan.keyed.as_ref().map(|keyed| keyed.tombstones));
         Run {
             plan,
             around,

@@ -14,6 +14,7 @@ use highwater_records::{BrokerId, Durability, TopicIdPartition};
 
 pub use super::look::{Leads, Look, PartitionLook, ReplicaLook};
 use super::{
+    Tombstones,
     faults::deletion::Deleted,
     invariant::{self, ClusterInvariant, Decision, DependsOn, Stopped},
     known::{Known, News},
@@ -30,6 +31,8 @@ pub struct Watch {
     /// Those that each kind of news concerns.
     concerned: Vec<Vec<usize>>,
     known: BTreeMap<TopicIdPartition, Known>,
+    /// Whether logs that ask for it are compacted.
+    compacts: bool,
     /// How each broker stopped since it last registered.
     stops: BTreeMap<BrokerId, Stopped>,
     /// Partitions whose loss was reported: of those nothing is promised.
@@ -38,9 +41,10 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Knows nothing yet; `operator` says whether somebody may have partitions led uncleanly.
-    pub fn new(operator: bool) -> Watch {
-        let invariants = invariant::all(operator);
+    /// Knows nothing yet; `operator` says whether somebody may have partitions led uncleanly, and `tombstones` what becomes
+    /// of them, if logs are compacted.
+    pub fn new(operator: bool, tombstones: Option<Tombstones>) -> Watch {
+        let invariants = invariant::all(operator, tombstones.unwrap_or(Tombstones::Stay));
         let depend_on: Vec<DependsOn> = invariants.iter().map(|one| one.depends_on()).collect();
         let of = |kind: usize| {
             let news = News::of_kind(kind);
@@ -52,6 +56,7 @@ impl Watch {
             concerned: (0..News::KINDS).map(of).collect(),
             invariants,
             known: BTreeMap::new(),
+            compacts: tombstones.is_some(),
             stops: BTreeMap::new(),
             lost: BTreeSet::new(),
             violation: None,
@@ -254,7 +259,7 @@ impl Watch {
                         checked.map_err(|why| Violation { invariant: invariant.name(), why })?;
                     }
                 }
-                known.picture.replicas.values_mut().for_each(|replica| replica.fresh.clear());
+                known.picture.forget_fresh();
             }
             if let Some((broker, end)) = known.not_read_to_its_end() {
                 let why = format!("{at}: broker {broker} cannot read its replica from {end} on");
@@ -304,7 +309,9 @@ impl Watch {
             return Ok(false);
         };
         let (known, mut news) = match self.known.entry(at) {
-            Entry::Vacant(place) => (place.insert(Known::default()), News { roles: true, ..News::default() }),
+            Entry::Vacant(place) => {
+                (place.insert(Known::new(self.compacts)), News { roles: true, ..News::default() })
+            }
             Entry::Occupied(known) => (known.into_mut(), News::default()),
         };
         news.roles |= known.decided(topic, state, self.truth.leader_epoch(state).0);
@@ -344,7 +351,7 @@ impl Watch {
                 return Ok(has_changed);
             }
             picture.true_watermark = picture.true_watermark.max(seen);
-            picture.replicas.values_mut().for_each(|replica| replica.fresh.clear());
+            picture.forget_fresh();
             news = News { positions, again: true, ..News::default() };
         }
     }

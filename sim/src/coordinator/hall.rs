@@ -180,7 +180,7 @@ impl Hall {
     }
 
     /// Looks for a coordinator: the first question creates its topic.
-    pub(super) async fn find(&self, key: CoordinatorKey) {
+    pub(crate) async fn find(&self, key: CoordinatorKey) {
         let _ = self
             .call(Whom::Anybody, move |node| -> BoxFuture<'static, _> {
                 Box::pin(async move { node.find_coordinators(&caller(), &[key]).await.len() })

@@ -4,7 +4,7 @@
 //! leader epoch; an answer that begins in, or passes over, a batch read before contains it; a reader is not sent
 //! out of range for an offset that was read and lies at or above every log start told.
 //!
-//! Not checked: compacted topics (the simulation makes none).
+//! Not checked: compacted topics (`cluster::keyed` has its own clients).
 
 use super::Invariant;
 use crate::{ghost::Ghost, history::Event};

@@ -18,6 +18,7 @@
 //! | [`d14_watermark`] | a watermark is not beyond the end, and a leader's never goes back |
 //! | [`l1_dense`] | no gaps between batches |
 //! | [`l5_log_start`] | deleted records do not come back with another leader |
+//! | [`l9_compaction`] | compaction keeps the last record of each key, and changes none |
 //! | [`m4_same_image`] | the same entries give the same image |
 //! | [`m5_replay`] | the log as bytes gives the same image |
 //! | [`m6_prefix`] | a broker knows a prefix of the log, and more and more of it |
@@ -46,6 +47,7 @@ pub mod d8_quorum;
 pub mod d9_strong_isr;
 pub mod l1_dense;
 pub mod l5_log_start;
+pub mod l9_compaction;
 pub mod m4_same_image;
 pub mod m5_replay;
 pub mod m6_prefix;
@@ -67,7 +69,10 @@ use highwater_metadata::{Entry, Image, MetadataRecord, ReplicationRecord};
 use highwater_node::request::ActiveProducer;
 use highwater_records::{BrokerId, TopicIdPartition};
 
-use super::look::{Look, PartitionLook};
+use super::{
+    Tombstones,
+    look::{Look, PartitionLook},
+};
 use crate::batch::SeenBatch;
 
 /// What of a partition a promise is about: it is checked again after the very step in which that has changed.
@@ -204,7 +209,7 @@ pub struct Stopped {
 }
 
 /// All of them, for a cluster in which an operator may have partitions led uncleanly, or may not.
-pub fn all(operator: bool) -> Vec<Box<dyn ClusterInvariant>> {
+pub fn all(operator: bool, tombstones: Tombstones) -> Vec<Box<dyn ClusterInvariant>> {
     vec![
         Box::new(d2_reported_loss::ReportedLoss { operator }),
         Box::new(d3_ack_rule::AckRule::default()),
@@ -221,6 +226,7 @@ pub fn all(operator: bool) -> Vec<Box<dyn ClusterInvariant>> {
         Box::new(d14_watermark::Watermark::default()),
         Box::new(l1_dense::Dense::default()),
         Box::new(l5_log_start::LogStart),
+        Box::new(l9_compaction::Compaction::new(tombstones)),
         Box::new(m4_same_image::SameImage::default()),
         Box::new(m5_replay::Replay::default()),
         Box::new(m6_prefix::Prefix::default()),

@@ -43,6 +43,7 @@ pub(crate) fn sound() -> PartitionLook {
         true_start: 0,
         deleted: 0,
         tiered: None,
+        compacts: false,
     }
 }
 
