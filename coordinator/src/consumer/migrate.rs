@@ -85,7 +85,9 @@ impl ConsumerGroup {
         self.members.len()
     }
 
-    /// The classic group with the same members, each with the part that it was to have, and the records that say so.
+    /// The classic group with the same members, each with all that it has, what it was to give up too, and the records that
+    /// say so. Kafka notes what each was to have: should the group become one of consumers again before its members have
+    /// come back, what they still have would be given to others.
     pub(crate) fn to_classic(&self, context: &mut Context<'_>) -> ClassicGroup {
         let mut records: Vec<Record> = Vec::new();
         for id in self.members.keys() {
@@ -105,7 +107,7 @@ impl ConsumerGroup {
             let classic = member.classic.as_ref()?;
             let subscription = classic.protocols.first()?.metadata.clone();
             let version = Subscription::read(&subscription).map_or(0, |said| said.version);
-            let target = self.targets.get(&member.id).cloned().unwrap_or_default();
+            let has = Assignment::of(member.assigned.iter().chain(member.revoking.iter()));
             Some(ClassicMember {
                 id: member.id.clone(),
                 instance: member.instance.clone(),
@@ -113,7 +115,7 @@ impl ConsumerGroup {
                 session_timeout_ms: classic.session_timeout_ms,
                 rebalance_timeout_ms: u64::try_from(member.rebalance_timeout_ms).unwrap_or(0),
                 protocols: classic.protocols.clone(),
-                assignment: embedded(&target, version, context.at.topics),
+                assignment: embedded(&has, version, context.at.topics),
                 subscription,
             })
         });

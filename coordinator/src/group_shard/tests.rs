@@ -285,6 +285,20 @@ fn and_a_classic_one_again_when_the_last_consumer_leaves() {
 }
 
 #[test]
+fn what_classic_members_still_have_is_not_given_away_when_consumers_come_and_go() {
+    let mut bench = Bench::new(GroupConfig::default());
+    bench.two_classic();
+    // They are to give something up, and have not heard of it when the newcomer is gone again.
+    assert_eq!(partitions(&bench.beat("one", 0, &[]).unwrap()), [0; 0]);
+    bench.beat("one", -1, &[]).unwrap();
+    assert_eq!(bench.kind().0, GroupKind::Classic);
+    bench.crash();
+    let beat = bench.beat("other", 0, &[]).unwrap();
+    assert_eq!(bench.kind().0, GroupKind::Consumer);
+    assert_eq!(partitions(&beat), [0; 0], "they have everything still");
+}
+
+#[test]
 fn a_consumer_that_falls_silent_leaves_the_group_to_the_others() {
     let mut bench = Bench::new(GroupConfig::default());
     let ([first, second], ..) = mixed(&mut bench);
