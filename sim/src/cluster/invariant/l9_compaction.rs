@@ -178,6 +178,8 @@ impl ClusterInvariant for Compaction {
             // It was read from there on, and what lies behind is read after it.
             let present = known.present.entry(*broker).or_default();
             present.split_off(&first.base);
+            // Nobody reads what lies below the start.
+            *present = present.split_off(&replica.local_start);
             present.extend(batches.iter().flat_map(|batch| &batch.records).map(|record| record.offset));
         }
         Ok(())
@@ -264,5 +266,13 @@ mod tests {
         assert_eq!(left(Tombstones::Go, &[value]), Ok(()), "it may have been far behind");
         assert!(left(Tombstones::GoInTime, &[value]).unwrap_err().contains("deleted at 1"));
         assert_eq!(left(Tombstones::GoInTime, &[]), Ok(()));
+        // It was read, and then the log began behind it.
+        let mut compaction = Compaction::new(Tombstones::GoInTime);
+        compaction.partition(&AT, &look(&whole, &[batch(0, 0, &[value])])).unwrap();
+        assert!(compaction.producers(&AT, &[]).is_err());
+        let mut later = look(&[], &[batch(2, 2, &[record(2, 9, Some(4))])]);
+        later.replicas.get_mut(&BrokerId(2)).unwrap().local_start = 2;
+        compaction.partition(&AT, &later).unwrap();
+        assert_eq!(compaction.producers(&AT, &[]), Ok(()));
     }
 }
