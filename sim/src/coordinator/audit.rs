@@ -46,7 +46,7 @@ impl Task {
     }
 }
 
-/// Waits until every group has used up its input.
+/// Waits until every group has used up its input, and producers without a group have ended.
 pub(crate) fn groups_settle(hall: &Arc<Hall>) -> Arc<Task> {
     let (task, hall) = (Arc::<Task>::default(), hall.clone());
     let told = task.clone();
@@ -70,6 +70,11 @@ pub(crate) fn groups_settle(hall: &Arc<Hall>) -> Arc<Task> {
                     hall.pause(100, 500).await;
                 }
             }
+        }
+        // What one of them begins while everything is read would be there after a restart only.
+        while hall.ending() > 0 && !hall.is_over() {
+            told.waits(format!("{} producers to end", hall.ending()));
+            hall.pause(100, 500).await;
         }
         *told.done.lock() = Some(State::default());
     });

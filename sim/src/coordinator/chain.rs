@@ -80,9 +80,10 @@ impl Chain {
     }
 }
 
-/// Transactions over several partitions, until it is time to be quiet. Two clients share the id, unless
+/// Transactions over several partitions, until everybody behaves. Two clients share the id, unless
 /// they are in haste: each fences the other.
 pub(super) async fn lone_producer(hall: Arc<Hall>, id: u64, mut random: Random) {
+    let _ends = hall.ends_when_good();
     let mut producer = None;
     while !hall.is_over() {
         hall.pause(if hall.in_haste { 0 } else { 50 }, if hall.in_haste { 30 } else { 1_500 }).await;

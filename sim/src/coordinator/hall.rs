@@ -49,6 +49,17 @@ pub(crate) struct Hall {
     next: AtomicU64,
     /// From now on everybody behaves.
     good: AtomicBool,
+    /// Clients that end once everybody behaves, and have not.
+    ending: AtomicU64,
+}
+
+/// Somebody is in the hall who ends once everybody behaves; dropped at that end.
+pub(super) struct Ending<'a>(&'a AtomicU64);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Sessions of members of the classic protocol, in milliseconds.
@@ -82,6 +93,7 @@ impl Hall {
             invariants: Mutex::new(invariant::all(clock_jumps)),
             next: AtomicU64::new(1),
             good: AtomicBool::new(false),
+            ending: AtomicU64::new(0),
         })
     }
 
@@ -112,6 +124,17 @@ impl Hall {
     /// Whether everybody behaves.
     pub(super) fn is_good(&self) -> bool {
         self.good.load(Ordering::Relaxed)
+    }
+
+    /// Counts a client that ends once everybody behaves: what it has begun it goes through with.
+    pub(super) fn ends_when_good(&self) -> Ending<'_> {
+        self.ending.fetch_add(1, Ordering::Relaxed);
+        Ending(&self.ending)
+    }
+
+    /// How many of those have not ended.
+    pub(super) fn ending(&self) -> u64 {
+        self.ending.load(Ordering::Relaxed)
     }
 
     /// Whether it is time to misbehave.
