@@ -6,6 +6,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::{
     io::AsyncReadExt,
     net::tcp::ReadHalf,
+    task::coop::consume_budget,
     time::{Instant, Sleep, sleep_until},
 };
 
@@ -100,6 +101,9 @@ impl<'a> FrameReader<'a> {
             // No buffer while there is nothing to put into it.
             self.ahead = BytesMut::new();
             self.readable(&is_owed).await?;
+            // A task that has had its turn reads nothing before it gives way, and readiness does not know of turns: without
+            // this the false alarm below would be taken for one again and again, and nobody else would have a turn.
+            consume_budget().await;
             // Readiness may be a false alarm: then waiting for a request goes on, it has not begun.
             read_once(&mut self.stream, &mut self.ahead, limit, ready(()), self.counters).await?;
         }

@@ -57,6 +57,21 @@ async fn no_more_than_so_many_wait_at_once() {
 }
 
 #[tokio::test]
+async fn a_connection_that_has_had_its_turn_gives_way_and_goes_on() {
+    let (server, toy) = start(ServerOptions::default()).await;
+    let mut client = Client::connect(&server).await;
+    // After a request as large as this the next read asks for 4 KiB. It gets all of that, so that the socket counts as
+    // readable still when the request that it was is over, and the turn with it.
+    let large = [&b"xgategate"[..], &[0; 40 << 10]].concat();
+    client.send(&large).await;
+    toy.logged(|log| log.len() == 1).await;
+    client.raw(&[request(&[b'u'; 4092]), request(b"ethe next")].concat()).await;
+    toy.open_gate("gategate");
+    assert_eq!(client.receive().await.unwrap(), large);
+    assert_eq!(client.receive().await.unwrap(), b"ethe next");
+}
+
+#[tokio::test]
 async fn earlier_responses_go_out_before_a_close() {
     let (server, toy) = start(ServerOptions::default()).await;
     for ending in [request(b"c"), request(&[]), request(b"p")] {

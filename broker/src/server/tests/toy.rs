@@ -1,7 +1,8 @@
 //! A protocol small enough to see what the server does: the first byte says what to do, the rest is a name.
 //!
 //! `e` echoes; `w` echoes once the gate of its name is open; `x` does the same but executes until then; `l`
-//! like `w`, but can be dropped; `n` answers nothing; `b` answers 64 MiB; `c` closes; `p` panics.
+//! like `w`, but can be dropped; `n` answers nothing; `b` answers 64 MiB; `c` closes; `p` panics; `u` answers nothing and
+//! uses up what tokio lets a task do before it must give others a turn.
 
 use std::{
     collections::BTreeSet,
@@ -17,6 +18,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::watch,
+    task::coop,
 };
 
 use crate::server::{Handler, Listener, Peer, Reply, Server, ServerOptions, Step};
@@ -96,6 +98,12 @@ impl Handler for Toy {
             b'n' => Step::Now(Reply::Nothing),
             b'b' => Step::Now(Reply::Response(framed(&Bytes::from(vec![b'b'; BIG])))),
             b'c' => Step::Close,
+            b'u' => {
+                while coop::has_budget_remaining() {
+                    coop::consume_budget().await;
+                }
+                Step::Now(Reply::Nothing)
+            }
             _ => panic!("as asked"),
         }
     }
