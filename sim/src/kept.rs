@@ -30,8 +30,13 @@ const WORKING: [(u64, &str); 3] = [
 ];
 
 /// Seeds of clusters with a topic that compacts.
-const COMPACTING: [(u64, &str); 1] =
-    [(1, "a follower could not go on where its leader had compacted what lay across its end")];
+const COMPACTING: [(u64, &str); 2] = [
+    (1, "a follower could not go on where its leader had compacted what lay across its end"),
+    (
+        9_400_442,
+        "a truncation waited for a compaction whose next step waited for the same thread: this one stood still",
+    ),
+];
 
 /// Seeds of clusters in which more breaks than can be survived.
 const BEYOND: [(u64, &str); 2] = [

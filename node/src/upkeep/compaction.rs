@@ -86,8 +86,14 @@ impl Node {
             let (stepped, group): (CompactionPass, _) = step.map_err(failed)?;
             pass = stepped;
             let Some(group) = group? else { break };
-            let swap = partition.with(move |state| state.log.swap_compacted(group)).await??;
-            self.env.run_blocking(Lane::Background, move || swap.run()).await.map_err(failed)??;
+            let swapped = partition.clone();
+            // Both in one go: whoever truncates waits for the second from the first on, under the partition's lock, and may
+            // be what the thread that would come back for it is waiting for.
+            let swap = move || {
+                swapped.with_blocking(|state| state.log.swap_compacted(group))??.run()?;
+                Ok::<(), Ended>(())
+            };
+            self.env.run_blocking(Lane::Background, swap).await.map_err(failed)??;
         }
         let done = partition.with(move |state| state.log.finish_compaction(pass)).await?;
         tracing::debug!(

@@ -146,17 +146,14 @@ impl Node {
     async fn use_repaired(&self, partition: &Arc<Partition>, repaired: Repaired) {
         let Repaired { group, base, aside, token } = repaired;
         let name = aside.clone();
-        let swap = match partition.with(move |state| state.log.swap_compacted(group)).await {
-            Ok(Ok(swap)) => swap,
-            Ok(Err(error)) => {
-                return tracing::warn!(partition = %partition.name, %error, "a mended segment is not used");
-            }
-            Err(_) => return,
-        };
         let (now, moved) = (self.wall(), partition.clone());
+        // All in one go: whoever truncates waits under the partition's lock from the first to the second.
         let finished = self.env.run_blocking(Lane::Background, move || {
             let _token = token;
-            swap.run().map_err(|error| error.to_string())?;
+            let Ok(swap) = moved.with_blocking(|state| state.log.swap_compacted(group)) else {
+                return Err("the partition is gone".to_owned());
+            };
+            swap.and_then(highwater_engine::SwapJob::run).map_err(|error| error.to_string())?;
             let finish = |state: &mut crate::partition::State| state.log.finish_repair(base, aside, now);
             // Where the partition is gone there is nothing to tell.
             moved.with_blocking(finish).ok();
