@@ -158,6 +158,8 @@ impl Consumer {
         if loses {
             // What it keeps it was told before, perhaps long ago: that is no news of what it has now.
             self.has.retain(|part| parts.contains(part));
+            // Nor of what it is given in the same breath, where an answer before this one was lost: it asks for all again.
+            self.has_told &= parts == self.has;
             hall.tell(Happening::GivesUp { owner: self.owner, keeps: self.has.clone() });
         } else {
             self.has = parts.clone();
