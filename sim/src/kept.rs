@@ -8,9 +8,10 @@ use crate::{
 };
 
 /// Seeds of one broker.
-const NODES: [(u64, &str); 2] = [
+const NODES: [(u64, &str); 3] = [
     (356, "a commit of the journal left epochs unwritten while the segments that show them went"),
     (420, "the same, found again"),
+    (9_401_224, "a topic that was deleted while a commit of it ran took the whole directory offline"),
 ];
 
 /// Seeds of clusters.

@@ -178,9 +178,13 @@ impl CommitJob {
             void: false,
             result: health.check().map_err(CommitError::Offline),
         };
+        // A log that is deleted meanwhile has no names left to sync, and nobody waits for what it had.
+        let unsynced = |error: &io::Error| match error.kind() {
+            io::ErrorKind::NotFound if entry.state.lock().deleted => CommitError::Disk(error.to_string()),
+            _ => CommitError::Offline(health.fail("a sync failed", error)),
+        };
         if let (Ok(()), Some(points)) = (&done.result, points) {
-            done.result = sync_points(&*disk, &directory, &points)
-                .map_err(|error| CommitError::Offline(health.fail("a sync failed", &error)));
+            done.result = sync_points(&*disk, &directory, &points).map_err(|error| unsynced(&error));
         }
         let mut place = None;
         let way = way.chosen(alone);
@@ -197,7 +201,7 @@ impl CommitJob {
                     let files =
                         Files { disk, directory, segments: &done.segments, unsettled, snapshots, names };
                     done.result = files.sync(epochs.as_deref()).map_err(|failed| match failed {
-                        Failed::Sync(error) => CommitError::Offline(health.fail("a sync failed", &error)),
+                        Failed::Sync(error) => unsynced(&error),
                         Failed::Change(error) => CommitError::Disk(error.to_string()),
                     });
                     done.epochs = epochs;
