@@ -6,7 +6,7 @@ use highwater_records::Offset;
 
 use super::{CompactError, gate::Closed, output::cleaned};
 use crate::{
-    directory::Health,
+    directory::{Health, LogEntry},
     disk::{Disk, replace_file},
     name::{FileKind, SWAP},
     quarantine,
@@ -21,7 +21,7 @@ use crate::{
 #[must_use = "the log's files are not in their place until it has run"]
 pub struct SwapJob {
     disk: Arc<dyn Disk>,
-    directory: std::path::PathBuf,
+    entry: Arc<LogEntry>,
     health: Arc<Health>,
     /// Base of the compacted segment, and of the first of those it replaces.
     base: Offset,
@@ -51,7 +51,7 @@ impl From<Failed> for io::Error {
 impl SwapJob {
     pub(crate) fn new(
         disk: Arc<dyn Disk>,
-        directory: std::path::PathBuf,
+        entry: Arc<LogEntry>,
         health: Arc<Health>,
         others: Vec<Offset>,
         kinds: Vec<FileKind>,
@@ -59,7 +59,7 @@ impl SwapJob {
         gate: Closed,
     ) -> SwapJob {
         let base = segment.base;
-        SwapJob { disk, directory, health, base, others, kinds, segment, quarantine: None, gate: Some(gate) }
+        SwapJob { disk, entry, health, base, others, kinds, segment, quarantine: None, gate: Some(gate) }
     }
 
     /// Writes down too what is known of damage once that is less than before.
@@ -75,7 +75,7 @@ impl SwapJob {
     /// where all of it is done but for writing down that a damaged segment is whole again: it counts as damaged, and may be
     /// repaired again.
     pub fn run(mut self) -> Result<(), CompactError> {
-        let (disk, directory) = (&*self.disk, self.directory.as_path());
+        let (disk, directory) = (&*self.disk, self.entry.path.as_path());
         let swapped = commit(disk, directory, self.base, &self.kinds)
             .and_then(|()| complete(disk, directory, self.base, &self.others));
         let Some(gate) = self.gate.take() else { return Ok(()) };
@@ -88,8 +88,10 @@ impl SwapJob {
                 }
                 Ok(())
             }
-            Err(Failed::Sync(error)) => Err(self.health.fail("a sync failed", &error).into()),
-            Err(Failed::Change(error)) => {
+            Err(Failed::Sync(error)) if !self.entry.is_gone(&error) => {
+                Err(self.health.fail("a sync failed", &error).into())
+            }
+            Err(Failed::Sync(error) | Failed::Change(error)) => {
                 gate.break_off(format!("compaction broke off: {error}"));
                 Err(CompactError::Disk(error))
             }

@@ -1,6 +1,6 @@
 //! What a directory knows of each of its logs, open or not.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use highwater_records::{Offset, TopicId, TopicIdPartition};
 
@@ -45,6 +45,12 @@ impl LogEntry {
 
     pub(crate) fn id(&self) -> TopicIdPartition {
         TopicIdPartition { topic_id: self.topic_id, partition: self.name.partition }
+    }
+
+    /// Whether something of the log is not there because the log was deleted meanwhile. Its directory has another name
+    /// then, so that a sync that finds nothing says nothing of the media; and nobody waits for what the log had.
+    pub(crate) fn is_gone(&self, error: &io::Error) -> bool {
+        error.kind() == io::ErrorKind::NotFound && self.state.lock().deleted
     }
 }
 

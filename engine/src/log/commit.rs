@@ -178,10 +178,9 @@ impl CommitJob {
             void: false,
             result: health.check().map_err(CommitError::Offline),
         };
-        // A log that is deleted meanwhile has no names left to sync, and nobody waits for what it had.
-        let unsynced = |error: &io::Error| match error.kind() {
-            io::ErrorKind::NotFound if entry.state.lock().deleted => CommitError::Disk(error.to_string()),
-            _ => CommitError::Offline(health.fail("a sync failed", error)),
+        let unsynced = |error: &io::Error| match entry.is_gone(error) {
+            true => CommitError::Disk(error.to_string()),
+            false => CommitError::Offline(health.fail("a sync failed", error)),
         };
         if let (Ok(()), Some(points)) = (&done.result, points) {
             done.result = sync_points(&*disk, &directory, &points).map_err(|error| unsynced(&error));

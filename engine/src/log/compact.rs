@@ -99,7 +99,7 @@ impl Log {
         self.publish();
         let job = SwapJob::new(
             self.dir.disk.clone(),
-            self.path().to_owned(),
+            self.entry.clone(),
             self.dir.health().clone(),
             others,
             kinds,

@@ -4,7 +4,6 @@
 
 use std::{
     io,
-    path::PathBuf,
     sync::{Arc, Weak},
 };
 
@@ -12,7 +11,7 @@ use highwater_records::{Offset, TimestampMs};
 
 use super::{ChangeError, Deleted, Log, StartReason};
 use crate::{
-    directory::LogDir,
+    directory::{LogDir, LogEntry},
     disk::{Disk, Open},
     museum::{Bug, has},
     name::FileKind,
@@ -26,7 +25,7 @@ use crate::{
 #[must_use = "the head stays where it is until this has run"]
 pub struct HeadJob {
     dir: Arc<LogDir>,
-    directory: PathBuf,
+    entry: Arc<LogEntry>,
     /// The segment in which the log is to begin: its producers are made durable.
     begins_in: Option<Arc<Segment>>,
     /// Whether its batches are too: the start lies beyond what was promised.
@@ -93,8 +92,10 @@ impl HeadJob {
     fn write(&self) -> Result<(), ChangeError> {
         self.dir.check()?;
         if let Some(segment) = &self.begins_in {
-            let synced = self.sync(segment);
-            synced.map_err(|error| self.dir.health().fail("a sync failed", &error))?;
+            self.sync(segment).map_err(|error| match self.entry.is_gone(&error) {
+                true => ChangeError::Disk(error),
+                false => self.dir.health().fail("a sync failed", &error).into(),
+            })?;
         }
         if self.plan.start.is_some() && !has(Bug::DeletedBeforeStartIsWritten) {
             self.dir.write_checkpoint_files()?;
@@ -108,13 +109,13 @@ impl HeadJob {
             segment.sync()?;
         }
         for kind in FileKind::PRODUCER_STATE {
-            let path = self.directory.join(kind.at(segment.base));
+            let path = self.entry.path.join(kind.at(segment.base));
             if let Some(file) = not_found_is_none(self.dir.disk.open(&path, Open::Write))? {
                 file.sync_data()?;
             }
         }
         // The names of those, and of the segment itself.
-        self.dir.disk.sync_dir(&self.directory)
+        self.dir.disk.sync_dir(&self.entry.path)
     }
 }
 
@@ -206,7 +207,7 @@ impl Log {
         self.publish();
         HeadJob {
             dir: self.dir.clone(),
-            directory: self.path().to_owned(),
+            entry: self.entry.clone(),
             begins_in,
             with_batches,
             plan: Plan { start, delete_below, token },

@@ -235,3 +235,16 @@ fn of_a_log_that_was_emptied_no_former_epoch_comes_back() {
     assert_eq!((log.positions().log_start, log.positions().log_end), (offset(2), offset(2)));
     assert_eq!(log.epochs(), [], "its file knows epoch 3 only");
 }
+
+#[test]
+fn what_runs_on_after_its_log_was_deleted_says_nothing_of_the_disk() {
+    let disk = MemoryDisk::new();
+    let (dir, mut log) = filled(&disk, small());
+    let commit = log.begin_sync().unwrap();
+    let head = log.begin_advance(offset(12), StartReason::RecordsDeleted).unwrap().unwrap();
+    dir.delete_log(log).unwrap();
+    drop((commit.run(), head.run()));
+    assert!(dir.failed().is_none(), "{:?}", dir.failed());
+    let other = dir.create_log(name(), highwater_records::TopicId::from_random(3, 3), small(), NOW);
+    other.unwrap().append(batch(50, &[1]), EPOCH, NOW).unwrap();
+}
