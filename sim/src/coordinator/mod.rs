@@ -16,7 +16,7 @@ pub mod invariant;
 #[cfg(feature = "museum")]
 pub mod museum;
 mod plan;
-mod producer;
+pub(crate) mod producer;
 mod reader;
 mod run;
 mod state_log;

@@ -270,7 +270,8 @@ fn coordinator(id: u64) -> Whom {
     Whom::Transaction(name(id))
 }
 
-fn is_retriable(error: TransactionError) -> bool {
+/// Whether the same may be asked again.
+pub(crate) fn is_retriable(error: TransactionError) -> bool {
     matches!(
         error,
         TransactionError::Concurrent
@@ -282,7 +283,7 @@ fn is_retriable(error: TransactionError) -> bool {
 }
 
 /// Whether the batch may be sent again.
-fn is_passing(error: &ProduceError) -> bool {
+pub(crate) fn is_passing(error: &ProduceError) -> bool {
     match error {
         ProduceError::Transaction(error) => is_retriable(*error),
         ProduceError::NotLeader

@@ -6,7 +6,7 @@ use highwater_coordinator::{BeginProducer, EndTransaction, TransactionError};
 use highwater_env::BoxFuture;
 use highwater_node::{
     CoordinatorKey,
-    request::{Produce, ProduceError, ProducePartition, TopicRef},
+    request::{Produce, ProducePartition, TopicRef},
 };
 use highwater_records::{ProducerEpoch, ProducerId};
 use highwater_replication::Acks;
@@ -14,7 +14,10 @@ use highwater_replication::Acks;
 use super::{Keyed, TOPIC, batch};
 use crate::{
     broker::Whom,
-    coordinator::hall::{Hall, caller},
+    coordinator::{
+        hall::{Hall, caller},
+        producer::{is_passing, is_retriable},
+    },
     random::Random,
 };
 
@@ -161,28 +164,4 @@ async fn end(hall: &Hall, producer: &mut Producer, committed: bool) -> bool {
         hall.pause(20, 300).await;
     }
     false
-}
-
-fn is_retriable(error: TransactionError) -> bool {
-    matches!(
-        error,
-        TransactionError::Concurrent
-            | TransactionError::NotCoordinator
-            | TransactionError::Loading
-            | TransactionError::NotAvailable
-            | TransactionError::UnknownTopicOrPartition
-    )
-}
-
-fn is_passing(error: &ProduceError) -> bool {
-    match error {
-        ProduceError::Transaction(error) => is_retriable(*error),
-        ProduceError::NotLeader
-        | ProduceError::TimedOut
-        | ProduceError::Storage(_)
-        | ProduceError::NotEnoughReplicas
-        | ProduceError::NotEnoughReplicasAfterAppend
-        | ProduceError::UnknownTopicOrPartition => true,
-        _ => false,
-    }
 }
