@@ -1,12 +1,14 @@
 //! Where a log starts, told between leaders and followers.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use highwater_engine::disk::memory::MemoryDisk;
+use highwater_engine::disk::{RealDisk, memory::MemoryDisk};
+use highwater_env::EnvExt;
 use highwater_records::{BrokerId, Offset, TopicIdPartition};
+use highwater_tiering::bucket::file::FileBucket;
 
 use super::{TestCluster, caller, run};
-use crate::request::{OfPartition, PartitionError, TopicRef};
+use crate::request::{FetchError, OfPartition, PartitionError, TopicRef};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -85,6 +87,63 @@ fn who_cannot_wait_for_a_live_replica_is_told_how_far_it_has_come() {
         assert_eq!(late, Err(PartitionError::TimedOut { log_start: Offset::ZERO }));
         assert_eq!(start_of(&cluster, 2, at), one, "it is deleted here all the same");
         assert_eq!(delete(&cluster, 2, alone, -1, Duration::ZERO).await, Ok(one), "there is nobody else");
+        cluster.end().await;
+    });
+}
+
+#[test]
+fn what_the_leader_before_took_from_the_bucket_a_new_one_does_not_offer() {
+    run(async |env| {
+        let root = tempfile::tempdir().expect("a directory");
+        let bucket = FileBucket::open(env.clone(), Arc::new(RealDisk), root.path().to_owned()).await;
+        let bucket = Arc::new(bucket.expect("an empty directory"));
+        let often = &[
+            ("log.retention.check.interval.ms", "20"),
+            ("remote.log.manager.task.interval.ms", "20"),
+            ("remote.history.retention.ms", "0"),
+        ];
+        let mut cluster = TestCluster::start_with(&env, 3, often, Some(bucket)).await;
+        // Each record is a segment.
+        let configs =
+            [("internal.segment.bytes", "100"), ("local.retention.bytes", "1"), ("retention.ms", "-1")];
+        let at = cluster.topic("orders", &[2, 3], &configs).await;
+        // Until its head was read nothing is taken.
+        while cluster.try_produce(2, at, "key", "a").await.is_err() {
+            env.sleep(Duration::from_millis(2)).await;
+        }
+        cluster.produce(2, at, "key", "b").await;
+        cluster.produce(2, at, "key", "c").await;
+        let local_start = |cluster: &TestCluster| Some(cluster.node(3).replica(at)?.positions.local_start);
+        let two = Offset::new(2).unwrap();
+        cluster.until(|| (local_start(&cluster)? >= two).then_some(())).await;
+
+        // After a clean stop a log is as it was.
+        let disk = cluster.stop(3).await;
+        cluster.boot(3, disk).await.expect("it was stopped cleanly");
+        let joined = || cluster.node(2).image().partition(at)?.isr.contains(&BrokerId(3)).then_some(());
+        cluster.until(joined).await;
+
+        // Its follower hears of one more record, and of nothing after it.
+        cluster.mute(2);
+        let last = cluster.produce_here(2, at, "d").await;
+        let log_end = |broker| cluster.node(broker).replica(at).map(|view| view.positions.log_end);
+        cluster.until(|| (log_end(3)? > last).then_some(())).await;
+        let one = Offset::new(1).unwrap();
+        let late = delete(&cluster, 2, at, 1, Duration::ZERO).await;
+        assert_eq!(late, Err(PartitionError::TimedOut { log_start: Offset::ZERO }));
+        let segments = root.path().join(format!("segments/{}/0", at.topic_id));
+        let first = format!("{:020}-", 0);
+        let is_first = |file: std::io::Result<std::fs::DirEntry>| {
+            file.is_ok_and(|file| file.file_name().to_string_lossy().starts_with(&first))
+        };
+        let is_there = || std::fs::read_dir(&segments).is_ok_and(|mut files| files.any(is_first));
+        cluster.until(|| (!is_there()).then_some(())).await;
+        assert_eq!(start_of(&cluster, 3, at), Offset::ZERO);
+
+        drop(cluster.stop(2).await);
+        cluster.until(|| (start_of(&cluster, 3, at) == one).then_some(())).await;
+        let below = cluster.fetch(3, at, 0, None).await;
+        assert!(matches!(below, Err(FetchError::OffsetOutOfRange { log_start, .. }) if log_start == one));
         cluster.end().await;
     });
 }

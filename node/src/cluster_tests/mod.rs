@@ -30,6 +30,7 @@ use highwater_records::{
     compression::Codec,
 };
 use highwater_replication::Acks;
+use highwater_tiering::bucket::SharedBucket;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -141,6 +142,7 @@ pub(super) struct TestCluster {
     /// Brokers that have no metadata log of their own from their next start on: they follow the controller's.
     pub(super) followers: BTreeSet<BrokerId>,
     pub(super) records_kept: usize,
+    bucket: Option<SharedBucket>,
 }
 
 impl TestCluster {
@@ -149,6 +151,16 @@ impl TestCluster {
         env: &Arc<TokioEnv>,
         count: u32,
         settings: &[(&'static str, &'static str)],
+    ) -> TestCluster {
+        TestCluster::start_with(env, count, settings, None).await
+    }
+
+    /// The same, with a bucket.
+    pub(super) async fn start_with(
+        env: &Arc<TokioEnv>,
+        count: u32,
+        settings: &[(&'static str, &'static str)],
+        bucket: Option<SharedBucket>,
     ) -> TestCluster {
         let entries = Mutex::default();
         let log = Arc::new(SharedLog { entries, leader: BrokerId(1), news: Notify::new() });
@@ -161,6 +173,7 @@ impl TestCluster {
             settings: settings.to_vec(),
             followers: BTreeSet::new(),
             records_kept: 30,
+            bucket,
         };
         for broker in 1..=count {
             cluster.boot(broker, MemoryDisk::new()).await.expect("a new broker is welcome");
@@ -189,7 +202,7 @@ impl TestCluster {
         let parts = NodeParts {
             env: self.env.clone(),
             disk: Arc::new(disk.clone()),
-            bucket: None,
+            bucket: self.bucket.clone(),
             config: Arc::new(BrokerConfig::new(settings).expect("valid settings")),
             endpoint: Endpoint { host: format!("broker-{broker}"), port: 9092 },
         };
@@ -217,6 +230,11 @@ impl TestCluster {
         // Whoever has just asked it something lets go of it first, and of its directory.
         self.until(|| (gone.strong_count() == 0).then_some(())).await;
         self.disks.remove(&broker).expect("it has a disk")
+    }
+
+    /// From here on nobody hears anything of a broker that asks it; whom it asks itself answers.
+    pub(super) fn mute(&self, broker: u32) {
+        self.wires.disconnect(BrokerId(broker));
     }
 
     /// A broker's process is gone; its disk.
@@ -316,14 +334,30 @@ impl TestCluster {
         self.try_append(broker, at, batch(&records)).await.expect("a leader takes records")
     }
 
+    /// Appends one record to a partition, with acks=1, and answers with its offset.
+    pub(super) async fn produce_here(&self, broker: u32, at: TopicIdPartition, value: &str) -> Offset {
+        let appended = self.try_append_with(broker, at, batch(&[("key", value)]), Acks::Leader).await;
+        appended.expect("a leader takes records")
+    }
+
     async fn try_append(
         &self,
         broker: u32,
         at: TopicIdPartition,
         records: Bytes,
     ) -> Result<Offset, ProduceError> {
+        self.try_append_with(broker, at, records, Acks::All).await
+    }
+
+    async fn try_append_with(
+        &self,
+        broker: u32,
+        at: TopicIdPartition,
+        records: Bytes,
+        acks: Acks,
+    ) -> Result<Offset, ProduceError> {
         let request = Produce {
-            acks: Acks::All,
+            acks,
             timeout: Duration::from_secs(600),
             transactional: false,
             partitions: vec![ProducePartition {

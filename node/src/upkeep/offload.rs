@@ -141,6 +141,9 @@ impl Node {
         if !known && let Some(found) = &summary {
             self.reconcile(partition, tier, found).await?;
         }
+        if let Some(found) = &summary {
+            self.follow_tiered_start(partition, found.log_start).await?;
+        }
         if !read || !known {
             partition.with(State::tier_is_known).await?;
             let positions = partition.see(|state| state.log.positions()).await?;
@@ -217,11 +220,7 @@ impl Node {
             let now = self.wall();
             self.change_log(partition, move |state| state.log.roll(now).map(drop)).await?;
         }
-        if found.log_start > positions.log_start {
-            // The crash took the checkpoint of the log start; the head remembers it.
-            let start = found.log_start.min(positions.high_watermark);
-            self.advance_start(partition, start).await?;
-        } else if found.log_start < positions.log_start {
+        if found.log_start < positions.log_start {
             let start = found.log_start;
             return self
                 .change_log(partition, move |state| {
@@ -229,6 +228,22 @@ impl Node {
                     Ok(())
                 })
                 .await;
+        }
+        Ok(())
+    }
+
+    /// Moves the log start up to what the head says (inclusive), below which the bucket has nothing. A crash may have
+    /// taken the checkpoint of the log start; and the leader before this one may have moved it and been gone before
+    /// its followers heard of it.
+    async fn follow_tiered_start(
+        &self,
+        partition: &Arc<Partition>,
+        tiered: Offset,
+    ) -> Result<(), OffloadError> {
+        let positions = partition.see(|state| state.log.positions()).await?;
+        let start = tiered.min(positions.high_watermark);
+        if start > positions.log_start {
+            self.advance_start(partition, start).await?;
         }
         Ok(())
     }
