@@ -8,7 +8,11 @@ use highwater_records::TopicIdPartition;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::{first_of::first_of, partition::Partition, tasks::Tasks};
+use crate::{
+    first_of::first_of,
+    partition::{Closed, Finished, Partition},
+    tasks::Tasks,
+};
 
 /// Partitions that wait for a sync. While some groups of them are being synced the next one gathers.
 pub(crate) struct Committer {
@@ -40,6 +44,9 @@ const GROUPS: usize = 4;
 /// shares the next one, and more of them cost more writes and more CPU for nothing (`docs/performance.md`). Where one takes
 /// longer, because the disk is slow or has files to sync, who comes behind it does not wait for it.
 const PATIENCE: Duration = Duration::from_millis(1);
+/// When a commit that the disk refused, for want of room as a rule, is tried again. What it was for is in the log, others may
+/// have copied it, and nobody need ever append to that log again.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Syncs of different files overlap in the device up to about this many.
 const PARALLEL_SYNCS: usize = 4;
 
@@ -76,6 +83,22 @@ impl Committer {
             return;
         }
         self.call(&mut asked);
+    }
+
+    /// Asks again after a while, if the partition, and this, are still there.
+    fn ask_later(self: &Arc<Self>, partition: &Arc<Partition>) {
+        if self.directory.failed().is_some() {
+            return;
+        }
+        let (committer, partition) = (Arc::downgrade(self), Arc::downgrade(partition));
+        let wait = self.env.sleep(TRY_AGAIN);
+        let later = async move {
+            wait.await;
+            if let (Some(committer), Some(partition)) = (committer.upgrade(), partition.upgrade()) {
+                committer.ask(&partition);
+            }
+        };
+        self.env.spawn(Lane::Commit, Box::pin(later));
     }
 
     /// Wakes somebody for what waits, if it is to be a group now.
@@ -134,7 +157,7 @@ impl Committer {
         }
     }
 
-    async fn commit_beside_others(&self, group: Vec<Arc<Partition>>) {
+    async fn commit_beside_others(self: &Arc<Self>, group: Vec<Arc<Partition>>) {
         let mut commit = pin!(self.commit(group, false));
         let patience = self.env.sleep(PATIENCE);
         let quick = first_of(commit.as_mut(), patience).await.is_left();
@@ -154,7 +177,7 @@ impl Committer {
 
     /// Makes one group durable: what is pending is taken under each partition's lock, synced under none. With
     /// `sync_files` the journal is of no use to it.
-    pub(crate) async fn commit(&self, group: Vec<Arc<Partition>>, sync_files: bool) {
+    pub(crate) async fn commit(self: &Arc<Self>, group: Vec<Arc<Partition>>, sync_files: bool) {
         let mut shares: [Vec<(Arc<Partition>, CommitJob)>; PARALLEL_SYNCS] = Default::default();
         let mut next = 0;
         for partition in group {
@@ -176,8 +199,10 @@ impl Committer {
             match share.await {
                 Ok(done) => {
                     for (partition, done) in done {
-                        if partition.with(move |state| state.finish_commit(done)).await == Ok(true) {
-                            self.ask(&partition);
+                        match partition.with(move |state| state.finish_commit(done)).await {
+                            Ok(Finished::More) => self.ask(&partition),
+                            Ok(Finished::Refused) => self.ask_later(&partition),
+                            Ok(Finished::All) | Err(Closed) => {}
                         }
                     }
                 }

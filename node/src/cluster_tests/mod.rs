@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod compaction;
+mod full;
 mod log_start;
 mod nearest;
 mod offline;

@@ -21,7 +21,7 @@ use parking_lot::RwLock;
 pub(crate) use append::{AppendOutcome, check_batch};
 pub(crate) use follow::{FollowError, LeaderPositions, TieredStart, begins_before, check_fetched};
 pub(crate) use role::{Assigned, Assumed};
-pub(crate) use state::{State, View};
+pub(crate) use state::{Finished, State, View};
 
 use crate::{changes::Changes, combine::Combined, metrics::TopicCounters};
 

@@ -60,6 +60,17 @@ pub(crate) struct View {
     pub(crate) tier_known: bool,
 }
 
+/// What a commit has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finished {
+    /// Nothing.
+    All,
+    /// What was appended meanwhile.
+    More,
+    /// Everything: the disk refused, for now or for ever.
+    Refused,
+}
+
 impl State {
     /// What is to be read for damage next: from (inclusive) and to (exclusive). Nothing that is not committed, which
     /// nobody else may have.
@@ -267,17 +278,16 @@ impl State {
         if sync_files { self.log.begin_sync() } else { self.log.begin_commit() }
     }
 
-    /// Counts what a commit has synced, and answers whether more has been appended meanwhile. After an error the
-    /// directory is offline; whoever waits is told.
-    pub(crate) fn finish_commit(&mut self, done: CommitDone) -> bool {
+    /// Counts what a commit has synced. After an error whoever waits is told.
+    pub(crate) fn finish_commit(&mut self, done: CommitDone) -> Finished {
         match self.log.finish_commit(done) {
             Ok(_) => {
                 self.progress();
-                self.wants_commit()
+                if self.wants_commit() { Finished::More } else { Finished::All }
             }
             Err(error) => {
                 self.fail_waiting(&ProduceError::Storage(error.to_string()));
-                false
+                Finished::Refused
             }
         }
     }
