@@ -20,6 +20,8 @@ use highwater_records::{BrokerId, TopicId};
 use checkpoint::{Checkpoint, Checkpoints, Offsets};
 pub(crate) use entry::{EntryState, LogEntry};
 pub(crate) use meta::Claim;
+#[cfg(test)]
+pub(crate) use meta::PartitionMetadata;
 pub use open::{OpenDirError, OpenReport};
 pub use remove::DeleteLogError;
 
@@ -323,6 +325,8 @@ impl LogDir {
             state.recovery_point = written.durable_end;
             state.decided_at_point = written.decided;
         }
+        let promised = |(entry, state): &(Arc<LogEntry>, EntryState)| Some((entry.id(), state.durable_end?));
+        self.journal.written_down(states.iter().filter_map(promised));
         for (directory, files) in doomed {
             remove::remove_deleted(&*self.disk, directory, files)?;
         }

@@ -259,7 +259,9 @@ impl LogDir {
             doomed: Mutex::default(),
             _lock: lock,
         };
-        Ok((Arc::new(directory), report))
+        let directory = Arc::new(directory);
+        directory.journal.belongs_to(Arc::downgrade(&directory));
+        Ok((directory, report))
     }
 }
 

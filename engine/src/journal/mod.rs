@@ -17,7 +17,7 @@ use std::{
     collections::VecDeque,
     fmt, io,
     path::PathBuf,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, OnceLock, Weak, atomic::Ordering},
 };
 
 use highwater_records::{Offset, TopicId, TopicIdPartition};
@@ -33,7 +33,7 @@ pub(crate) use read::void_groups;
 pub(crate) use replay::{Replayed, replay};
 
 use crate::{
-    directory::{Claim, Health, LogEntry, Offline},
+    directory::{Claim, Health, LogDir, LogEntry, Offline},
     disk::{Disk, DiskFile},
     segment::Segment,
     sync::{AtomicBool, Condvar, Mutex},
@@ -108,7 +108,8 @@ pub(crate) enum JournalError {
 
 /// A directory's journal. Begun when it is first needed.
 ///
-/// Locks, in the order in which they are taken: `settling`, `writer`, `tracked`, `queue`.
+/// Locks, in the order in which they are taken: `settling`, `writer`, `tracked`, `queue`; the directory's, for its
+/// checkpoints, between the first two.
 pub(crate) struct Journal {
     options: JournalOptions,
     disk: Arc<dyn Disk>,
@@ -123,6 +124,8 @@ pub(crate) struct Journal {
     quiet: Condvar,
     tracked: Mutex<TrackedLogs>,
     queue: Mutex<Queue>,
+    /// Whose it is.
+    directory: OnceLock<Weak<LogDir>>,
 }
 
 /// Entries that wait to be written.
@@ -159,6 +162,7 @@ impl Journal {
             settling: Mutex::default(),
             tracked: Mutex::default(),
             queue: Mutex::default(),
+            directory: OnceLock::new(),
         }
     }
 
@@ -212,10 +216,12 @@ impl Journal {
         truncations: u64,
         floor: Offset,
     ) -> Option<Place> {
-        let _logs = self.tracked.lock();
+        let mut logs = self.tracked.lock();
         let begun = self.enabled() && entry.journaled.load(Ordering::Acquire);
-        (begun && entry.truncations.load(Ordering::Acquire) == truncations)
-            .then(|| self.put(vec![Entry { log: entry.id(), change: Change::Floor(floor) }]))
+        (begun && entry.truncations.load(Ordering::Acquire) == truncations).then(|| {
+            logs.track(entry);
+            self.put(vec![Entry { log: entry.id(), change: Change::Floor(floor) }])
+        })
     }
 
     /// Makes a truncation or a new beginning durable, before any of it is done. What the log has submitted before is
@@ -250,6 +256,19 @@ impl Journal {
         if let Some(tracked) = self.tracked.lock().logs.get_mut(&log) {
             tracked.segments.retain(|known| segments.iter().any(|segment| Arc::ptr_eq(known, segment)));
         }
+    }
+
+    /// Notes up to where logs were promised, now that a checkpoint says so durably.
+    pub(crate) fn written_down(&self, promised: impl Iterator<Item = (TopicIdPartition, Offset)>) {
+        let mut logs = self.tracked.lock();
+        for (log, promised) in promised {
+            logs.written_down(log, promised);
+        }
+    }
+
+    /// Has this directory write its checkpoints where floors would be forgotten that say what they do not.
+    pub(crate) fn belongs_to(&self, directory: Weak<LogDir>) {
+        let _ = self.directory.set(directory);
     }
 
     /// Segments of a log with bytes that are durable here and maybe nowhere else, oldest first.

@@ -1,6 +1,6 @@
 //! Making room: segments are synced, floors say so, extents are free.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{Arc, Weak, atomic::Ordering};
 
 use super::{Journal, JournalError, tracked::ToSettle};
 use crate::{disk::Disk, segment::Segment};
@@ -16,8 +16,9 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub(crate) fn settle_all(&self) -> Result<(), JournalError> {
-        self.settle_up_to(|_, sequence| sequence)?;
-        Ok(())
+        let _turn = self.settling.lock();
+        let newest = self.writer.lock().extents.sequence();
+        self.settle_up_to(newest, 0)
     }
 
     /// Like [`Journal::settle_all`]. Returns whether there is a free extent afterwards.
@@ -25,7 +26,10 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub(super) fn make_room(&self) -> Result<bool, JournalError> {
-        self.settle_all()?;
+        let _turn = self.settling.lock();
+        let newest = self.writer.lock().extents.sequence();
+        self.write_down(newest);
+        self.settle_up_to(newest, newest)?;
         Ok(self.writer.lock().extents.has_free())
     }
 
@@ -34,21 +38,37 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub(crate) fn settle_older(&self) -> Result<bool, JournalError> {
-        self.settle_up_to(|oldest, sequence| oldest + (sequence - oldest) / 2)?;
+        {
+            let _turn = self.settling.lock();
+            let middle = {
+                let writer = self.writer.lock();
+                writer.oldest + (writer.extents.sequence() - writer.oldest) / 2
+            };
+            self.write_down(middle);
+            self.settle_up_to(middle, middle)?;
+        }
         let mut writer = self.writer.lock();
         writer.extents.make_spare()?;
         self.pressed.store(writer.extents.half_full(), Ordering::Release);
         Ok(writer.extents.has_free())
     }
 
-    fn settle_up_to(&self, limit: impl FnOnce(u64, u64) -> u64) -> Result<(), JournalError> {
-        let _turn = self.settling.lock();
+    /// Has the checkpoints say what only floors in the extents up to this one do. Where it cannot, for want of room, or of a
+    /// commit that has not heard yet how it ended, they are said again.
+    fn write_down(&self, up_to: u64) {
+        if !self.tracked.lock().is_said_in(up_to) {
+            return;
+        }
+        if let Some(directory) = self.directory.get().and_then(Weak::upgrade)
+            && let Err(error) = directory.write_checkpoint_files()
+        {
+            tracing::warn!(%directory, %error, "the checkpoints could not be written");
+        }
+    }
+
+    fn settle_up_to(&self, up_to: u64, said_up_to: u64) -> Result<(), JournalError> {
         self.health.check()?;
-        let up_to = {
-            let writer = self.writer.lock();
-            limit(writer.oldest, writer.extents.sequence())
-        };
-        let work = self.tracked.lock().to_settle(up_to);
+        let work = self.tracked.lock().to_settle(up_to, said_up_to);
         let mut sealed = Vec::new();
         for one in &work {
             sealed.push(self.sync(one)?);

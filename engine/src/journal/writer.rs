@@ -1,11 +1,6 @@
 //! The order of the journal: which entries make the next group, which groups are in flight, and which count.
 
-use std::{
-    collections::VecDeque,
-    io,
-    path::PathBuf,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{collections::VecDeque, io, path::PathBuf, sync::Arc};
 
 use highwater_records::TopicId;
 
@@ -186,9 +181,8 @@ impl Writer {
         // Whoever truncates from here on is written behind them.
         let (mut floors, mut done, frees) = {
             let tracked = tracked.lock();
-            let holds = |one: &ToSettle| one.entry.truncations.load(Ordering::Acquire) == one.truncations;
             let floor = |one: &ToSettle| Entry { log: one.entry.id(), change: Change::Floor(one.floor) };
-            let held = settled.iter().enumerate().filter(|(_, one)| holds(one));
+            let held = settled.iter().enumerate().filter(|(_, one)| tracked.holds(one));
             let (done, floors): (Vec<usize>, Vec<Entry>) = held.map(|(at, one)| (at + 1, floor(one))).unzip();
             let oldest = tracked.oldest_after(floors.iter(), self.extents.sequence());
             (floors, done, oldest > self.oldest)

@@ -5,7 +5,8 @@ use std::{path::Path, sync::Arc};
 use highwater_records::{Durability, PartitionIndex, TopicId};
 
 use crate::{
-    CommitJob, JournalOptions, Log, LogConfig, LogDir, LogName, Watermark, disk::memory::MemoryDisk,
+    CommitJob, JournalOptions, Log, LogConfig, LogDir, LogName, Watermark,
+    disk::memory::{Loss, MemoryDisk},
     testing::*,
 };
 
@@ -63,6 +64,38 @@ fn any_number_of_truncations() {
     }
     commit_one(&mut log);
     commit_one(&mut other);
+}
+
+/// What one log was promised is known however often others go round: damage to it is no torn end. Whether its commit was told
+/// that it ended, so that a checkpoint may say so, or not yet, so that the journal has to go on saying it.
+#[test]
+fn what_was_promised_is_known_however_often_the_journal_goes_round() {
+    for told in [true, false] {
+        let disk = MemoryDisk::new();
+        let dir = open(&disk);
+        let (mut idle, mut busy) = (new_log(&dir, 1), new_log(&dir, 2));
+        idle.append(batch(7, &[1]), EPOCH, NOW).unwrap();
+        let done = CommitJob::run_all(vec![idle.begin_commit().unwrap()]);
+        if told {
+            for one in done {
+                idle.finish_commit(one).unwrap();
+            }
+        }
+        for n in 0..100 {
+            commit_one(&mut busy);
+            if n % 5 == 0 {
+                let later = disk.fork();
+                later.crash_with(Loss::Nothing);
+                let segment = Path::new("/data/topic-1/00000000000000000000.log");
+                let mut bytes = later.contents(segment).unwrap();
+                *bytes.last_mut().unwrap() ^= 1;
+                later.overwrite(segment, &bytes).unwrap();
+                let name = LogName::new("topic", PartitionIndex(1));
+                let (log, report) = open(&later).open_log(&name, config(), NOW).unwrap();
+                assert_eq!((log.positions().log_end, report.cut), (offset(1), vec![]), "{told} {n}");
+            }
+        }
+    }
 }
 
 /// What a truncation took away is never synced again: its files are gone.
