@@ -35,9 +35,14 @@ impl ClusterInvariant for BucketAlone {
         if !partition.older.is_empty() {
             self.led_by_older.insert(*at);
         }
+        let by_older = self.led_by_older.contains(at);
         let committed = self.committed.entry(*at).or_default();
         for replica in partition.replicas.values() {
-            for batch in replica.fresh.iter().filter(|batch| batch.last < replica.watermark) {
+            // A batch is shown once, which may be before its replica has heard that it counts. What an older process counts
+            // need not be what others have.
+            let by_others = if by_older { 0 } else { partition.true_watermark };
+            let counts = replica.watermark.max(by_others);
+            for batch in replica.fresh.iter().filter(|batch| batch.last < counts) {
                 committed.entry(batch.base).or_insert((batch.last, batch.content, batch.epoch));
             }
         }
