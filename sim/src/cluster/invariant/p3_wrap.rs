@@ -1,6 +1,7 @@
 //! P3: a producer's sequences go on without a gap, and after 2,147,483,647 with zero: what is committed of one producer in one
 //! epoch follows on what was committed before, whatever was tried again and whoever led. A producer's first batch may have
-//! any sequence, as brokers take any of a producer that they do not know; some clients begin close to the end.
+//! any sequence, as brokers take any of a producer that they do not know; some clients begin close to the end. Nor need they know
+//! one whose last batch was deleted: what is tried again then is there once (`p1_one_copy`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +28,8 @@ pub struct Wrap {
     placed: BTreeMap<(TopicIdPartition, i64, i16), Placed>,
     /// What is on any disk begins here: all of that was looked at in the end.
     starts: BTreeMap<TopicIdPartition, u64>,
+    /// What lies below was deleted.
+    deleted: BTreeMap<TopicIdPartition, u64>,
     /// Those that compact.
     compact: BTreeSet<TopicIdPartition>,
 }
@@ -46,6 +49,10 @@ impl ClusterInvariant for Wrap {
         }
         let starts = partition.replicas.values().map(|replica| replica.local_start);
         self.starts.insert(*at, starts.min().unwrap_or(0));
+        let deleted = self.deleted.entry(*at).or_default();
+        for replica in partition.replicas.values() {
+            *deleted = replica.log_start.max(*deleted);
+        }
         for replica in partition.replicas.values() {
             for batch in replica.fresh.iter().filter(|batch| batch.last < replica.watermark) {
                 let Some((id, epoch, sequence)) = batch.producer else { continue };
@@ -58,7 +65,7 @@ impl ClusterInvariant for Wrap {
                 let this = placed.get_key_value(&batch.base);
                 for (first, second) in before.zip(this).into_iter().chain(this.zip(after)) {
                     // What lies between them may be looked at later.
-                    if missing(first, second) < 0 {
+                    if missing(first, second) < 0 && first.0 + first.1.1 > *deleted {
                         return Err(wrong(at, id, first, second));
                     }
                 }
@@ -73,12 +80,18 @@ impl ClusterInvariant for Wrap {
             return Ok(());
         }
         let start = self.starts.get(at).copied().unwrap_or(0);
+        let deleted = self.deleted.get(at).copied().unwrap_or(0);
         let here = (*at, i64::MIN, i16::MIN)..=(*at, i64::MAX, i16::MAX);
         for ((_, id, _), placed) in self.placed.range(here) {
             for (first, second) in placed.iter().zip(placed.iter().skip(1)) {
-                // What lay between them may have been deleted, or dropped, before anybody looked at it.
                 let (base, (_, records)) = first;
-                if missing(first, second) != 0 && base + records >= start {
+                let is_wrong = match missing(first, second) {
+                    0 => false,
+                    back if back < 0 => base + records > deleted,
+                    // What lay between them may have been deleted, or dropped, before anybody looked at it.
+                    _ => base + records >= start,
+                };
+                if is_wrong {
                     return Err(wrong(at, *id, first, second));
                 }
             }
@@ -131,5 +144,19 @@ mod tests {
         assert_eq!(seen(&[gap[0], gap[1], of(1, 1, 5)]), Ok(()), "it was looked at later");
         assert_eq!(seen_from(2, &gap), Ok(()), "nobody has looked at what is deleted");
         assert!(seen_from(2, &[gap[0], of(2, 2, 3)]).is_err(), "it does not go back for that");
+    }
+
+    #[test]
+    fn what_was_deleted_may_come_again() {
+        let of = |base, sequence| SeenBatch { producer: Some((7, 0, sequence)), ..batch(base, base, 1) };
+        for start in 0..3 {
+            let (mut wrap, mut partition) = (Wrap::default(), sound());
+            let replica = partition.replicas.get_mut(&BrokerId(1)).unwrap();
+            replica.fresh = vec![of(1, 4)];
+            wrap.partition(&AT, &partition).unwrap();
+            let replica = partition.replicas.get_mut(&BrokerId(1)).unwrap();
+            (replica.log_start, replica.fresh) = (start, vec![of(2, 4)]);
+            assert_eq!(wrap.partition(&AT, &partition).is_ok(), start == 2, "{start}");
+        }
     }
 }

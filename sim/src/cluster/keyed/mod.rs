@@ -139,6 +139,11 @@ impl Keyed {
         (0..count).map(|_| one(random)).collect()
     }
 
+    /// They are sent; whether they come to lie anywhere somebody may be told, or nobody ever.
+    fn asked(&self, part: u32, records: &[(u32, Option<u64>)]) {
+        self.seen.lock().asked(part, records);
+    }
+
     /// Somebody was told that they lie there, and that they are committed.
     fn acked(&self, part: u32, base: u64, records: &[(u32, Option<u64>)]) {
         self.world.stats.progress("keyed batches acknowledged");

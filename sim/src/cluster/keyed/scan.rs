@@ -3,7 +3,8 @@
 //! an offset is what was acknowledged there, whatever has gone around it.
 //!
 //! What may take a record's place is looked up among all that was ever acknowledged or shown: whether that was committed
-//! where the record was is checked on replicas, by [`super::super::invariant::l9_compaction`].
+//! where the record was is checked on replicas, by [`super::super::invariant::l9_compaction`]. A tombstone that nobody was
+//! told of may have come, taken a record's place, and gone.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,6 +30,8 @@ type Told = (u64, Option<u64>, u64);
 pub(super) struct Seen {
     acked: BTreeMap<(u32, u64), Told>,
     of_key: BTreeMap<(u32, u64), BTreeSet<u64>>,
+    /// Tombstones that were sent and not acknowledged.
+    unsure: BTreeMap<(u32, u64), u64>,
     count: u64,
 }
 
@@ -44,10 +47,19 @@ struct Scan {
 }
 
 impl Seen {
+    pub(super) fn asked(&mut self, part: u32, records: &[(u32, Option<u64>)]) {
+        for (key, _) in records.iter().filter(|(_, value)| value.is_none()) {
+            *self.unsure.entry((part, hash_bytes(&key.to_be_bytes()))).or_default() += 1;
+        }
+    }
+
     pub(super) fn acked(&mut self, part: u32, base: u64, records: &[(u32, Option<u64>)]) {
         for (offset, (key, value)) in (base..).zip(records) {
             let key = hash_bytes(&key.to_be_bytes());
             let value = value.map(|value| hash_bytes(&value.to_be_bytes()));
+            if let (None, Some(unsure)) = (value, self.unsure.get_mut(&(part, key))) {
+                *unsure = unsure.saturating_sub(1);
+            }
             self.count += 1;
             self.acked.insert((part, offset), (key, value, self.count));
             self.of_key.entry((part, key)).or_default().insert(offset);
@@ -71,6 +83,8 @@ impl Seen {
                 }
                 None if *told > scan.began => {}
                 None if value.is_none() && tombstones != Tombstones::Stay => {}
+                None if tombstones != Tombstones::Stay
+                    && self.unsure.get(&(*part, *key)).is_some_and(|unsure| *unsure > 0) => {}
                 None => {
                     let later = self.of_key.get(&(*part, *key));
                     if later.is_none_or(|later| later.range(offset + 1..).next().is_none()) {
@@ -192,6 +206,25 @@ mod tests {
         assert!(says(&left[1..], Tombstones::Go).unwrap_err().contains("the record at 1"));
         let other = [record(1, 2, Some(21)), left[1], left[2]];
         assert!(says(&other, Tombstones::Go).unwrap_err().contains("another record"));
+    }
+
+    #[test]
+    fn what_may_have_been_deleted_need_not_be_shown() {
+        let mut seen = Seen::default();
+        seen.acked(0, 0, &[(1, Some(10)), (2, Some(20))]);
+        let scan = || Scan { part: 0, began: 2, from: 0, end: 2, read: [record(1, 2, Some(20))].into() };
+        seen.asked(0, &[(1, None)]);
+        assert_eq!(seen.check(&scan(), Tombstones::Go), Ok(()));
+        assert!(seen.check(&scan(), Tombstones::Stay).is_err());
+        seen.asked(0, &[(1, Some(30)), (2, None)]);
+        seen.acked(0, 2, &[(1, None)]);
+        let later = || Scan { end: 3, read: [record(1, 2, Some(20))].into(), ..scan() };
+        assert_eq!(seen.check(&later(), Tombstones::Go), Ok(()), "it is known where it is");
+        let of_two = Scan { read: [record(0, 1, Some(10))].into(), ..scan() };
+        assert_eq!(seen.check(&of_two, Tombstones::Go), Ok(()));
+        seen.acked(0, 3, &[(2, None)]);
+        seen.of_key.values_mut().for_each(|of| of.retain(|at| *at < 2));
+        assert!(seen.check(&scan(), Tombstones::Go).is_err(), "no other may have come");
     }
 
     #[test]

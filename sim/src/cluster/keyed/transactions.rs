@@ -102,6 +102,7 @@ async fn write(
     let sequence = producer.next.get(&part).copied().unwrap_or(0);
     let identity = (producer.producer.0, producer.epoch.0, sequence);
     let bytes = batch::encode(records, keyed.world.clients_wall_ms(), Some(identity), true);
+    keyed.asked(part, records);
     for _ in 0..TRIES {
         if hall.is_over() {
             return None;

@@ -27,6 +27,7 @@ pub(super) async fn writer(keyed: Arc<Keyed>, mut random: Random) {
         let producer =
             session.as_ref().map(|(id, epoch, next)| (*id, *epoch, next.get(&part).copied().unwrap_or(0)));
         let bytes = batch::encode(&records, world.clients_wall_ms(), producer, false);
+        keyed.asked(part, &records);
         loop {
             match send(&keyed, part, bytes.clone()).await {
                 Some(Ok(produced)) => {
