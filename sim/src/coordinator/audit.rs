@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use highwater_coordinator::{DescribedTransaction, partition_of};
 use highwater_env::BoxFuture;
-use highwater_node::request::{Isolation, ListOffset, OffsetSpec, TopicRef};
+use highwater_node::request::Isolation;
+use highwater_records::{PartitionIndex, TopicIdPartition};
 use parking_lot::Mutex;
 
 use super::{
@@ -46,11 +47,16 @@ impl Task {
     }
 }
 
-/// Waits until every group has used up its input, and producers without a group have ended.
+/// Waits until producers without a group have ended, and every group has used up its input.
 pub(crate) fn groups_settle(hall: &Arc<Hall>) -> Arc<Task> {
     let (task, hall) = (Arc::<Task>::default(), hall.clone());
     let told = task.clone();
     hall.clone().start(async move {
+        // What one of them begins later groups would not have used up, or it would be there after a restart only.
+        while hall.ending() > 0 && !hall.is_over() {
+            told.waits(format!("{} producers to end", hall.ending()));
+            hall.pause(100, 500).await;
+        }
         for part in 0..hall.input {
             let end = loop {
                 told.waits(format!("the end of input partition {part}"));
@@ -71,30 +77,21 @@ pub(crate) fn groups_settle(hall: &Arc<Hall>) -> Arc<Task> {
                 }
             }
         }
-        // What one of them begins while everything is read would be there after a restart only.
-        while hall.ending() > 0 && !hall.is_over() {
-            told.waits(format!("{} producers to end", hall.ending()));
-            hall.pause(100, 500).await;
-        }
         *told.done.lock() = Some(State::default());
     });
     task
 }
 
+/// Where the log of a partition of the input ends at its leader. What lies behind the watermark is still to come.
 async fn end_of_input(hall: &Hall, part: Part) -> Option<u64> {
-    let request = vec![ListOffset {
-        topic: TopicRef::Name(INPUT.to_owned()),
-        partition: part.cast_signed(),
-        current_leader_epoch: None,
-        isolation: Isolation::ReadUncommitted,
-        spec: OffsetSpec::Latest,
-    }];
-    let answer = hall
-        .call(Whom::Leader(INPUT, part), move |node| -> BoxFuture<'static, _> {
-            Box::pin(async move { node.list_offsets(&caller(), request).await })
+    hall.call(Whom::Leader(INPUT, part), move |node| -> BoxFuture<'static, _> {
+        Box::pin(async move {
+            let topic_id = node.image().topic_named(INPUT)?.id;
+            let view = node.replica(TopicIdPartition { topic_id, partition: PartitionIndex(part) })?;
+            view.leading.is_some().then(|| view.positions.log_end.get())
         })
-        .await?;
-    Some(answer.into_iter().next()?.ok()?.offset?.get())
+    })
+    .await?
 }
 
 /// Reads everything: committed records, whole logs, transactions and offsets.

@@ -17,6 +17,7 @@ use crate::{batch::NewBatch, broker::Whom, observer::Violation, random::Random};
 
 /// Writes what groups read.
 pub(super) async fn feeder(hall: Arc<Hall>, mut random: Random) {
+    let _ends = hall.ends_when_good();
     while !hall.is_over() && !hall.is_good() {
         hall.pause(50, 600).await;
         let part = random.below(u64::from(hall.input)) as i32;

@@ -4,7 +4,7 @@
 //! The model is a tail and what lies below it. Checked: a read sees every append that was acknowledged before it
 //! began; every batch seen was begun by a client, in this partition; one append has
 //! one effect, however often it was tried, and if two answers place it, they agree (so a duplicate is answered with
-//! the original offset); two answers that cover an offset agree on what is there.
+//! the original offset), unless the first one was deleted meanwhile: nobody need know of it then; two answers that cover an offset agree on what is there.
 //!
 //! Not checked: reads that return nothing although something is there (that is for the liveness phase).
 
@@ -37,14 +37,17 @@ impl Invariant for Linearizable {
             return Ok(());
         }
         let Some((known, _)) = ghost.partition(at) else { return Ok(()) };
+        let told = event.log_start().map_or(0, |(_, start)| start);
+        let start = known.log_start.max(known.deleted).max(told);
         let mut one = |base: u64, last: u64, content: u64| {
             if !known.invoked.contains_key(&content) {
                 return Err(format!("batch {base}..={last} was never produced here"));
             }
-            let placed = *self.placed.entry((at, content)).or_insert(base);
-            if placed != base {
+            let placed = self.placed.entry((at, content)).or_insert(base);
+            if *placed != base && *placed + (last - base) >= start {
                 return Err(format!("one append took effect at {placed} and at {base}"));
             }
+            *placed = base;
             // Batches do not overlap: where this very one is known there is no other.
             let same = |other: &Known| (other.last, other.content) == (last, content);
             if known.known.get(&base).is_some_and(same) {
@@ -107,6 +110,18 @@ mod tests {
         refused(check(), &[invoked(1, 7), twice], "at 0 and at 3");
         let story = [invoked(1, 7), fetched(2, 0, 9, &[batch(0, 2, 7)]), acked(1, batch(3, 5, 7))];
         refused(check(), &story, "at 0 and at 3");
+        let again = |start| {
+            let deleted = out_of_range(2, 0, start, 3);
+            [
+                invoked(1, 7),
+                reading(2),
+                fetched(2, 0, 3, &[batch(0, 2, 7)]),
+                deleted,
+                acked(1, batch(3, 5, 7)),
+            ]
+        };
+        accepted(check(), &again(3));
+        refused(check(), &again(2), "at 0 and at 3");
     }
 
     #[test]
