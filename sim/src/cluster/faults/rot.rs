@@ -29,8 +29,7 @@ pub(super) struct Rotten {
     /// The last offset of its batch.
     last: u64,
     file: PathBuf,
-    position: usize,
-    /// What was there.
+    /// The batch as it was.
     sound: Vec<u8>,
 }
 
@@ -100,9 +99,9 @@ impl Faults {
         around.world.executor.note(&[41, u64::from(broker.0), position as u64], || {
             format!("{flipped} bytes rot at {position} of {} of broker {broker}", file.display())
         });
-        let sound = bytes[position..position + flipped].to_vec();
+        let sound = bytes[begins..begins + batches[chosen].size].to_vec();
         let (leads, last) = (state.leader == Some(broker), batches[chosen].last);
-        self.rotten = Some(Rotten { broker, leads, at, last, file, position, sound });
+        self.rotten = Some(Rotten { broker, leads, at, last, file, sound });
     }
 
     /// Whether something that has rotted is there still.
@@ -118,15 +117,16 @@ impl Faults {
     ) {
         let Some(rotten) = &self.rotten else { return };
         let bytes = machines.get(&rotten.broker).and_then(|machine| machine.disk.contents(&rotten.file).ok());
-        let end = rotten.position + rotten.sound.len();
-        let now = bytes.as_ref().and_then(|bytes| bytes.get(rotten.position..end));
+        // Maybe further to the front: what lies below the start is not written again.
+        let is_sound = |bytes: &Vec<u8>| bytes.windows(rotten.sound.len()).any(|now| now == rotten.sound);
+        let is_sound = bytes.as_ref().map(is_sound);
         let view = around.network.node(rotten.broker).and_then(|up| up.node.replica(rotten.at));
         let starts = view.map_or(0, |view| view.positions.local_start.max(view.positions.log_start).get());
         // Nobody reads what lies below the start, until its segment goes.
-        if now.is_some_and(|now| now != rotten.sound) && starts <= rotten.last {
+        if is_sound == Some(false) && starts <= rotten.last {
             return;
         }
-        if now.is_some_and(|now| now == rotten.sound) {
+        if is_sound == Some(true) {
             around.world.stats.count("mark: what has rotted is mended");
             if rotten.leads {
                 around.world.stats.count("mark: what has rotted is mended at the leader");
