@@ -14,4 +14,6 @@ highwater_records::museum! {
     FetchNotKept,
     /// A follower asks again at once after what failed.
     NoPauseAfterFailure,
+    /// What a copy that was cut short left in the bucket stays there.
+    OrphansStay,
 }

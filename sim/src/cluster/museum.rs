@@ -182,6 +182,12 @@ pub const PIECES: &[Piece] = &[
         Synced,
         &[CutFromQuorum, Isolate, Kill, Pause, Reassign],
     ),
+    broker(
+        "what a copy that was cut short left in the bucket stays (KAFKA-17428)",
+        B::OrphansStay,
+        Synced,
+        &[Kill, LeaderChange, ClusterFault::BucketFlaky],
+    ),
     of_markers("a late copy of a marker ends the next transaction (KIP-890)", B::LateMarkersCount, &[Pause]),
     of_markers(
         "a marker of a former coordinator ends the next transaction (KIP-890)",

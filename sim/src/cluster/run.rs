@@ -4,13 +4,13 @@ mod failing_disk;
 #[cfg(test)]
 mod idle_tests;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{cell::Cell, collections::BTreeMap, sync::Arc, time::Duration};
 
 use highwater_records::{BrokerId, TopicIdPartition};
 
 use super::{
     faults::{Faults, deletion::Deleted},
-    invariant::q1_no_spin,
+    invariant::{q1_no_spin, r9_orphans},
     keyed,
     machine::{Machine, Surroundings},
     network::Network,
@@ -79,6 +79,8 @@ struct Run {
     brokers: (u64, Vec<Watched>),
     next_tick: u64,
     next_look_at_all: u64,
+    /// When orphans are looked for next, and whether there were none.
+    orphans: Cell<(u64, bool)>,
 }
 
 impl Run {
@@ -135,6 +137,7 @@ impl Run {
             brokers: (u64::MAX, Vec::new()),
             next_tick: 0,
             next_look_at_all: 0,
+            orphans: Cell::new((0, false)),
         }
     }
 
@@ -154,6 +157,7 @@ impl Run {
         }
         self.around.world.be_quiet();
         self.audited();
+        self.converge("objects that nobody names to be gone", |run| run.has_no_orphans());
         if let Some(work) = &self.work {
             let all = everything(&work.hall);
             self.finished("every transaction and offset to be told", &all);
@@ -177,6 +181,18 @@ impl Run {
         if let Err(violation) = found {
             world.violate(violation);
         }
+    }
+
+    /// Looks now and then: every object is looked at.
+    fn has_no_orphans(&self) -> bool {
+        let (world, now) = (&self.around.world, self.around.world.executor.now());
+        let (next, before) = self.orphans.get();
+        if now < next {
+            return before;
+        }
+        let are_gone = r9_orphans::are_gone(world, self.store.as_ref(), self.watch.truth());
+        self.orphans.set((now + LOOK_AT_ALL, are_gone));
+        are_gone
     }
 
     /// Whether every partition has a leader and all its replicas are in sync.

@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use highwater_env::BoxFuture;
 use highwater_metadata::Image;
 use highwater_records::{Offset, TopicIdPartition};
-use highwater_tiering::{Owner, PartitionTier, Tier, TierOptions};
+use highwater_tiering::{Owner, PartitionTier, Tier, TierError, TierOptions, TierSummary};
 
 use crate::{
     batch::{Batches, SeenBatch},
@@ -19,12 +20,13 @@ fn tier(world: &World, store: Option<&Store>, image: &Image) -> Option<Arc<Tier>
     Some(Tier::new(env, Arc::new(store?.memory().clone()), owner, TierOptions::default()))
 }
 
-/// What each tiered partition has there: from (inclusive) and to (exclusive).
-pub(super) fn look(
+/// What somebody is told who asks the bucket about each tiered partition; `None` where the answer takes time.
+pub(super) fn each<T>(
     world: &World,
     store: Option<&Store>,
     image: &Image,
-) -> BTreeMap<TopicIdPartition, (u64, u64)> {
+    ask: impl for<'a> Fn(&'a PartitionTier) -> BoxFuture<'a, T>,
+) -> BTreeMap<TopicIdPartition, Option<T>> {
     let mut found = BTreeMap::new();
     let Some(tier) = tier(world, store, image) else { return found };
     for topic in image.topics() {
@@ -33,12 +35,24 @@ pub(super) fn look(
         }
         for (partition, _) in topic.numbered() {
             let at = TopicIdPartition { topic_id: topic.id, partition };
-            if let Some(Ok(Some(summary))) = at_once(tier.partition(at, &topic.name, 0).load()) {
-                found.insert(at, (summary.start.get(), summary.end.get()));
-            }
+            found.insert(at, at_once(ask(&tier.partition(at, &topic.name, 0))));
         }
     }
     found
+}
+
+/// What each tiered partition has there: from (inclusive) and to (exclusive).
+pub(super) fn look(
+    world: &World,
+    store: Option<&Store>,
+    image: &Image,
+) -> BTreeMap<TopicIdPartition, (u64, u64)> {
+    let loaded = each(world, store, image, |tier| tier.load()).into_iter();
+    let there = |(at, loaded): (_, Option<Result<Option<TierSummary>, TierError>>)| {
+        let summary = loaded?.ok()??;
+        Some((at, (summary.start.get(), summary.end.get())))
+    };
+    loaded.filter_map(there).collect()
 }
 
 /// Everything that each tiered partition has there, as somebody reads it who knows nothing but the bucket.

@@ -102,6 +102,24 @@ impl PartitionTier {
         Ok(looked && head.dropped.is_empty() && head.state != TierState::Deleted)
     }
 
+    /// Keys of the objects that lie in the bucket for this partition though the head, which is read again, neither names them
+    /// nor had them dropped, and whose writer was there before the head's. The leader deletes them after its first own
+    /// change. None where there is no head, nor while dropped objects are being deleted: those are not named any more.
+    ///
+    /// # Errors
+    /// [`TierError::Retry`], [`TierError::Missing`], [`TierError::Corrupt`], [`TierError::Refused`].
+    pub fn orphans(&self) -> BoxFuture<'_, Result<Vec<String>, TierError>> {
+        Box::pin(async move {
+            self.load().await?;
+            let Some(known) = self.known().await? else { return Ok(Vec::new()) };
+            let named = self.named(&known.head).await?;
+            let marked = known.head.dropped.iter().any(|dropped| dropped.deleting);
+            let is_orphan =
+                |name: &ObjectName| !named.contains(&name.id) && name.fence < known.head.fence && !marked;
+            self.listed(is_orphan).await
+        })
+    }
+
     /// Deletes the objects that the head has marked, and notes them for the next change to forget.
     async fn delete_marked(
         &self,
@@ -292,15 +310,21 @@ impl PartitionTier {
 
     async fn delete_listed(&self, which: impl Fn(&ObjectName) -> bool) -> Result<u64, TierError> {
         let mut deleted = 0;
-        for kind in Kind::ALL {
-            let prefix = kind.prefix(self.id);
-            for (key, _) in self.tier.bucket.list(&prefix).await? {
-                if ObjectName::parse(&key, &prefix).is_some_and(|name| which(&name)) {
-                    self.tier.bucket.delete(&key).await?;
-                    deleted += 1;
-                }
-            }
+        for key in self.listed(which).await? {
+            self.tier.bucket.delete(&key).await?;
+            deleted += 1;
         }
         Ok(deleted)
+    }
+
+    /// The keys of this partition's segments and pages, as a listing has them.
+    async fn listed(&self, which: impl Fn(&ObjectName) -> bool) -> Result<Vec<String>, TierError> {
+        let mut keys = Vec::new();
+        for kind in Kind::ALL {
+            let prefix = kind.prefix(self.id);
+            let all = self.tier.bucket.list(&prefix).await?.into_iter().map(|(key, _)| key);
+            keys.extend(all.filter(|key| ObjectName::parse(key, &prefix).is_some_and(|name| which(&name))));
+        }
+        Ok(keys)
     }
 }

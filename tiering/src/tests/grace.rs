@@ -200,12 +200,14 @@ fn only_orphans_that_nobody_can_still_name_are_swept() {
         world.log.segment();
         let sources = world.log.sources(leader.summary().unwrap().end.get(), 1);
         leader.copy(LeaderEpoch(2), sources, Offset::ZERO).await.unwrap();
+        assert_eq!(world.tier().orphans().await.unwrap(), [older.key(Kind::Segment, PARTITION)]);
         let swept = leader.collect(LeaderEpoch(2), now, GRACE_MS).await.unwrap();
         let there = |name: crate::ObjectName| {
             world.bucket.objects().contains_key(&name.key(Kind::Segment, PARTITION))
         };
         assert_eq!(swept.orphans, 1);
         assert!(!there(older) && there(ours) && there(newer));
+        assert!(world.tier().orphans().await.unwrap().is_empty());
         // Another process of our epoch has had its time.
         let later = world.env.pass_ms(GRACE_MS as i64 + 10);
         assert_eq!(world.tier().collect(LeaderEpoch(2), later, GRACE_MS).await.unwrap().orphans, 1);
