@@ -9,8 +9,9 @@ use highwater_engine::LogName;
 use highwater_env::{EnvExt, Lane};
 use highwater_metadata::{Topic, config::TopicConfig, decide};
 use highwater_records::{PartitionIndex, TopicId, TopicIdPartition};
+use tokio::sync::oneshot;
 
-use crate::{Node, upkeep::OffloadError};
+use crate::{Node, partition::Partition, upkeep::OffloadError};
 
 impl Node {
     /// Goes on with every deleted topic.
@@ -52,14 +53,29 @@ impl Node {
 
     /// Closes the partitions of a topic that is no more and removes their local logs.
     pub(crate) async fn close_partitions(&self, topic: TopicId) {
-        for partition in self.partitions.take_topic(topic) {
-            let Some(log) = partition.close().await else { continue };
-            let directory = self.directory.clone();
-            let deleted = self.env.run_blocking(Lane::Background, move || directory.delete_log(log)).await;
-            if !matches!(deleted, Ok(Ok(()))) {
-                tracing::warn!(partition = %partition.name, ?deleted, "its local log could not be deleted now");
-            }
+        self.delete_logs(self.partitions.take_topic(topic)).await;
+    }
+
+    /// Closes partitions that were taken out and removes their local logs, whatever becomes of the caller: a stop waits
+    /// for it, for a log that nobody closed would be found as after a crash, and not it alone.
+    pub(crate) async fn delete_logs(&self, taken: Vec<Arc<Partition>>) {
+        if taken.is_empty() {
+            return;
         }
+        let (env, directory) = (self.env.clone(), self.directory.clone());
+        let (ended, end) = oneshot::channel();
+        self.tasks.spawn(&self.env, Lane::Background, async move {
+            for partition in taken {
+                let Some(log) = partition.close().await else { continue };
+                let directory = directory.clone();
+                let deleted = env.run_blocking(Lane::Background, move || directory.delete_log(log)).await;
+                if !matches!(deleted, Ok(Ok(()))) {
+                    tracing::warn!(partition = %partition.name, ?deleted, "its local log could not be deleted now");
+                }
+            }
+            let _ = ended.send(());
+        });
+        let _ = end.await;
     }
 
     /// Whether nothing is left of any partition.

@@ -95,11 +95,17 @@ impl Node {
                 return Err(StopError(error));
             }
             let (directory, now) = (self.directory.clone(), self.wall());
-            self.env
+            let closed = self
+                .env
                 .run_blocking(Lane::Background, move || directory.close(now))
                 .await
                 .map_err(|error| StopError(error.to_string()))?
                 .map_err(|error| StopError(error.to_string()))?;
+            if !closed.clean {
+                tracing::warn!(
+                    "a log is as an earlier crash left it: the next start reads what it has not read"
+                );
+            }
             closed_metadata.map_err(StopError)
         })
     }

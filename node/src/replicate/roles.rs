@@ -158,13 +158,7 @@ impl Node {
 
     /// Another broker has this replica now.
     async fn remove_replica(&self, id: TopicIdPartition) {
-        let Some(partition) = self.partitions.take_one(id) else { return };
-        let Some(log) = partition.close().await else { return };
-        let directory = self.directory.clone();
-        let deleted = self.env.run_blocking(Lane::Background, move || directory.delete_log(log)).await;
-        if !matches!(deleted, Ok(Ok(()))) {
-            tracing::warn!(partition = %partition.name, ?deleted, "its log could not be deleted now");
-        }
+        self.delete_logs(self.partitions.take_one(id).into_iter().collect()).await;
     }
 
     /// Logs of partitions that went elsewhere, or of topics that were deleted, while this broker was away. The image is

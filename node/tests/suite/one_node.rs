@@ -318,3 +318,42 @@ fn producer_ids_are_never_given_twice() {
         fixture.run(node.abandon());
     }
 }
+
+/// Somebody deletes a topic, hangs up when a part of it is gone, and the node is stopped.
+#[test]
+fn a_stop_is_clean_though_a_topic_is_being_deleted() {
+    let fixture = Fixture::new(&[]);
+    let data = fixture.directory.path().join("data");
+    let logs = || {
+        let named =
+            |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+        let is_log = |name: &String| name.starts_with("orders-") && !name.ends_with("-delete");
+        std::fs::read_dir(&data).unwrap().map(named).filter(is_log).count()
+    };
+    fixture.run(async {
+        let node = fixture.start().await;
+        let topic = CreateTopic {
+            name: "orders".into(),
+            partitions: Some(40),
+            replication_factor: None,
+            assignments: BTreeMap::new(),
+            configs: Vec::new(),
+        };
+        node.create_topics(&caller(), vec![topic], false).await.remove(0).unwrap();
+        produce(&node, "orders", batch(&["one".into()], 1)).await.unwrap();
+        let all = logs();
+        let begun = async {
+            while logs() == all {
+                tokio::task::yield_now().await;
+            }
+        };
+        let asks = caller();
+        tokio::select! {
+            biased;
+            () = begun => {}
+            _ = node.delete_topics(&asks, vec![TopicRef::Name("orders".into())]) => {}
+        }
+        node.stop().await.unwrap();
+    });
+    assert!(data.join(".kafka_cleanshutdown").exists());
+}
