@@ -1,7 +1,7 @@
 //! One node on a real disk with a directory as its bucket: what it appends it shows, after a clean stop, after a crash,
 //! and from the bucket alone.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use highwater_env::TokioEnv;
@@ -342,17 +342,17 @@ fn a_stop_is_clean_though_a_topic_is_being_deleted() {
         node.create_topics(&caller(), vec![topic], false).await.remove(0).unwrap();
         produce(&node, "orders", batch(&["one".into()], 1)).await.unwrap();
         let all = logs();
-        let begun = async {
-            while logs() == all {
-                tokio::task::yield_now().await;
-            }
-        };
         let asks = caller();
-        tokio::select! {
-            biased;
-            () = begun => {}
-            _ = node.delete_topics(&asks, vec![TopicRef::Name("orders".into())]) => {}
-        }
+        let mut deletes = node.delete_topics(&asks, vec![TopicRef::Name("orders".into())]);
+        let some_are_gone = std::future::poll_fn(|context| {
+            if logs() < all {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            deletes.as_mut().poll(context).map(drop)
+        });
+        some_are_gone.await;
+        drop(deletes);
         node.stop().await.unwrap();
     });
     assert!(data.join(".kafka_cleanshutdown").exists());
