@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::{
+    cluster::invariant::r9_orphans::Late,
     executor::SimEnv,
     invariant::r4_keys::{self, Keys},
     observer::Violation,
@@ -40,6 +41,7 @@ pub struct Store {
     lies: Arc<AtomicU64>,
     /// What was written, and what was wrong with that first.
     keys: Arc<Mutex<(Keys, Option<String>)>>,
+    late: Arc<Mutex<Late>>,
 }
 
 impl Store {
@@ -54,6 +56,7 @@ impl Store {
             random: Arc::new(Mutex::new(random)),
             lies: Arc::default(),
             keys: Arc::default(),
+            late: Arc::default(),
         }
     }
 
@@ -67,11 +70,17 @@ impl Store {
         self.keys.lock().1.clone().map(|why| Violation { invariant: r4_keys::NAME, why })
     }
 
+    /// Whether an object came when a later leader's were there (R9).
+    pub fn came_late(&self, key: &str) -> bool {
+        self.late.lock().has(key)
+    }
+
     /// Notes what is at a key now that somebody has written there, whatever he was told.
     fn note(&self) -> impl Fn(&str, bool) + Send + Sync + use<> {
-        let (memory, keys) = (self.memory.clone(), self.keys.clone());
+        let (memory, keys, late) = (self.memory.clone(), self.keys.clone(), self.late.clone());
         move |key, replaces| {
             let Some(Ok((bytes, _))) = at_once(memory.get(key)) else { return };
+            late.lock().written(key);
             let (known, wrong) = &mut *keys.lock();
             if replaces {
                 known.replaced(key, &bytes);

@@ -60,7 +60,7 @@ pub mod r1_coverage;
 pub mod r3_committed_only;
 pub mod r5_manifest;
 pub mod r7_delete_order;
-pub(in crate::cluster) mod r9_orphans;
+pub(crate) mod r9_orphans;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -2,8 +2,13 @@
 //! partition's head does not name and that a writer before the head's left. Who wrote the head last has looked for those
 //! after its first own change, as every leader does.
 //!
+//! That look is the only one while it leads: an object that comes after it, of a former leader who was cut off and has not
+//! heard, stays until the next leader looks. It costs money, not data, as `docs/format/head.md` says.
+//!
 //! That nothing goes that a head names is R6 (`r10_bucket_alone`). What the head's own writer left is told from what it is
 //! about to name by its age alone, which is more than a run has.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use highwater_metadata::Image;
 
@@ -13,6 +18,57 @@ use crate::{cluster::tiered, store::Store, world::World};
 pub(in crate::cluster) fn are_gone(world: &World, store: Option<&Store>, image: &Image) -> bool {
     tiered::each(world, store, image, |tier| tier.orphans()).into_values().all(|orphans| {
         let Some(Ok(orphans)) = orphans else { return false };
-        orphans.is_empty()
+        orphans.iter().all(|key| store.is_some_and(|store| store.came_late(key)))
     })
+}
+
+/// Which objects came when a later leader's were there.
+#[derive(Default)]
+pub(crate) struct Late {
+    /// Of each partition, the newest fence of any object.
+    newest: BTreeMap<String, String>,
+    keys: BTreeSet<String>,
+}
+
+impl Late {
+    /// Notes an object that was written.
+    pub(crate) fn written(&mut self, key: &str) {
+        let mut parts = key.splitn(4, '/').skip(1);
+        let (Some(topic), Some(partition), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
+            return;
+        };
+        // Digits enough that they sort as what they say.
+        let Some(fence) = name.get(21..38) else { return };
+        let newest = self.newest.entry(format!("{topic}/{partition}")).or_default();
+        if fence < newest.as_str() {
+            self.keys.insert(key.to_owned());
+        } else {
+            fence.clone_into(newest);
+        }
+    }
+
+    /// Whether it did.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.keys.contains(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_former_leader_sends_after_a_later_one() {
+        let mut late = Late::default();
+        let key = |kind: &str, base: u64, epoch: u32, id: u32| {
+            format!("{kind}/topic/0/{base:020}-00000001-{epoch:08x}-{id:032x}")
+        };
+        let all =
+            [("segments", 0, 1, 1), ("segments", 10, 12, 2), ("pages", 0, 1, 3), ("segments", 20, 12, 4)];
+        let keys = all.map(|(kind, base, epoch, id)| key(kind, base, epoch, id));
+        keys.iter().for_each(|key| late.written(key));
+        late.written("heads/topic/0");
+        late.written("owner");
+        assert_eq!(keys.map(|key| late.has(&key)), [false, false, true, false]);
+    }
 }
