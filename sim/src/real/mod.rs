@@ -60,7 +60,7 @@ pub(crate) struct NodeSystem {
 }
 
 const LOG_DIR: &str = "/data";
-const CLEAN_MARK: &str = ".kafka_cleanshutdown";
+pub(crate) const CLEAN_MARK: &str = ".kafka_cleanshutdown";
 
 /// Real nodes without a bucket, with more settings.
 pub(crate) fn system_with<'a>(
