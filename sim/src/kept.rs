@@ -47,9 +47,10 @@ const AS_DRAWN: [(u64, &str); 6] = [
 ];
 
 /// Seeds of clusters in which more breaks than can be survived.
-const BEYOND: [(u64, &str); 2] = [
+const BEYOND: [(u64, &str); 3] = [
     (8, "an unclean election left a partition without a bucket unwritable"),
     (23, "the same, without a disk replaced"),
+    (9_600_713, "after an unclean election the bucket got what the former leader had, and hid what the new one took"),
 ];
 
 #[test]

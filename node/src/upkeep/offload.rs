@@ -137,9 +137,13 @@ impl Node {
         // What a follower makes of the bucket its leader tells it.
         let (read, known) =
             partition.see(|state| state.leading().map(|_| (state.head_read, state.tier_known))).await??;
-        let summary = if read { tier.summary() } else { tier.load().await? };
-        if !known && let Some(found) = &summary {
-            self.reconcile(partition, tier, found).await?;
+        let mut summary = if read { tier.summary() } else { tier.load().await? };
+        if let Some(found) = &summary {
+            if self.cut_diverged(partition, tier, found).await? {
+                summary = tier.summary();
+            } else if !known {
+                self.reconcile(partition, tier, found).await?;
+            }
         }
         if let Some(found) = &summary {
             self.follow_tiered_start(partition, found.log_start).await?;
@@ -161,33 +165,47 @@ impl Node {
         Ok(summary)
     }
 
-    /// Brings a log that was not stopped cleanly in line with its head.
+    /// Takes from the tier what is of another lineage than this leader's log, and answers whether there was any. Not only
+    /// when the head is read first: until this leader has changed it, a former one that was cut off may, and after an
+    /// unclean election what that one adds need not be what is here.
+    async fn cut_diverged(
+        &self,
+        partition: &Arc<Partition>,
+        tier: &Arc<PartitionTier>,
+        found: &TierSummary,
+    ) -> Result<bool, OffloadError> {
+        let (positions, epochs, epoch) = partition
+            .see(|state| {
+                let epochs: Vec<_> =
+                    state.log.epochs().iter().map(|start| (start.epoch, start.start)).collect();
+                Ok::<_, Closed>((state.log.positions(), epochs, state.leading()?))
+            })
+            .await??;
+        let local = (epochs.as_slice(), positions.local_start, positions.log_end);
+        let Some(at) = divergence((&found.lineage, found.start, found.end), local) else { return Ok(false) };
+        tracing::error!(
+            partition = %partition.name,
+            from = %at,
+            to = %found.end,
+            "the bucket holds records of a lineage that this log does not have: they are cut from the tier"
+        );
+        tier.cut(epoch, at).await?;
+        Ok(true)
+    }
+
+    /// Brings a log that was not stopped cleanly in line with its head, which is of its lineage.
     async fn reconcile(
         &self,
         partition: &Arc<Partition>,
         tier: &Arc<PartitionTier>,
         found: &TierSummary,
     ) -> Result<(), OffloadError> {
-        let (positions, written, epochs, epoch) = partition
+        let (positions, written) = partition
             .see(|state| {
-                let epochs: Vec<_> =
-                    state.log.epochs().iter().map(|start| (start.epoch, start.start)).collect();
-                let (positions, written) = (state.log.positions(), state.log.written_start());
-                Ok::<_, Closed>((positions, written, epochs, state.leading()?))
+                state.leading()?;
+                Ok::<_, Closed>((state.log.positions(), state.log.written_start()))
             })
             .await??;
-        let local = (epochs.as_slice(), positions.local_start, positions.log_end);
-        let diverged = divergence((&found.lineage, found.start, found.end), local);
-        if let Some(at) = diverged {
-            tracing::error!(
-                partition = %partition.name,
-                from = %at,
-                to = %found.end,
-                "the bucket holds records of a lineage that this log does not have: they are cut from the tier"
-            );
-            tier.cut(epoch, at).await?;
-            return Ok(());
-        }
         if found.end > positions.log_end {
             tracing::error!(
                 partition = %partition.name,
