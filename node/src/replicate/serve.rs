@@ -203,7 +203,8 @@ impl Node {
                 local_start: positions.local_start,
                 log_start: positions.log_start,
                 log_end: positions.log_end,
-                high_watermark: leader.high_watermark(),
+                // What lies below the start counts, though too few may be in sync for the leader's own to have come there.
+                high_watermark: leader.high_watermark().max(positions.log_start),
                 tiered_end,
             })
         });
