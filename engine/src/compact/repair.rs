@@ -2,12 +2,12 @@
 
 use std::{ops::Range, path::PathBuf, sync::Arc};
 
-use highwater_records::{Offset, TimestampMs, batch::CheckedBatch};
+use highwater_records::{LeaderEpoch, Offset, TimestampMs, batch::CheckedBatch};
 
 use super::{CompactedGroup, output::Output};
 use crate::{
     disk::KeepingDisk,
-    epochs::LeaderEpochs,
+    epochs::{EpochStart, LeaderEpochs},
     index::AbortedTransaction,
     producer::marker_of,
     recovery::set_aside,
@@ -41,6 +41,8 @@ pub struct Repair {
     plan: RepairPlan,
     output: Option<Output>,
     next: Offset,
+    /// Epochs of what was pushed that the log does not know.
+    learned: Vec<EpochStart>,
 }
 
 /// Why a segment could not be written again. It is as it was.
@@ -56,7 +58,7 @@ pub enum RepairError {
 
 impl Repair {
     pub(crate) fn new(plan: RepairPlan) -> Repair {
-        Repair { output: None, next: plan.begins, plan }
+        Repair { output: None, next: plan.begins, learned: Vec::new(), plan }
     }
 
     /// The segment's offsets.
@@ -73,9 +75,10 @@ impl Repair {
     /// Takes the next batch. Blocks now and then; hold no lock.
     ///
     /// # Errors
-    /// `DoesNotFit` for what does not begin at [`Repair::wants`] (the first batch has it, and begins within the segment), ends beyond the segment, has another leader epoch than
-    /// the log knows there, or is not as it was appended: what a cleaner has been at may want what newer records say, and
-    /// this log may still have older ones. `Disk`.
+    /// `DoesNotFit` for what does not begin at [`Repair::wants`] (the first batch has it, and begins within the segment), ends
+    /// beyond the segment, has another leader epoch than the log knows there (any that fits, where damage took what the
+    /// log knew), or is not as it was appended: what a cleaner has been at may want what newer records say, and this log
+    /// may still have older ones. `Disk`.
     pub fn push(&mut self, batch: &CheckedBatch) -> Result<(), RepairError> {
         let view = batch.view();
         let wrong = |why: String| Err(RepairError::DoesNotFit(why));
@@ -90,7 +93,8 @@ impl Repair {
             return wrong(format!("offsets {found} to {end}, of {} to {}", self.next, self.plan.end));
         }
         let (epoch, known) = (view.leader_epoch(), self.plan.epochs.epoch_of(view.last_offset()));
-        if epoch != known {
+        let unknown = epoch.filter(|epoch| known.is_none() && self.may_be(*epoch));
+        if epoch != known && unknown.is_none() {
             return wrong(format!("leader epoch {epoch:?}, not {known:?}, at {}", self.next));
         }
         if u64::from(view.record_count()) != u64::from(view.last_offset_delta()) + 1 {
@@ -115,8 +119,19 @@ impl Repair {
         };
         known.filter(|_| aborts).into_iter().for_each(|aborted| output.note_aborted(aborted));
         output.keep(&header, batch.bytes())?;
+        if let Some(epoch) =
+            unknown.filter(|epoch| self.learned.last().is_none_or(|last| last.epoch != *epoch))
+        {
+            self.learned.push(EpochStart { epoch, start: self.next });
+        }
         self.next = view.next_offset();
         Ok(())
+    }
+
+    /// Whether this epoch may have been before all that the log knows.
+    fn may_be(&self, epoch: LeaderEpoch) -> bool {
+        let follows = self.learned.last().is_none_or(|last| last.epoch <= epoch);
+        follows && self.plan.epochs.entries().first().is_none_or(|first| epoch <= first.epoch)
     }
 
     /// Sets the damaged file aside under the name of what recovery cuts off, and syncs what replaces it; then
@@ -126,7 +141,7 @@ impl Repair {
     /// # Errors
     /// `DoesNotFit` while something is missing; `Disk`.
     pub fn finish(self) -> Result<Repaired, RepairError> {
-        let Repair { plan, output, next } = self;
+        let Repair { plan, output, next, learned } = self;
         let Some(output) = output.filter(|_| next == plan.end) else {
             return Err(RepairError::DoesNotFit(format!("nothing beyond {next}")));
         };
@@ -134,7 +149,7 @@ impl Repair {
         let aside = set_aside(&*plan.disk, &plan.directory, base, plan.now)?;
         let written = output.finish(&plan.directory, plan.damaged.facts().first_append, plan.end)?;
         let group = CompactedGroup { replaced: vec![plan.damaged], written };
-        Ok(Repaired { group, base, aside, token: plan.token })
+        Ok(Repaired { group, base, aside, epochs: learned, token: plan.token })
     }
 }
 
@@ -147,6 +162,8 @@ pub struct Repaired {
     pub base: Offset,
     /// The file that has what was damaged, beside the log's.
     pub aside: String,
+    /// Leader epochs that the log did not know any more, because what they began with was damaged; oldest first.
+    pub epochs: Vec<EpochStart>,
     /// To be held until [`Log::finish_repair`](crate::Log::finish_repair).
     pub token: Arc<()>,
 }

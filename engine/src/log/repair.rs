@@ -7,6 +7,7 @@ use highwater_records::{Offset, TimestampMs};
 use super::{ChangeError, Log};
 use crate::{
     compact::{Repair, RepairPlan},
+    epochs::{EpochStart, LeaderEpochs},
     index::decode_transaction_index,
 };
 
@@ -80,12 +81,26 @@ impl Log {
         })))
     }
 
-    /// The segment at `base` was written again, and its file is in its place: nothing of it is refused any more.
-    pub fn finish_repair(&mut self, base: Offset, aside: String, now: TimestampMs) {
+    /// The segment at `base` was written again, and its file is in its place: nothing of it is refused any more, and the
+    /// epochs that were `learned` from it are known. `aside` is the name of the file with what was damaged.
+    pub fn finish_repair(&mut self, base: Offset, aside: String, learned: Vec<EpochStart>, now: TimestampMs) {
         self.cuts.push((aside, now.0));
+        self.learn_epochs(learned);
         if self.quarantine.iter().any(|range| range.segment == base) {
             Arc::make_mut(&mut self.quarantine).retain(|range| range.segment != base);
             self.publish();
         }
+    }
+
+    /// Takes over leader epochs from before those that are known; the next commit writes them down.
+    fn learn_epochs(&mut self, mut learned: Vec<EpochStart>) {
+        let Some(last) = learned.last().map(|last| last.epoch) else { return };
+        learned.extend(self.epochs.entries().iter().filter(|known| known.epoch > last));
+        // Truncated meanwhile, or the start has moved: what is known is right, and nothing more is needed.
+        let Some(mut table) = LeaderEpochs::from_entries(&learned, self.positions.log_end) else { return };
+        table.advance_start_to(self.positions.log_start);
+        self.epochs = Arc::new(table);
+        self.epochs_dirty = true;
+        self.publish();
     }
 }

@@ -144,7 +144,7 @@ impl Node {
     }
 
     async fn use_repaired(&self, partition: &Arc<Partition>, repaired: Repaired) {
-        let Repaired { group, base, aside, token } = repaired;
+        let Repaired { group, base, aside, epochs, token } = repaired;
         let name = aside.clone();
         let (now, moved) = (self.wall(), partition.clone());
         // All in one go: whoever truncates waits under the partition's lock from the first to the second.
@@ -154,7 +154,8 @@ impl Node {
                 return Err("the partition is gone".to_owned());
             };
             swap.and_then(highwater_engine::SwapJob::run).map_err(|error| error.to_string())?;
-            let finish = |state: &mut crate::partition::State| state.log.finish_repair(base, aside, now);
+            let finish =
+                |state: &mut crate::partition::State| state.log.finish_repair(base, aside, epochs, now);
             // Where the partition is gone there is nothing to tell.
             moved.with_blocking(finish).ok();
             Ok::<(), String>(())

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use highwater_records::batch::{BatchView, CheckPolicy, CheckedBatch, split};
+use highwater_records::{
+    LeaderEpoch,
+    batch::{BatchView, CheckPolicy, CheckedBatch, split},
+};
 
 use crate::{
     Log, Repair, RepairError, StartReason,
@@ -18,10 +21,16 @@ fn file(name: &str) -> PathBuf {
 
 /// 25 batches of two records, five to a segment; all committed, synced and below the watermark. And what is in it.
 fn sound() -> (MemoryDisk, Vec<CheckedBatch>, Vec<(u64, u32, u32)>) {
+    sound_from(EPOCH)
+}
+
+/// The same with another leader epoch for the first batch.
+fn sound_from(first: LeaderEpoch) -> (MemoryDisk, Vec<CheckedBatch>, Vec<(u64, u32, u32)>) {
     let disk = MemoryDisk::new();
     let (dir, mut log) = create(&disk, small());
     for n in 0..25 {
-        log.append(batch(50, &[n, n]), EPOCH, NOW).unwrap();
+        let epoch = if n == 0 { first } else { EPOCH };
+        log.append(batch(50, &[n, n]), epoch, NOW).unwrap();
     }
     log.commit().unwrap();
     dir.write_checkpoints().unwrap();
@@ -69,7 +78,7 @@ fn write_again(log: &mut Log, batches: &[CheckedBatch]) -> Result<(), String> {
     let repaired = repair.finish().map_err(|error| error.to_string())?;
     let swap = log.swap_compacted(repaired.group).map_err(|error| error.to_string())?;
     swap.run().map_err(|error| error.to_string())?;
-    log.finish_repair(repaired.base, repaired.aside, NOW);
+    log.finish_repair(repaired.base, repaired.aside, repaired.epochs, NOW);
     Ok(())
 }
 
@@ -99,6 +108,38 @@ fn what_rots_while_the_log_is_open_or_closed_is_written_again_and_the_damage_kep
     }
 }
 
+/// The batch that an epoch began with is damaged: after a crash the log does not know that epoch any more.
+#[test]
+fn epochs_that_went_with_the_damage_come_back_with_the_batches() {
+    let (disk, batches, all) = sound_from(LeaderEpoch(0));
+    let first = file("00000000000000000000.log");
+    let mut bytes = disk.contents(&first).unwrap();
+    // Its magic: nothing of it can be read.
+    bytes[16] ^= 4;
+    disk.overwrite(&first, &bytes).unwrap();
+    let tells = |path: &PathBuf| {
+        let name = path.to_string_lossy();
+        name.ends_with("leader-epoch-checkpoint") || name.ends_with("hwpoints")
+    };
+    disk.files().iter().filter(|path| tells(path)).for_each(|path| disk.vandalize(path).unwrap());
+    let (dir, mut log, _) = open(&disk);
+    let known = |log: &Log| log.epochs().first().map(|entry| (entry.epoch, entry.start));
+    assert_eq!(known(&log), Some((EPOCH, offset(2))));
+    let mut repair = log.begin_repair(offset(0), NOW).unwrap().unwrap();
+    let wanted = repair.offsets();
+    let all_there = batches.iter().filter(|batch| wanted.contains(&batch.view().base_offset()));
+    all_there.for_each(|batch| repair.push(batch).unwrap());
+    let repaired = repair.finish().unwrap();
+    log.swap_compacted(repaired.group).unwrap().run().unwrap();
+    log.finish_repair(repaired.base, repaired.aside, repaired.epochs, NOW);
+    assert_eq!(known(&log), Some((LeaderEpoch(0), offset(0))));
+    assert_eq!(read_all(&log.reader(), offset(0)).unwrap(), all);
+    log.commit().unwrap();
+    drop((log, dir));
+    disk.crash_with(Loss::Everything);
+    assert_eq!(known(&open(&disk).1), Some((LeaderEpoch(0), offset(0))));
+}
+
 #[test]
 fn what_lies_below_the_start_need_not_be_anywhere() {
     // The start is where a batch begins, or within one.
@@ -118,7 +159,7 @@ fn what_lies_below_the_start_need_not_be_anywhere() {
         batches.iter().filter(at).for_each(|batch| repair.push(batch).unwrap());
         let repaired = repair.finish().unwrap();
         log.swap_compacted(repaired.group).unwrap().run().unwrap();
-        log.finish_repair(repaired.base, repaired.aside, NOW);
+        log.finish_repair(repaired.base, repaired.aside, repaired.epochs, NOW);
         let all = read_all(&log.reader(), offset(start)).unwrap();
         assert_eq!(all.len(), 19);
         drop((log, dir));
