@@ -31,7 +31,7 @@ const WORKING: [(u64, &str); 3] = [
 ];
 
 /// Seeds of clusters, some with a topic that compacts.
-const AS_DRAWN: [(u64, &str); 6] = [
+const AS_DRAWN: [(u64, &str); 7] = [
     (1, "a follower could not go on where its leader had compacted what lay across its end"),
     (
         9_400_442,
@@ -43,6 +43,7 @@ const AS_DRAWN: [(u64, &str); 6] = [
         "a floor that alone said what was promised went with its extent of the journal: rot was cut as a torn end",
     ),
     (9_506_701, "a commit that found no room was not tried again: a coordinator waited for it for ever"),
+    (9_701_139, "a repair refused batches of an epoch that the damage had taken from the log's knowledge"),
     (9_534_772, "a stop in the middle of a topic's deletion was not a clean one, though it said so"),
 ];
 

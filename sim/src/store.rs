@@ -70,7 +70,7 @@ impl Store {
         self.keys.lock().1.clone().map(|why| Violation { invariant: r4_keys::NAME, why })
     }
 
-    /// Whether an object came when a later leader's were there (R9).
+    /// Whether an object came when a later leader had written (R9).
     pub fn came_late(&self, key: &str) -> bool {
         self.late.lock().has(key)
     }
@@ -80,7 +80,7 @@ impl Store {
         let (memory, keys, late) = (self.memory.clone(), self.keys.clone(), self.late.clone());
         move |key, replaces| {
             let Some(Ok((bytes, _))) = at_once(memory.get(key)) else { return };
-            late.lock().written(key);
+            late.lock().written(key, &bytes);
             let (known, wrong) = &mut *keys.lock();
             if replaces {
                 known.replaced(key, &bytes);

@@ -22,7 +22,7 @@ mod tier;
 pub use cache::CacheFigures;
 pub use encoding::FormatError;
 pub use error::TierError;
-pub use head::{HEAD_BYTES_MAX, TierState, dropped::DropReason};
+pub use head::{HEAD_BYTES_MAX, TierState, dropped::DropReason, head_fence};
 pub use name::{Digest, Fence, ObjectId, ObjectName};
 pub use object::upload::SegmentSource;
 pub use owner::Owner;

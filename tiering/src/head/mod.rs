@@ -111,6 +111,14 @@ pub(crate) struct Erasure {
 const STATES: [TierState; 4] =
     [TierState::Live, TierState::ReadOnly, TierState::Deleting, TierState::Deleted];
 
+/// Who wrote a head, as its bytes say: for those who watch a bucket and use none of it.
+///
+/// # Errors
+/// Bytes that are no head.
+pub fn head_fence(bytes: &Bytes) -> Result<Fence, FormatError> {
+    Ok(Head::decode(bytes)?.0.fence)
+}
+
 impl Head {
     /// The bytes, and the digest at their end, which names this head to its successor.
     pub(crate) fn encode(&self) -> (Bytes, Digest) {

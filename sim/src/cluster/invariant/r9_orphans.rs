@@ -10,7 +10,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use highwater_metadata::Image;
+use highwater_tiering::head_fence;
 
 use crate::{cluster::tiered, store::Store, world::World};
 
@@ -22,28 +24,32 @@ pub(in crate::cluster) fn are_gone(world: &World, store: Option<&Store>, image: 
     })
 }
 
-/// Which objects came when a later leader's were there.
+/// Which objects came when a later leader had written.
 #[derive(Default)]
 pub(crate) struct Late {
-    /// Of each partition, the newest fence of any object.
+    /// Of each partition, the newest fence of any object, its head included.
     newest: BTreeMap<String, String>,
     keys: BTreeSet<String>,
 }
 
 impl Late {
     /// Notes an object that was written.
-    pub(crate) fn written(&mut self, key: &str) {
+    pub(crate) fn written(&mut self, key: &str, bytes: &Bytes) {
         let mut parts = key.splitn(4, '/').skip(1);
-        let (Some(topic), Some(partition), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
-            return;
-        };
+        let (Some(topic), Some(partition)) = (parts.next(), parts.next()) else { return };
         // Digits enough that they sort as what they say.
-        let Some(fence) = name.get(21..38) else { return };
+        let of_head =
+            || head_fence(bytes).ok().map(|by| format!("{:08x}-{:08x}", by.incarnation, by.epoch.0));
+        let fence = match parts.next() {
+            Some(name) => name.get(21..38).map(str::to_owned),
+            None => of_head(),
+        };
+        let Some(fence) = fence else { return };
         let newest = self.newest.entry(format!("{topic}/{partition}")).or_default();
-        if fence < newest.as_str() {
+        if fence < *newest {
             self.keys.insert(key.to_owned());
         } else {
-            fence.clone_into(newest);
+            *newest = fence;
         }
     }
 
@@ -66,9 +72,9 @@ mod tests {
         let all =
             [("segments", 0, 1, 1), ("segments", 10, 12, 2), ("pages", 0, 1, 3), ("segments", 20, 12, 4)];
         let keys = all.map(|(kind, base, epoch, id)| key(kind, base, epoch, id));
-        keys.iter().for_each(|key| late.written(key));
-        late.written("heads/topic/0");
-        late.written("owner");
+        keys.iter().for_each(|key| late.written(key, &Bytes::new()));
+        late.written("heads/topic/0", &Bytes::from_static(b"no head"));
+        late.written("owner", &Bytes::new());
         assert_eq!(keys.map(|key| late.has(&key)), [false, false, true, false]);
     }
 }
