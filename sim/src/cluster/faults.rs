@@ -6,7 +6,6 @@ mod twin;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
     time::Duration,
 };
 
@@ -18,11 +17,11 @@ use highwater_tiering::bucket::faulty::FaultRates;
 
 use super::{
     invariant::Stopped,
-    machine::{LOG_DIR, Machine, Surroundings},
+    machine::{Machine, Surroundings},
     network::{CLIENTS, QUORUM},
     plan::{ClusterFault, ClusterPlan},
 };
-use crate::{history::Promise, random::Random, real::CLEAN_MARK, store::Store};
+use crate::{history::Promise, random::Random, store::Store};
 
 use highwater_env::{Env as _, Lane};
 
@@ -530,7 +529,7 @@ impl Faults {
         let Some(machine) = machines.get_mut(&id).filter(|machine| machine.is_on()) else { return };
         machine.take_down(loss, around);
         // It may have been at the very end of a clean stop.
-        let unclean = machine.disk.contents(&Path::new(LOG_DIR).join(CLEAN_MARK)).is_err();
+        let unclean = !machine.is_marked_clean();
         self.stopped.push((id, Stopped { unclean, emptied: false }));
         self.patience.remove(&id);
         self.kill_at.remove(&id);

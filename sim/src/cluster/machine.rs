@@ -1,6 +1,6 @@
 //! One broker's machine: a disk and at most one process.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use highwater_engine::disk::memory::{Loss, MemoryDisk};
 use highwater_env::{Env, Lane};
@@ -22,6 +22,7 @@ use crate::{
     coordinator::{SETTINGS, hall::CONSUMER_SESSION_MS},
     executor::{BlockingCost, SimEnv},
     history::Promise,
+    real::CLEAN_MARK,
     world::World,
 };
 
@@ -130,6 +131,11 @@ impl Machine {
     /// Whether it was asked to stop, and did.
     pub(super) fn has_stopped_cleanly(&self) -> bool {
         matches!(*self.state.lock(), State::Ended(Ok(())))
+    }
+
+    /// Whether its disk says that its last process stopped cleanly.
+    pub(super) fn is_marked_clean(&self) -> bool {
+        self.disk.contents(&Path::new(LOG_DIR).join(CLEAN_MARK)).is_ok()
     }
 
     pub(super) fn is_serving(&self) -> bool {
