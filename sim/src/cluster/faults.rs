@@ -528,9 +528,7 @@ impl Faults {
     ) {
         let Some(machine) = machines.get_mut(&id).filter(|machine| machine.is_on()) else { return };
         machine.take_down(loss, around);
-        // It may have been at the very end of a clean stop.
-        let unclean = !machine.is_marked_clean();
-        self.stopped.push((id, Stopped { unclean, emptied: false }));
+        self.stopped.push((id, Stopped { unclean: !machine.is_marked_clean(), emptied: false }));
         self.patience.remove(&id);
         self.kill_at.remove(&id);
         self.stuck.remove(&id);

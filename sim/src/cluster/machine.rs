@@ -133,7 +133,8 @@ impl Machine {
         matches!(*self.state.lock(), State::Ended(Ok(())))
     }
 
-    /// Whether its disk says that its last process stopped cleanly.
+    /// Whether its disk says that its last process stopped cleanly: one that was cut off may have been at the very end of
+    /// its stop.
     pub(super) fn is_marked_clean(&self) -> bool {
         self.disk.contents(&Path::new(LOG_DIR).join(CLEAN_MARK)).is_ok()
     }
