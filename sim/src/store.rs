@@ -13,11 +13,13 @@ use std::{
 
 use bytes::Bytes;
 use highwater_env::{BoxFuture, Env, EnvExt, Lane};
+use highwater_records::{LeaderEpoch, TopicIdPartition};
 use highwater_tiering::bucket::{
     Body, Bucket, BucketError, BucketErrorKind, Pieces, SharedBucket, Tag,
     faulty::{FaultRates, FaultyBucket},
     memory::MemoryBucket,
 };
+use highwater_tiering::head_fence;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -73,6 +75,13 @@ impl Store {
     /// Whether an object came when a later leader had written (R9).
     pub fn came_late(&self, key: &str) -> bool {
         self.late.lock().has(key)
+    }
+
+    /// In which leader epoch a partition's head was written last.
+    pub fn head_epoch(&self, at: TopicIdPartition) -> Option<LeaderEpoch> {
+        let key = format!("heads/{}/{}", at.topic_id, at.partition);
+        let (bytes, _) = at_once(self.memory.get(&key))?.ok()?;
+        Some(head_fence(&bytes).ok()?.epoch)
     }
 
     /// Notes what is at a key now that somebody has written there, whatever he was told.

@@ -1,6 +1,6 @@
 //! R9: what a copy that was cut short left in the bucket goes once all is well: in the end no object lies there that its
 //! partition's head does not name and that a writer before the head's left. Who wrote the head last has looked for those
-//! after its first own change, as every leader does.
+//! after its first own change, as every leader does; where the head is a former leader's, there was none yet.
 //!
 //! That look is the only one while it leads: an object that comes after it, of a former leader who was cut off and has not
 //! heard, stays until the next leader looks. It costs money, not data, as `docs/format/head.md` says.
@@ -18,9 +18,11 @@ use crate::{cluster::tiered, store::Store, world::World};
 
 /// Whether no orphan is left, as far as the bucket can be read. Looks at every object of every partition.
 pub(in crate::cluster) fn are_gone(world: &World, store: Option<&Store>, image: &Image) -> bool {
-    tiered::each(world, store, image, |tier| tier.orphans()).into_values().all(|orphans| {
+    let Some(store) = store else { return true };
+    tiered::each(world, Some(store), image, |tier| tier.orphans()).into_iter().all(|(at, orphans)| {
         let Some(Ok(orphans)) = orphans else { return false };
-        orphans.iter().all(|key| store.is_some_and(|store| store.came_late(key)))
+        let leads = image.partition(at).map(|partition| image.leader_epoch(partition));
+        store.head_epoch(at) != leads || orphans.iter().all(|key| store.came_late(key))
     })
 }
 
