@@ -198,13 +198,14 @@ impl Node {
         let tiered_end = partition.tier.as_ref().and_then(|tier| tier.summary()).map(|summary| summary.end);
         let taken = partition.see(move |state| {
             let positions = state.log.positions();
-            state.leader().map(|leader| Picture {
+            state.leader().map(|_| Picture {
                 reader: state.log.reader(),
                 local_start: positions.local_start,
                 log_start: positions.log_start,
                 log_end: positions.log_end,
-                // What lies below the start counts, though too few may be in sync for the leader's own to have come there.
-                high_watermark: leader.high_watermark().max(positions.log_start),
+                // The log's, as clients are told: what lies below its start counts, though too few may be in sync for the
+                // leader's own to have come there.
+                high_watermark: positions.high_watermark,
                 tiered_end,
             })
         });
