@@ -142,6 +142,10 @@ impl PartitionTier {
             }
         }
         head.log_start = to;
+        if to > head.end {
+            // Of what lies between, the tier has heard nothing.
+            head.lineage.clear();
+        }
         (head.start, head.end) =
             if head.segments == 0 { (head.end.max(to), head.end.max(to)) } else { (start, head.end) };
         trim_lineage(head);
@@ -187,6 +191,10 @@ impl PartitionTier {
         head.segments = paged.0 + head.recent.len() as u64;
         head.bytes = paged.1 + head.recent.iter().map(|entry| entry.live_bytes).sum::<u64>();
         head.end = at.max(head.log_start);
+        if head.end > at {
+            // As where a log start moves beyond the end.
+            head.lineage.clear();
+        }
         if head.segments == 0 {
             head.start = head.end;
         }

@@ -171,6 +171,10 @@ impl Life {
         let Some(summary) = self.tier.load().await.unwrap() else { return };
         let (start, end) = (summary.log_start.max(summary.start).get(), summary.end.get());
         assert_eq!(summary.log_start.get(), self.log_start);
+        if let Some((newest, _)) = summary.lineage.last() {
+            let (wrote, _) = self.log.epochs.iter().rev().find(|(_, from)| from.get() < end).unwrap();
+            assert_eq!(newest, wrote, "of the record before {end}");
+        }
         let live =
             self.log.batches.iter().filter(|batch| batch.next > summary.start.get() && batch.next <= end);
         assert_eq!(summary.bytes, live.map(|batch| batch.bytes.len() as u64).sum::<u64>());
