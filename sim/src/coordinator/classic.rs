@@ -47,8 +47,12 @@ impl Classic {
         self.instance.map(|instance| format!("instance-{instance}"))
     }
 
-    /// One round with the coordinator; `false` if it is no member any more.
+    /// One round with the coordinator; `false` if it is no member any more. Nobody joins before the topic is there: who
+    /// leads divides what metadata has told it of, and would have to call for another rebalance once there is more.
     pub(super) async fn round(&mut self, hall: &Hall) -> bool {
+        if !self.is_in && hall.world.topic_named(INPUT).is_none() {
+            return true;
+        }
         if self.is_in { self.beat(hall).await } else { self.join(hall).await }
     }
 
