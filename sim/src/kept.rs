@@ -48,13 +48,17 @@ const AS_DRAWN: [(u64, &str); 7] = [
 ];
 
 /// Seeds of clusters in which more breaks than can be survived.
-const BEYOND: [(u64, &str); 4] = [
+const BEYOND: [(u64, &str); 5] = [
     (8, "an unclean election left a partition without a bucket unwritable"),
     (23, "the same, without a disk replaced"),
     (9_600_479, "a log start above what a new leader counted was heard by no follower: none came in sync"),
     (
         9_600_713,
         "after an unclean election the bucket got what the former leader had, and hid what the new one took",
+    ),
+    (
+        9_800_304,
+        "after an unclean election a follower dropped what the bucket still had of the history before",
     ),
 ];
 

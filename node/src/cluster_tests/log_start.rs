@@ -92,6 +92,44 @@ fn who_cannot_wait_for_a_live_replica_is_told_how_far_it_has_come() {
 }
 
 #[test]
+fn a_replica_with_an_empty_disk_joins_though_the_bucket_has_lost_everything() {
+    run(async |env| {
+        let root = tempfile::tempdir().expect("a directory");
+        let bucket = FileBucket::open(env.clone(), Arc::new(RealDisk), root.path().to_owned()).await;
+        let bucket = Arc::new(bucket.expect("an empty directory"));
+        let often =
+            &[("log.retention.check.interval.ms", "20"), ("remote.log.manager.task.interval.ms", "20")];
+        let mut cluster = TestCluster::start_with(&env, 3, often, Some(bucket)).await;
+        // Each record is a segment.
+        let configs =
+            [("internal.segment.bytes", "100"), ("local.retention.bytes", "1"), ("retention.ms", "-1")];
+        let at = cluster.topic("orders", &[2, 3], &configs).await;
+        while cluster.try_produce(2, at, "key", "a").await.is_err() {
+            env.sleep(Duration::from_millis(2)).await;
+        }
+        cluster.produce(2, at, "key", "b").await;
+        cluster.produce(2, at, "key", "c").await;
+        let positions = |cluster: &TestCluster, broker| Some(cluster.node(broker).replica(at)?.positions);
+        let two = Offset::new(2).unwrap();
+        cluster.until(|| (positions(&cluster, 2)?.local_start >= two).then_some(())).await;
+
+        drop(cluster.stop(3).await);
+        for kind in ["heads", "segments"] {
+            std::fs::remove_dir_all(root.path().join(kind)).expect("the bucket has it");
+        }
+        cluster.boot(3, MemoryDisk::new()).await.expect("its disk was replaced");
+        let joined = || cluster.node(2).image().partition(at)?.isr.contains(&BrokerId(3)).then_some(());
+        cluster.until(joined).await;
+        let (leader, joined) = (positions(&cluster, 2).unwrap(), positions(&cluster, 3).unwrap());
+        assert_eq!(
+            (joined.local_start, joined.log_end, joined.log_start),
+            (leader.local_start, leader.log_end, Offset::ZERO)
+        );
+        cluster.end().await;
+    });
+}
+
+#[test]
 fn what_the_leader_before_took_from_the_bucket_a_new_one_does_not_offer() {
     run(async |env| {
         let root = tempfile::tempdir().expect("a directory");

@@ -78,10 +78,13 @@ pub enum ReplicaAnswer {
         log_start: Offset,
     },
     /// The records are in the bucket only: the follower begins again, empty, at the tiered end, with epochs and producers
-    /// from the bucket (OFFSET_MOVED_TO_TIERED_STORAGE).
+    /// from the bucket (OFFSET_MOVED_TO_TIERED_STORAGE). Where the bucket's part ends below what the leader has, as after
+    /// an unclean election, what lies between is nowhere: the follower begins where the leader's disk does.
     MovedToTier {
         /// The leader's log start (inclusive).
         log_start: Offset,
+        /// The first offset on the leader's disk (inclusive).
+        local_start: Offset,
     },
     /// Nothing was looked at.
     Refused(ReplicaRefusal),

@@ -8,7 +8,7 @@ use std::{
 
 use highwater_engine::EpochStart;
 use highwater_env::{EnvExt, Lane};
-use highwater_records::{BrokerId, TopicIdPartition};
+use highwater_records::{BrokerId, Offset, TopicIdPartition};
 use highwater_replication::FetchFrom;
 
 use super::{Membership, Ready};
@@ -185,7 +185,9 @@ impl Node {
                     self.change_follower(&partition, move |state| state.restart_at_start(&sent, log_start));
                 restarted.await.map(|()| Taken::Moved)
             }
-            ReplicaAnswer::MovedToTier { log_start } => self.begin_at_tier(&partition, sent, log_start).await,
+            ReplicaAnswer::MovedToTier { log_start, local_start } => {
+                self.begin_at_tier(&partition, sent, log_start, local_start).await
+            }
             ReplicaAnswer::Refused(refusal) => {
                 tracing::debug!(partition = %partition.name, %refusal, "the leader answers nothing");
                 return Taken::Later;
@@ -258,21 +260,35 @@ impl Node {
         &self,
         partition: &Arc<Partition>,
         sent: &FetchFrom,
-        log_start: highwater_records::Offset,
+        log_start: Offset,
+        local_start: Offset,
     ) -> Result<Taken, FollowError> {
         let Some(tier) = partition.tier.clone() else { return Ok(Taken::Later) };
         // What was read of the head before may be older than what the leader speaks of.
-        let Ok(Some(summary)) = tier.load().await else { return Ok(Taken::Later) };
-        let (epochs, producers) = match tier.end_state().await {
-            Ok(Some(known)) => (known.epochs, known.producer_snapshot.map(|bytes| bytes.to_vec())),
-            Ok(None) => (summary.lineage.clone(), None),
-            Err(_) => return Ok(Taken::Later),
-        };
-        let start = TieredStart {
-            end: summary.end,
-            log_start: summary.log_start.max(log_start).min(summary.end),
-            epochs: epochs.into_iter().map(|(epoch, start)| EpochStart { epoch, start }).collect(),
-            producers,
+        let Ok(found) = tier.load().await else { return Ok(Taken::Later) };
+        let start = match found.filter(|found| found.end >= local_start) {
+            Some(found) => {
+                let (epochs, producers) = match tier.end_state().await {
+                    Ok(Some(known)) => (known.epochs, known.producer_snapshot.map(|bytes| bytes.to_vec())),
+                    Ok(None) => (found.lineage, None),
+                    Err(_) => return Ok(Taken::Later),
+                };
+                TieredStart {
+                    end: found.end,
+                    log_start: found.log_start.max(log_start).min(found.end),
+                    epochs: epochs.into_iter().map(|(epoch, start)| EpochStart { epoch, start }).collect(),
+                    producers,
+                }
+            }
+            None => {
+                // A leader drops from its disk only what the head names: the bucket has gone back since.
+                tracing::error!(
+                    partition = %partition.name,
+                    below = %local_start,
+                    "the bucket ends before the leader's disk begins: this replica begins there, too"
+                );
+                TieredStart { end: local_start, log_start, epochs: Vec::new(), producers: None }
+            }
         };
         let (sent, now) = (*sent, self.wall());
         self.change_follower(partition, move |state| state.restart_at_tier(&sent, &start, now)).await?;

@@ -18,7 +18,7 @@ use crate::{
     Node,
     first_of::first_of,
     museum::{Bug, has},
-    partition::{Partition, State},
+    partition::{Partition, State, tiered_end},
     peers::{
         ReplicaAnswer, ReplicaFetch, ReplicaFetchError, ReplicaFetched, ReplicaPosition, ReplicaRefusal,
     },
@@ -172,7 +172,8 @@ impl Node {
             return Ok(Some(ReplicaAnswer::OutOfRange { log_start: picture.log_start }));
         }
         if from < picture.local_start {
-            return Ok(Some(ReplicaAnswer::MovedToTier { log_start: picture.log_start }));
+            let (log_start, local_start) = (picture.log_start, picture.local_start);
+            return Ok(Some(ReplicaAnswer::MovedToTier { log_start, local_start }));
         }
         let records = match told.sent || from >= picture.log_end {
             true => Bytes::new(),
@@ -195,7 +196,7 @@ impl Node {
     }
 
     async fn picture(&self, partition: &Arc<Partition>) -> Option<Picture> {
-        let tiered_end = partition.tier.as_ref().and_then(|tier| tier.summary()).map(|summary| summary.end);
+        let found = partition.tier.as_ref().and_then(|tier| tier.summary());
         let taken = partition.see(move |state| {
             let positions = state.log.positions();
             state.leader().map(|_| Picture {
@@ -206,7 +207,8 @@ impl Node {
                 // The log's, as clients are told: what lies below its start counts, though too few may be in sync for the
                 // leader's own to have come there.
                 high_watermark: positions.high_watermark,
-                tiered_end,
+                // Followers drop what is below it, and what was read before may be another leader's.
+                tiered_end: found.filter(|_| state.head_read).map(|found| tiered_end(&state.log, &found)),
             })
         });
         taken.await.ok().flatten()

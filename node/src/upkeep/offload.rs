@@ -12,7 +12,7 @@ use highwater_tiering::{
 
 use crate::{
     Node,
-    partition::{Closed, Partition, State},
+    partition::{Closed, Partition, State, tiered_end},
 };
 
 /// Why a partition was not copied, or not brought in line with its head.
@@ -271,14 +271,14 @@ impl Node {
         partition: &Arc<Partition>,
         tier: &Arc<PartitionTier>,
     ) -> Result<(), OffloadError> {
-        let tiered_end = tier.summary().map(|summary| summary.end);
+        let found = tier.summary();
         let config = partition.config();
         let limits = Retention { ms: config.local_retention_ms, bytes: config.local_retention_bytes };
         let now = self.wall();
         self.change_head(partition, move |state| {
             // A follower goes by what its leader said in this leader epoch, and by what it knows to be committed.
             let tiered_end = match state.leading() {
-                Ok(_) => tiered_end.filter(|_| state.head_read),
+                Ok(_) => found.filter(|_| state.head_read).map(|found| tiered_end(&state.log, &found)),
                 // What was never made durable here goes without its epochs and producers having been written down.
                 Err(Closed) => {
                     let positions = state.log.positions();

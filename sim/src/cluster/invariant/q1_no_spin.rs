@@ -96,7 +96,9 @@ fn outline(answer: &ReplicaAnswer) -> Outline {
         }
         ReplicaAnswer::Diverges(end) => (2, 0, [u64::from(end.epoch.0), end.end.get(), 0]),
         ReplicaAnswer::OutOfRange { log_start } => (3, 0, [log_start.get(), 0, 0]),
-        ReplicaAnswer::MovedToTier { log_start } => (4, 0, [log_start.get(), 0, 0]),
+        ReplicaAnswer::MovedToTier { log_start, local_start } => {
+            (4, 0, [log_start.get(), local_start.get(), 0])
+        }
         ReplicaAnswer::Refused(refusal) => (5, refusal.to_string().len(), [0; 3]),
     }
 }

@@ -1,0 +1,13 @@
+//! How far the bucket holds what is in this log.
+
+use highwater_engine::Log;
+use highwater_records::Offset;
+use highwater_tiering::{TierSummary, divergence};
+
+/// The end (exclusive) of what the bucket holds of this log. Where an unclean election has made another history the true
+/// one, the bucket may go on with the one before: of that nothing counts, until the leader has cut it.
+pub(crate) fn tiered_end(log: &Log, found: &TierSummary) -> Offset {
+    let epochs: Vec<_> = log.epochs().into_iter().map(|start| (start.epoch, start.start)).collect();
+    let here = (epochs.as_slice(), Offset::ZERO, log.positions().log_end);
+    divergence((&found.lineage, found.start, found.end), here).unwrap_or(found.end)
+}
