@@ -1,6 +1,6 @@
 //! One replica as this broker has it, for whoever watches a cluster.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use highwater_engine::{LogReader, Positions};
 use highwater_records::{BrokerId, LeaderEpoch, Offset, TopicIdPartition};
@@ -18,6 +18,8 @@ pub struct ReplicaView {
     pub positions: Positions,
     /// The leader epochs of its log with the offsets at which they begin (inclusive).
     pub epochs: Vec<(LeaderEpoch, Offset)>,
+    /// Offsets of its log whose bytes are known to be damaged, until they are mended.
+    pub damaged: Vec<Range<Offset>>,
     /// Its log.
     pub reader: LogReader,
 }
@@ -74,6 +76,7 @@ impl Node {
             leading: LeadingView::of(state),
             positions: state.log.positions(),
             epochs: state.log.epochs().iter().map(|entry| (entry.epoch, entry.start)).collect(),
+            damaged: state.log.quarantined().iter().map(|range| range.offsets.clone()).collect(),
             reader: state.log.reader(),
         });
         view.ok()

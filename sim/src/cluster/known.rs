@@ -161,8 +161,9 @@ impl Known {
                 epoch_start: leading.epoch_start.get(),
             });
             let view = watched.node.replica(at);
-            picture.epochs = view.map_or_else(Vec::new, |view| {
-                view.epochs.iter().map(|(epoch, start)| (epoch.0, start.get())).collect()
+            (picture.epochs, picture.damage_ends) = view.map_or_else(Default::default, |view| {
+                let epochs = view.epochs.iter().map(|(epoch, start)| (epoch.0, start.get())).collect();
+                (epochs, view.damaged.iter().map(|range| range.end.get()).collect())
             });
         }
         let positions = state.positions;

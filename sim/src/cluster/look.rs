@@ -76,6 +76,8 @@ pub struct ReplicaLook {
     pub watermark: u64,
     /// Epochs and where they begin.
     pub epochs: Vec<(u32, u64)>,
+    /// Where offsets end (exclusive) that were known to be damaged when the epochs were looked at.
+    pub damage_ends: Vec<u64>,
     /// Batches below the watermark that were not looked at before. Of replicas that may be elected, below any watermark
     /// that any replica ever had.
     pub fresh: Vec<SeenBatch>,
@@ -128,6 +130,7 @@ impl Default for ReplicaLook {
             log_end: 0,
             watermark: 0,
             epochs: Vec::new(),
+            damage_ends: Vec::new(),
             fresh: Vec::new(),
             keyed: Ok(Vec::new()),
         }

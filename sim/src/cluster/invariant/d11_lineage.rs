@@ -1,5 +1,6 @@
 //! D11: the leader epochs of a log grow, and an epoch begins at the same offset in every log that has its beginning.
-//! The first entry of a log may begin where the log starts.
+//! The first entry of a log may begin where the log starts. One whose first batches are damaged may begin behind them,
+//! until they are mended: the table may have been written before that epoch began.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +30,8 @@ impl ClusterInvariant for Lineage {
             if !grows {
                 return Err(format!("{at}: broker {broker} has epochs {:?}", replica.epochs));
             }
-            for (epoch, start) in replica.epochs.iter().skip(1) {
+            let has_its_beginning = |(_, start): &&(u32, u64)| !replica.damage_ends.contains(start);
+            for (epoch, start) in replica.epochs.iter().skip(1).filter(has_its_beginning) {
                 let known = self.starts.entry((*at, *epoch)).or_insert(*start);
                 if known != start {
                     let all: Vec<_> =
@@ -59,6 +61,12 @@ mod tests {
             })
         };
         assert_eq!(seen(5), Ok(()));
+        let behind_damage = says(Lineage::default(), |partition| {
+            partition.replicas.get_mut(&BrokerId(1)).unwrap().epochs = vec![(0, 0), (2, 5)];
+            let damaged = partition.replicas.get_mut(&BrokerId(2)).unwrap();
+            (damaged.epochs, damaged.damage_ends) = (vec![(0, 0), (2, 6)], vec![6]);
+        });
+        assert_eq!(behind_damage, Ok(()));
         assert!(seen(6).unwrap_err().contains("epoch 2 begins at 6 on broker 2, and at 5"));
         assert!(seen(3).unwrap_err().contains("has epochs"));
     }
