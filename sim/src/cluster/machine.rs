@@ -17,6 +17,7 @@ use super::{
     faults::deletion::Deleted,
     network::{Network, Up},
     quorum::Quorum,
+    router::Heard,
 };
 use crate::{
     coordinator::{SETTINGS, hall::CONSUMER_SESSION_MS},
@@ -57,6 +58,8 @@ pub(super) struct Surroundings {
     pub(super) promise: Promise,
     /// Where partitions start at least, as somebody was told.
     pub(super) deleted: Deleted,
+    /// Leader epochs that clients know.
+    pub(super) heard: Heard,
     /// Whether logs are compacted, and `delete.retention.ms` of those that say nothing of it.
     pub(super) compaction: Option<u64>,
 }

@@ -37,10 +37,13 @@ pub(super) struct Router {
     pub(super) replicas: u32,
     pub(super) min_isr: u32,
     /// The newest leader epoch that was heard of: a client that carries it is refused by leaders of the past.
-    pub(super) epochs: Mutex<BTreeMap<TopicIdPartition, i32>>,
+    pub(super) epochs: Heard,
     /// Topics that clients asked to delete: a broker whose metadata is old may still know them.
     pub(super) deleted: Mutex<BTreeSet<TopicId>>,
 }
+
+/// The newest leader epoch of each partition that any client has heard of.
+pub(super) type Heard = Arc<Mutex<BTreeMap<TopicIdPartition, i32>>>;
 
 /// Where a request goes.
 struct Target {

@@ -16,7 +16,7 @@ use super::{
     network::Network,
     plan::ClusterPlan,
     quorum::Quorum,
-    router::Router,
+    router::{Heard, Router},
     tiered,
     watch::{Watch, Watched},
     work::Work,
@@ -109,6 +109,7 @@ impl Run {
             bucket,
             promise: plan.promise(),
             deleted: Deleted::default(),
+            heard: Heard::default(),
             compaction: plan.keyed.as_ref().map(|keyed| keyed.delete_retention_ms),
         };
         world.expect_replicas();
@@ -121,7 +122,7 @@ impl Run {
             env: world.clients.clone(),
             replicas: plan.replicas,
             min_isr: plan.min_isr,
-            epochs: Default::default(),
+            epochs: around.heard.clone(),
             deleted: Default::default(),
         };
         world.connect(Some((world.clients.clone(), Arc::new(router))));

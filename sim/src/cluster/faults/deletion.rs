@@ -39,11 +39,21 @@ impl Faults {
         let request =
             OfPartition { topic: TopicRef::Id(topic_id), partition: partition.0.cast_signed(), asked };
         let env = up.env.clone();
+        let heard = around.heard.clone();
         let task = async move {
             let caller = Caller { client_id: "operator".into(), address: "operator".into() };
             match up.node.delete_records(&caller, timeout, vec![request]).await.remove(0) {
                 Ok(start) => {
                     world.stats.progress("deletions acknowledged");
+                    // Whoever hears of it hears who leads: leaders of the past may still show what was deleted.
+                    if let Some(view) = up.node.replica(at) {
+                        let epoch = view.leader_epoch.as_i32();
+                        heard
+                            .lock()
+                            .entry(at)
+                            .and_modify(|known| *known = epoch.max(*known))
+                            .or_insert(epoch);
+                    }
                     world.event(&Event::RecordsDeleted { at, start: start.get() });
                     let mut deleted = deleted.lock();
                     let known = deleted.entry(at).or_default();
