@@ -144,7 +144,7 @@ impl Committer {
             };
             if let Some(group) = group {
                 self.commit_beside_others(group).await;
-                if self.directory.wants_settling() {
+                if self.directory.wants_relief() {
                     self.pressed.notify_one();
                 }
             } else if stopped {

@@ -266,10 +266,20 @@ impl LogDir {
         Ok(self.journal.settle_all()?)
     }
 
-    /// Whether so much of the journal is in use that somebody should call [`LogDir::settle_older`]. A commit that finds
-    /// the journal full does it itself, and takes that much longer.
-    pub fn wants_settling(&self) -> bool {
-        self.journal.wants_settling()
+    /// Whether somebody should call [`LogDir::relieve`]: half of the journal is in use, or half of its current file, and
+    /// the next one is not there yet. Where nobody does, one of the commits does it later, and takes that much longer:
+    /// 16 MiB of zeros and their sync for a file of the default size, a sync of each log that has to be settled.
+    pub fn wants_relief(&self) -> bool {
+        self.journal.wants_relief()
+    }
+
+    /// Makes the journal's next file, and does as [`LogDir::settle_older`] does, where it is time for either. Blocks, and
+    /// takes no log's lock; commits go on meanwhile.
+    ///
+    /// # Errors
+    /// When offline, or the disk's.
+    pub fn relieve(&self) -> Result<(), CheckpointError> {
+        Ok(self.journal.relieve()?)
     }
 
     /// Like [`LogDir::settle`], for the logs that keep the older half of the journal in use.

@@ -45,9 +45,22 @@ pub(super) enum Room {
     Reserve,
 }
 
-/// No extent can be begun before others are free.
-#[derive(Debug)]
-pub(super) struct Full;
+/// Why the next extent cannot be begun now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// Others have to be free first.
+    Full,
+    /// It has to be made, by a [`Spare`].
+    Unmade,
+}
+
+/// An extent that is to be made. It waits for syncs, and needs no lock for it.
+pub(super) struct Spare {
+    disk: Arc<dyn Disk>,
+    root: PathBuf,
+    number: u32,
+    bytes: u64,
+}
 
 impl Extents {
     pub(super) fn new(disk: Arc<dyn Disk>, root: PathBuf, bytes: u64, max: u32) -> Extents {
@@ -63,9 +76,9 @@ impl Extents {
         self.current.as_ref().map_or(0, |current| current.sequence)
     }
 
-    /// Whether more than half of the room is taken.
-    pub(super) fn half_full(&self) -> bool {
-        self.used.len() as u32 + 1 >= self.max.div_ceil(2)
+    /// Whether so many hundredths of the room are taken, or more.
+    pub(super) fn is_taken(&self, hundredths: u32) -> bool {
+        (self.used.len() as u64 + 1) * 100 >= u64::from(self.max) * u64::from(hundredths)
     }
 
     /// Whether the next extent can be begun by whoever comes.
@@ -74,22 +87,15 @@ impl Extents {
     }
 
     /// Goes on to the next extent.
-    ///
-    /// # Errors
-    /// The disk's, where one has to be made.
-    pub(super) fn advance(&mut self, room: Room) -> io::Result<Result<(), Full>> {
+    pub(super) fn advance(&mut self, room: Room) -> Result<(), Lack> {
         let any = !self.free.is_empty() || self.made < self.max;
         if !(self.has_free() || room == Room::Reserve && any) {
-            return Ok(Err(Full));
+            return Err(Lack::Full);
         }
-        let sequence = self.sequence() + 1;
-        let mut next = match self.free.pop() {
-            Some(extent) => extent,
-            None => self.make()?,
-        };
-        next.sequence = sequence;
+        let Some(mut next) = self.free.pop() else { return Err(Lack::Unmade) };
+        next.sequence = self.sequence() + 1;
         self.used.extend(self.current.replace(next));
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Nothing below this sequence is needed any more.
@@ -99,13 +105,20 @@ impl Extents {
         }
     }
 
-    /// Makes one extent ahead of need, if there is none.
-    pub(super) fn make_spare(&mut self) -> io::Result<()> {
-        if self.free.is_empty() && self.made < self.max {
-            let spare = self.make()?;
-            self.free.push(spare);
-        }
-        Ok(())
+    /// Makes the next extent, where none is free and there may be one more. One at a time.
+    pub(super) fn spare(&self) -> Option<Spare> {
+        (self.free.is_empty() && self.made < self.max).then(|| Spare {
+            disk: self.disk.clone(),
+            root: self.root.clone(),
+            number: self.made + 1,
+            bytes: self.bytes,
+        })
+    }
+
+    /// Takes what a [`Spare`] has made.
+    pub(super) fn add(&mut self, extent: Extent) {
+        self.made = extent.number;
+        self.free.push(extent);
     }
 
     /// Removes the files: what may be needed least first, the one that is being written last.
@@ -121,10 +134,15 @@ impl Extents {
         self.made = 0;
         self.disk.sync_dir(&self.root)
     }
+}
 
-    fn make(&mut self) -> io::Result<Extent> {
-        let number = self.made + 1;
-        let path = self.root.join(extent_name(number));
+impl Spare {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// The disk's; nothing is left of it then.
+    pub(super) fn make(self) -> io::Result<Extent> {
+        let path = self.root.join(extent_name(self.number));
         if let Err(error) = write_zeros(&*self.disk, &path, self.bytes) {
             // Half an extent is no use, and on a full disk the room is.
             let _ = self.disk.remove_file(&path);
@@ -132,21 +150,26 @@ impl Extents {
         }
         self.disk.sync_dir(&self.root)?;
         let file = self.disk.open(&path, Open::Through)?;
-        self.made = number;
-        Ok(Extent { number, file, sequence: 0 })
+        Ok(Extent { number: self.number, file, sequence: 0 })
     }
 }
+
+/// Bytes of an extent that are made at once: groups that are written meanwhile wait for no more than that.
+const PIECE: usize = 512 << 10;
 
 /// Written, not only reserved: a write into reserved space still changes metadata.
 fn write_zeros(disk: &dyn Disk, path: &Path, bytes: u64) -> io::Result<()> {
     let file = disk.open(path, Open::Create)?;
     file.set_len(0)?;
-    let zeros = vec![0; (1 << 20).min(bytes as usize)];
+    let zeros = vec![0; PIECE.min(bytes as usize)];
     let mut position = 0;
     while position < bytes {
         let len = (bytes - position).min(zeros.len() as u64);
         file.write_at(&[IoSlice::new(&zeros[..len as usize])], position)?;
         position += len;
+        if position < bytes {
+            file.sync_data()?;
+        }
     }
     file.sync_all()
 }

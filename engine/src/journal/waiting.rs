@@ -1,10 +1,11 @@
 //! Who writes: whoever waits and finds room for one more group in flight makes it of everything that waits, and writes it
 //! for all of them.
 
-use std::{io, sync::atomic::Ordering};
+use std::io;
 
 use super::{
     Journal, JournalError, Place,
+    extents::Lack,
     flight::{Flight, IN_FLIGHT},
     writer::{Begun, Writer},
 };
@@ -21,11 +22,17 @@ impl Journal {
     /// [`JournalError`].
     pub(crate) fn wait(&self, place: Place) -> Result<(), JournalError> {
         let mut writer = self.writer.lock();
+        let mut has_written = false;
         if has(Bug::GroupInFlightBelieved) && !writer.is_quiet() {
             return Ok(());
         }
         loop {
             if writer.written >= place {
+                let is_late = has_written && Journal::is_late(&writer);
+                drop(writer);
+                if is_late {
+                    self.relieve_late();
+                }
                 return Ok(());
             }
             if let Err(offline) = self.health.check() {
@@ -55,8 +62,18 @@ impl Journal {
                     let outcome = flight.write();
                     writer = self.writer.lock();
                     self.land_in(&mut writer, flight, outcome)?;
+                    has_written = true;
                 }
-                Begun::Full => {
+                Begun::Lacks(Lack::Unmade) => {
+                    drop(writer);
+                    let made = self.make_needed();
+                    writer = self.writer.lock();
+                    if made.is_err() {
+                        self.wake_next(&writer);
+                        return made;
+                    }
+                }
+                Begun::Lacks(Lack::Full) => {
                     drop(writer);
                     let free = self.settle_older().and_then(|free| Ok(free || self.make_room()?));
                     writer = self.writer.lock();
@@ -134,10 +151,6 @@ impl Journal {
         }
         self.quiet.notify_all();
     }
-
-    fn note_pressure(&self, writer: &Writer) {
-        self.pressed.store(writer.extents.half_full(), Ordering::Release);
-    }
 }
 
 /// Several groups in flight with one thread.
@@ -145,9 +158,13 @@ impl Journal {
 impl Journal {
     /// A group of what waits, if one may be begun now.
     pub(crate) fn begin_one(&self) -> Option<Flight> {
-        match self.writer.lock().begin(&self.queue, &self.tracked) {
-            Ok(Begun::Flight { flight, .. }) => Some(flight),
-            Ok(Begun::Later | Begun::Full) | Err(_) => None,
+        loop {
+            let begun = self.writer.lock().begin(&self.queue, &self.tracked);
+            match begun {
+                Ok(Begun::Flight { flight, .. }) => return Some(flight),
+                Ok(Begun::Lacks(Lack::Unmade)) => self.make_needed().ok()?,
+                Ok(Begun::Later | Begun::Lacks(Lack::Full)) | Err(_) => return None,
+            }
         }
     }
 

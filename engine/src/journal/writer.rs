@@ -7,7 +7,7 @@ use highwater_records::TopicId;
 use super::{
     JournalError, JournalOptions, Place, Queue,
     entry::{Change, Entry},
-    extents::{Extents, Full, Room},
+    extents::{Extents, Lack, Room},
     flight::{Flight, IN_FLIGHT},
     frame::{BLOCK, ExtentHeader, GROUP_HEAD, GroupFacts, padded},
     group_bytes,
@@ -20,8 +20,8 @@ use crate::{
     sync::Mutex,
 };
 
-/// What the next group is, and which do not count yet. It writes nothing but new extents itself: nobody has its lock
-/// while a group is written.
+/// What the next group is, and which do not count yet. It writes nothing itself: nobody has its lock while a group is
+/// written, or an extent made.
 pub(super) struct Writer {
     id: TopicId,
     claim: Claim,
@@ -71,8 +71,18 @@ pub(super) enum Begun {
     },
     /// Something in flight has to land before; or nothing waits.
     Later,
-    /// It has to wait until extents are free.
-    Full,
+    /// It has to wait until there are extents.
+    Lacks(Lack),
+}
+
+/// What became of the wish to say floors.
+pub(super) enum Floors {
+    /// The caller writes them, and is done with so many of the logs.
+    Flight(Flight, usize),
+    /// There is no need or no room.
+    None,
+    /// An extent has to be made first.
+    Unmade,
 }
 
 /// Which waiters are to be woken: turns of groups that count now.
@@ -138,7 +148,7 @@ impl Writer {
     /// Makes a group of what waits.
     ///
     /// # Errors
-    /// The disk's, where an extent has to be made; it stays in the queue.
+    /// The disk's, where there was no journal; it stays in the queue.
     pub(super) fn begin(
         &mut self,
         queue: &Mutex<Queue>,
@@ -155,8 +165,8 @@ impl Writer {
         if count == 0 || !now {
             return Ok(Begun::Later);
         }
-        if self.make_room(bytes, Room::Any)?.is_err() {
-            return Ok(Begun::Full);
+        if let Err(lack) = self.make_room(bytes, Room::Any)? {
+            return Ok(Begun::Lacks(lack));
         }
         // More may have come behind them, and nobody else takes any.
         let entries: Vec<Vec<Entry>> = queue.lock().waiting.drain(..count).collect();
@@ -168,16 +178,15 @@ impl Writer {
 
     /// Makes a group of floors of logs that were not truncated since they were synced, or, if there are none, one that only
     /// raises `oldest`; and says how many of the logs are done with. They do not wait in the queue: what waits there may wait
-    /// for the room that they make. Nothing may be in flight. `None` if there is no need or no room: the floors written so
-    /// far free others.
+    /// for the room that they make. Nothing may be in flight. Where there is no room the floors written so far free others.
     ///
     /// # Errors
-    /// The disk's.
+    /// The disk's, where there was no journal.
     pub(super) fn begin_floors(
         &mut self,
         settled: &[ToSettle],
         tracked: &Mutex<TrackedLogs>,
-    ) -> Result<Option<(Flight, usize)>, JournalError> {
+    ) -> Result<Floors, JournalError> {
         // Whoever truncates from here on is written behind them.
         let (mut floors, mut done, frees) = {
             let tracked = tracked.lock();
@@ -189,18 +198,20 @@ impl Writer {
         };
         // Without floors: others may have let go since the last group that could say so.
         if floors.is_empty() && !(self.begun() && frees) {
-            return Ok(None);
+            return Ok(Floors::None);
         }
         floors.truncate(FLOORS_AT_ONCE);
         done.truncate(FLOORS_AT_ONCE);
         let bytes = floors.iter().map(Entry::encoded_len).sum();
         // The extent that is kept for floors is for those that free another one.
         let room = if frees { Room::Reserve } else { Room::Any };
-        if self.make_room(bytes, room)?.is_err() {
-            return Ok(None);
+        match self.make_room(bytes, room)? {
+            Err(Lack::Full) => return Ok(Floors::None),
+            Err(Lack::Unmade) => return Ok(Floors::Unmade),
+            Ok(()) => {}
         }
         let done = done.last().copied().unwrap_or(settled.len());
-        Ok(Some((self.fly(vec![floors], None, false, tracked), done)))
+        Ok(Floors::Flight(self.fly(vec![floors], None, false, tracked), done))
     }
 
     /// Makes the group that empties the journal, in which nothing is needed; `None` if there is no journal. Nothing may be
@@ -281,18 +292,26 @@ impl Writer {
         if self.begun() { (self.extents.bytes - BLOCK as u64 - self.position) as usize } else { 0 }
     }
 
-    fn make_room(&mut self, bytes: usize, room: Room) -> io::Result<Result<(), Full>> {
+    /// Whether the next extent should be made now: the current one is full up to this many hundredths.
+    pub(super) fn wants_extent(&self, hundredths: u64) -> bool {
+        self.begun()
+            && self.position >= self.extents.bytes / 100 * hundredths
+            && self.extents.has_free()
+            && self.extents.spare().is_some()
+    }
+
+    fn make_room(&mut self, bytes: usize, room: Room) -> io::Result<Result<(), Lack>> {
         if padded(GROUP_HEAD + bytes) <= self.room() {
             return Ok(Ok(()));
         }
         if !self.begun() {
             self.claim.set_journal(true)?;
         }
-        if let Err(full) = self.extents.advance(room)? {
-            return Ok(Err(full));
+        let advanced = self.extents.advance(room);
+        if advanced.is_ok() {
+            self.position = 0;
         }
-        self.position = 0;
-        Ok(Ok(()))
+        Ok(advanced)
     }
 
     /// Gives a group its place; at the start of an extent the header is written with it.

@@ -120,3 +120,38 @@ fn what_was_truncated_is_not_settled() {
         assert!(dir.journal.unsettled(log.id()).is_empty());
     }
 }
+
+fn extents(disk: &MemoryDisk) -> usize {
+    let files = disk.files();
+    let names = files.iter().filter_map(|file| file.file_name()?.to_str());
+    names.filter(|name| crate::journal::is_extent(name)).count()
+}
+
+#[test]
+fn the_next_file_is_there_before_it_is_needed() {
+    let disk = MemoryDisk::new();
+    let dir = open(&disk);
+    let mut log = new_log(&dir, 1);
+    commit_one(&mut log);
+    assert_eq!((extents(&disk), dir.wants_relief()), (1, false), "nothing is made that nobody may need");
+    while !dir.wants_relief() {
+        commit_one(&mut log);
+    }
+    assert_eq!(extents(&disk), 1);
+    dir.relieve().unwrap();
+    assert_eq!((extents(&disk), dir.wants_relief()), (2, false));
+
+    // Where nobody comes, one who commits makes the third before the second is full: six groups of a block each fit,
+    // between its header and the block that is kept.
+    let mut groups = 0;
+    while !dir.wants_relief() {
+        // Two of four files in use: somebody should settle.
+        commit_one(&mut log);
+        groups = 1;
+    }
+    while extents(&disk) == 2 {
+        commit_one(&mut log);
+        groups += 1;
+    }
+    assert!(groups < 6, "made after {groups} groups");
+}

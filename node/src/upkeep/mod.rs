@@ -152,10 +152,10 @@ impl Node {
         }
     }
 
-    /// Makes room in the journal whenever half of it is in use, until the node stops.
+    /// Makes room in the journal before it is needed, until the node stops.
     pub(crate) async fn settle_when_asked(self: Arc<Self>) {
         while !first_of(self.stops(), self.committer.pressed.notified()).await.is_left() {
-            self.settle(LogDir::settle_older).await;
+            self.settle(LogDir::relieve).await;
         }
     }
 
