@@ -8,7 +8,7 @@ use highwater_coordinator::{
     GroupError, Transaction, TransactionError,
 };
 use highwater_env::EnvExt;
-use highwater_metadata::decide::ElectionType;
+use highwater_metadata::{MetadataRecord, decide::ElectionType};
 use highwater_records::{
     BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, Sequence,
     TimestampMs, TopicId, TopicIdPartition,
@@ -280,6 +280,30 @@ fn a_transaction_goes_on_when_its_coordinator_moves() {
         }
         cluster.node(3).end_transaction(&caller(), end_of(next, true)).await.unwrap();
         is_decided(&cluster, 2, orders).await;
+        cluster.end().await;
+    });
+}
+
+#[test]
+fn a_coordinator_whose_epoch_passes_loads_again_though_nobody_asks() {
+    run(async |env| {
+        let (cluster, [transactions, _]) = start(&env).await;
+        lead(&cluster, transactions, 1).await;
+        begin(&cluster, 1).await;
+        let epoch = || cluster.node(1).transactions.serves_in(0);
+        let before = epoch().expect("it has just answered");
+        // Nothing else happens in the cluster that would have anybody look again.
+        let assigned = cluster.node(1).image().partition(transactions).expect("assigned").clone();
+        let next = LeaderEpoch(assigned.stored_leader_epoch.0 + 1);
+        cluster.append(MetadataRecord::PartitionChanged {
+            topic: transactions.topic_id,
+            partition: transactions.partition,
+            isr: assigned.isr.clone(),
+            leader: assigned.leader,
+            leader_epoch: next,
+            partition_epoch: assigned.partition_epoch + 1,
+        });
+        cluster.until(|| (epoch()? > before).then_some(())).await;
         cluster.end().await;
     });
 }

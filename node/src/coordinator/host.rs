@@ -1,8 +1,16 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use highwater_coordinator::{Shard, partition_of};
 use highwater_env::{Env, Lane};
 use highwater_metadata::{Image, config::GroupBounds};
+#[cfg(test)]
+use highwater_records::LeaderEpoch;
 use highwater_records::{BrokerId, PartitionIndex, TopicIdPartition};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -42,6 +50,10 @@ pub(crate) struct Host<S: Shard> {
     effect: EffectOf<S>,
     pub(super) shards: Mutex<Shards<S>>,
     pub(super) closing: Notify,
+    /// A shard has ended, perhaps although this broker leads its partition, or again does.
+    pub(super) ended: Notify,
+    /// Whether it was an error that ended one.
+    pub(super) failed: AtomicBool,
     tasks: Tasks,
 }
 
@@ -79,6 +91,8 @@ impl<S: Shard> Host<S> {
             effect: Arc::new(effect),
             shards: Mutex::new(Shards { running: BTreeMap::new(), closed: false }),
             closing: Notify::new(),
+            ended: Notify::new(),
+            failed: AtomicBool::new(false),
             tasks: Tasks::default(),
         })
     }
@@ -154,6 +168,12 @@ impl<S: Shard> Host<S> {
         Ok(done)
     }
 
+    /// In which leader epoch the shard of a partition serves, if it does.
+    #[cfg(test)]
+    pub(crate) fn serves_in(&self, partition: u32) -> Option<LeaderEpoch> {
+        self.shards.lock().running.get(&partition).filter(|shard| shard.serves()).map(|shard| shard.epoch)
+    }
+
     /// The partitions that this broker leads.
     pub(crate) fn led(&self) -> Vec<u32> {
         let image = self.ground.cluster.image();
@@ -197,7 +217,13 @@ impl<S: Shard> Host<S> {
         shards.running.insert(partition, running.clone());
         drop(shards);
         let task = running.clone().run(self.ground.clone(), (self.make)(partition), self.effect.clone());
-        self.tasks.spawn(&self.ground.env, Lane::Control, task);
+        let host = self.clone();
+        self.tasks.spawn(&self.ground.env, Lane::Control, async move {
+            if task.await.is_err() {
+                host.failed.store(true, Ordering::Relaxed);
+            }
+            host.ended.notify_one();
+        });
         Ok(running)
     }
 

@@ -101,6 +101,9 @@ enum End {
     Append(ProduceError),
 }
 
+/// A shard ended by an error, which was logged.
+pub(super) struct Failed;
+
 impl From<ProduceError> for End {
     fn from(error: ProduceError) -> End {
         match error {
@@ -121,6 +124,12 @@ impl<S: Shard> Running<S> {
     /// Whether nothing more will come of it.
     pub(super) fn has_ended(&self) -> bool {
         self.queue.lock().phase == Phase::Ended
+    }
+
+    /// Whether it has loaded, and not ended.
+    #[cfg(test)]
+    pub(super) fn serves(&self) -> bool {
+        self.queue.lock().phase == Phase::Serving
     }
 
     /// Whether this is the shard in that life.
@@ -156,8 +165,13 @@ impl<S: Shard> Running<S> {
         self.wake.notify_one();
     }
 
-    /// Loads and serves until the end.
-    pub(super) async fn run(self: Arc<Self>, ground: Ground, shard: S, effect: EffectOf<S>) {
+    /// Loads and serves until the end; an error if the partition's leadership was not all that ended it.
+    pub(super) async fn run(
+        self: Arc<Self>,
+        ground: Ground,
+        shard: S,
+        effect: EffectOf<S>,
+    ) -> Result<(), Failed> {
         let end = match self.load(&ground, shard).await {
             Ok((shard, partition)) => self.serve(ground, shard, partition, effect).await,
             Err(end) => end,
@@ -169,9 +183,13 @@ impl<S: Shard> Running<S> {
         queue.commands.clear();
         drop(queue);
         match end {
-            End::Lost => tracing::debug!(partition = %self.id, "coordinator shard ended: {end}"),
+            End::Lost => {
+                tracing::debug!(partition = %self.id, "coordinator shard ended: {end}");
+                Ok(())
+            }
             End::Load(_) | End::Append(_) => {
                 tracing::error!(partition = %self.id, "coordinator shard ended: {end}");
+                Err(Failed)
             }
         }
     }
