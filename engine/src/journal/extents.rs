@@ -105,9 +105,14 @@ impl Extents {
         }
     }
 
-    /// Makes the next extent, where none is free and there may be one more. One at a time.
+    /// Whether none is free, and there may be one more.
+    pub(super) fn lacks_spare(&self) -> bool {
+        self.free.is_empty() && self.made < self.max
+    }
+
+    /// What makes the next extent, where it is lacking. One at a time.
     pub(super) fn spare(&self) -> Option<Spare> {
-        (self.free.is_empty() && self.made < self.max).then(|| Spare {
+        self.lacks_spare().then(|| Spare {
             disk: self.disk.clone(),
             root: self.root.clone(),
             number: self.made + 1,

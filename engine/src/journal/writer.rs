@@ -297,7 +297,7 @@ impl Writer {
         self.begun()
             && self.position >= self.extents.bytes / 100 * hundredths
             && self.extents.has_free()
-            && self.extents.spare().is_some()
+            && self.extents.lacks_spare()
     }
 
     fn make_room(&mut self, bytes: usize, room: Room) -> io::Result<Result<(), Lack>> {
