@@ -31,7 +31,7 @@ const WORKING: [(u64, &str); 3] = [
 ];
 
 /// Seeds of clusters, some with a topic that compacts.
-const AS_DRAWN: [(u64, &str); 7] = [
+const AS_DRAWN: [(u64, &str); 8] = [
     (1, "a follower could not go on where its leader had compacted what lay across its end"),
     (
         9_400_442,
@@ -45,6 +45,7 @@ const AS_DRAWN: [(u64, &str); 7] = [
     (9_506_701, "a commit that found no room was not tried again: a coordinator waited for it for ever"),
     (9_701_139, "a repair refused batches of an epoch that the damage had taken from the log's knowledge"),
     (9_534_772, "a stop in the middle of a topic's deletion was not a clean one, though it said so"),
+    (10_060_437, "what had rotted below the log start kept its segment from the bucket: nobody mended it"),
 ];
 
 /// Seeds of clusters in which more breaks than can be survived.

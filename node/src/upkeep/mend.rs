@@ -26,7 +26,7 @@ enum Source {
 
 impl Node {
     /// Writes the segment again that has `at`, if it can be done now; else the next one who finds it damaged tries again.
-    pub(crate) async fn mend(self: &Arc<Self>, partition: &Arc<Partition>, at: Offset) {
+    pub(crate) async fn mend(&self, partition: &Arc<Partition>, at: Offset) {
         let Ok(_turn) = partition.mending.try_lock() else { return };
         let mut begun = self.begin_repair(partition, at).await;
         for _ in 0..2 {

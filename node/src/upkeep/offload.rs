@@ -42,6 +42,10 @@ impl Node {
             Err(error) => {
                 partition.counters.remote_copy_errors.add(1);
                 tracing::warn!(partition = %partition.name, %error, "not copied to the bucket, will be tried again");
+                if let OffloadError::Tier(TierError::BadSegment { base, .. }) = error {
+                    // All of a file is uploaded: what is damaged may lie below the log start, where nobody reads.
+                    self.mend(partition, base).await;
+                }
             }
         }
         match self.drop_local(partition, &tier).await {
