@@ -11,14 +11,12 @@ pub fn divergence(
     log: (&[(LeaderEpoch, Offset)], Offset, Offset),
 ) -> Option<Offset> {
     let (low, high) = (tier.1.max(log.1), tier.2.min(log.2));
-    let mut points: Vec<Offset> = tier.0.iter().chain(log.0).map(|(_, start)| *start).collect();
-    points.push(low);
-    points.sort_unstable();
-    points.retain(|point| *point >= low && *point < high);
-    points.into_iter().find(|point| match (epoch_at(tier.0, *point), epoch_at(log.0, *point)) {
+    let points = tier.0.iter().chain(log.0).map(|(_, start)| *start).chain([low]);
+    let differs = |point: &Offset| match (epoch_at(tier.0, *point), epoch_at(log.0, *point)) {
         (Some(one), Some(other)) => one != other,
         _ => false,
-    })
+    };
+    points.filter(|point| (low..high).contains(point)).filter(differs).min()
 }
 
 /// The epoch of the record at `offset`.
