@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use highwater_engine::disk::{RealDisk, memory::MemoryDisk};
-use highwater_env::EnvExt;
+use highwater_env::{EnvExt, TokioEnv};
 use highwater_records::{BrokerId, Offset, TopicIdPartition};
 use highwater_tiering::bucket::file::FileBucket;
+use tempfile::TempDir;
 
 use super::{TestCluster, caller, run};
 use crate::request::{FetchError, OfPartition, PartitionError, TopicRef};
@@ -26,6 +27,29 @@ async fn delete(
 
 fn start_of(cluster: &TestCluster, broker: u32, at: TopicIdPartition) -> Offset {
     cluster.node(broker).replica(at).expect("a replica").positions.log_start
+}
+
+/// A cluster with its bucket's directory, which is asked for everything all the time, and a partition on brokers 2 and 3 with
+/// three records, each a segment that goes to the bucket.
+async fn tiered(env: &Arc<TokioEnv>) -> (TempDir, TestCluster, TopicIdPartition) {
+    let root = tempfile::tempdir().expect("a directory");
+    let bucket = FileBucket::open(env.clone(), Arc::new(RealDisk), root.path().to_owned()).await;
+    let bucket = Arc::new(bucket.expect("an empty directory"));
+    let often = &[
+        ("log.retention.check.interval.ms", "20"),
+        ("remote.log.manager.task.interval.ms", "20"),
+        ("remote.history.retention.ms", "0"),
+    ];
+    let cluster = TestCluster::start_with(env, 3, often, Some(bucket)).await;
+    let configs = [("internal.segment.bytes", "100"), ("local.retention.bytes", "1"), ("retention.ms", "-1")];
+    let at = cluster.topic("orders", &[2, 3], &configs).await;
+    // Until its head was read nothing is taken.
+    while cluster.try_produce(2, at, "key", "a").await.is_err() {
+        env.sleep(Duration::from_millis(2)).await;
+    }
+    cluster.produce(2, at, "key", "b").await;
+    cluster.produce(2, at, "key", "c").await;
+    (root, cluster, at)
 }
 
 #[test]
@@ -94,21 +118,7 @@ fn who_cannot_wait_for_a_live_replica_is_told_how_far_it_has_come() {
 #[test]
 fn a_replica_with_an_empty_disk_joins_though_the_bucket_has_lost_everything() {
     run(async |env| {
-        let root = tempfile::tempdir().expect("a directory");
-        let bucket = FileBucket::open(env.clone(), Arc::new(RealDisk), root.path().to_owned()).await;
-        let bucket = Arc::new(bucket.expect("an empty directory"));
-        let often =
-            &[("log.retention.check.interval.ms", "20"), ("remote.log.manager.task.interval.ms", "20")];
-        let mut cluster = TestCluster::start_with(&env, 3, often, Some(bucket)).await;
-        // Each record is a segment.
-        let configs =
-            [("internal.segment.bytes", "100"), ("local.retention.bytes", "1"), ("retention.ms", "-1")];
-        let at = cluster.topic("orders", &[2, 3], &configs).await;
-        while cluster.try_produce(2, at, "key", "a").await.is_err() {
-            env.sleep(Duration::from_millis(2)).await;
-        }
-        cluster.produce(2, at, "key", "b").await;
-        cluster.produce(2, at, "key", "c").await;
+        let (root, mut cluster, at) = tiered(&env).await;
         let positions = |cluster: &TestCluster, broker| Some(cluster.node(broker).replica(at)?.positions);
         let two = Offset::new(2).unwrap();
         cluster.until(|| (positions(&cluster, 2)?.local_start >= two).then_some(())).await;
@@ -132,25 +142,7 @@ fn a_replica_with_an_empty_disk_joins_though_the_bucket_has_lost_everything() {
 #[test]
 fn what_the_leader_before_took_from_the_bucket_a_new_one_does_not_offer() {
     run(async |env| {
-        let root = tempfile::tempdir().expect("a directory");
-        let bucket = FileBucket::open(env.clone(), Arc::new(RealDisk), root.path().to_owned()).await;
-        let bucket = Arc::new(bucket.expect("an empty directory"));
-        let often = &[
-            ("log.retention.check.interval.ms", "20"),
-            ("remote.log.manager.task.interval.ms", "20"),
-            ("remote.history.retention.ms", "0"),
-        ];
-        let mut cluster = TestCluster::start_with(&env, 3, often, Some(bucket)).await;
-        // Each record is a segment.
-        let configs =
-            [("internal.segment.bytes", "100"), ("local.retention.bytes", "1"), ("retention.ms", "-1")];
-        let at = cluster.topic("orders", &[2, 3], &configs).await;
-        // Until its head was read nothing is taken.
-        while cluster.try_produce(2, at, "key", "a").await.is_err() {
-            env.sleep(Duration::from_millis(2)).await;
-        }
-        cluster.produce(2, at, "key", "b").await;
-        cluster.produce(2, at, "key", "c").await;
+        let (root, mut cluster, at) = tiered(&env).await;
         let local_start = |cluster: &TestCluster| Some(cluster.node(3).replica(at)?.positions.local_start);
         let two = Offset::new(2).unwrap();
         cluster.until(|| (local_start(&cluster)? >= two).then_some(())).await;
