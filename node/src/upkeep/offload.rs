@@ -6,13 +6,13 @@ use highwater_engine::{ChangeError, EpochStart, HeadJob, SealedSegment, StartRea
 use highwater_env::{EnvExt, Lane};
 use highwater_records::Offset;
 use highwater_tiering::{
-    PartitionTier, SegmentSource, TierError, TierSummary, divergence,
+    PartitionTier, SegmentSource, TierError, TierSummary,
     planner::{Bounds, CopyLimit, Retention, Sealed, local_start, segments_to_copy},
 };
 
 use crate::{
     Node,
-    partition::{Closed, Partition, State, tiered_end},
+    partition::{Closed, Partition, State, diverges, tiered_end},
 };
 
 /// Why a partition was not copied, or not brought in line with its head.
@@ -178,15 +178,15 @@ impl Node {
         tier: &Arc<PartitionTier>,
         found: &TierSummary,
     ) -> Result<bool, OffloadError> {
-        let (positions, epochs, epoch) = partition
-            .see(|state| {
-                let epochs: Vec<_> =
-                    state.log.epochs().iter().map(|start| (start.epoch, start.start)).collect();
-                Ok::<_, Closed>((state.log.positions(), epochs, state.leading()?))
+        let known = found.clone();
+        let (at, epoch) = partition
+            .see(move |state| {
+                let epoch = state.leading()?;
+                // Of what is below, this leader has nothing that it could put in its place.
+                Ok::<_, Closed>((diverges(&state.log, &known, state.log.positions().local_start), epoch))
             })
             .await??;
-        let local = (epochs.as_slice(), positions.local_start, positions.log_end);
-        let Some(at) = divergence((&found.lineage, found.start, found.end), local) else { return Ok(false) };
+        let Some(at) = at else { return Ok(false) };
         tracing::error!(
             partition = %partition.name,
             from = %at,
