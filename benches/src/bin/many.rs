@@ -19,7 +19,7 @@ use std::{
 
 use highwater_benches::machine;
 use highwater_engine::{
-    CommitJob, DirOptions, JournalOptions, Log, LogConfig, LogDir, LogName, Watermark,
+    CheckpointError, CommitJob, DirOptions, JournalOptions, Log, LogConfig, LogDir, LogName, Watermark,
     disk::{DirEntry, Disk, DiskFile, DiskLock, Open, RealDisk, Space},
 };
 use highwater_records::{
@@ -127,31 +127,27 @@ impl Took {
 /// Who makes room in a journal before it is needed, as a broker does in the background.
 struct Reliever {
     tell: mpsc::SyncSender<()>,
-    thread: thread::JoinHandle<()>,
+    thread: thread::JoinHandle<std::result::Result<(), CheckpointError>>,
 }
 
 impl Reliever {
     fn of(dir: &Arc<LogDir>) -> Reliever {
         let (tell, told) = mpsc::sync_channel(1);
         let dir = dir.clone();
-        let thread = thread::spawn(move || {
-            for () in told {
-                dir.relieve().expect("the journal is relieved");
-            }
-        });
+        let thread = thread::spawn(move || told.into_iter().try_for_each(|()| dir.relieve()));
         Reliever { tell, thread }
     }
 
     fn look(&self, dir: &LogDir) {
         if dir.wants_relief() {
-            // It is told already, or at it.
+            // It is told already, or at it; or it has failed, which is heard of in the end.
             let _ = self.tell.try_send(());
         }
     }
 
-    fn end(self) {
+    fn end(self) -> Result<()> {
         drop(self.tell);
-        self.thread.join().expect("the thread ends");
+        Ok(self.thread.join().map_err(|_| "whoever relieves the journal has panicked")??)
     }
 }
 
@@ -203,7 +199,7 @@ fn synced(place: &Path, count: usize) -> Result<()> {
             }
         }
     }
-    reliever.end();
+    reliever.end()?;
     let limit = raw.acks_per_second(group);
     raw.row(&format!("{count}: files written, one shared file through O_DIRECT + O_DSYNC"), group, limit);
     ours.row(&format!("{count}: the engine's journal"), group, limit);
