@@ -23,7 +23,7 @@ pub(crate) use append::{AppendOutcome, check_batch};
 pub(crate) use follow::{FollowError, LeaderPositions, TieredStart, begins_before, check_fetched};
 pub(crate) use role::{Assigned, Assumed};
 pub(crate) use state::{Finished, State, View};
-pub(crate) use tiered::{diverges, tiered_end};
+pub(crate) use tiered::{diverges, lineage, tiered_end};
 
 use crate::{changes::Changes, combine::Combined, metrics::TopicCounters};
 

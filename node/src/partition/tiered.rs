@@ -1,7 +1,7 @@
 //! How far the bucket holds what is in this log.
 
 use highwater_engine::Log;
-use highwater_records::Offset;
+use highwater_records::{LeaderEpoch, Offset};
 use highwater_tiering::{TierSummary, divergence};
 
 /// The end (exclusive) of what the bucket holds of this log. Where an unclean election has made another history the true
@@ -12,7 +12,11 @@ pub(crate) fn tiered_end(log: &Log, found: &TierSummary) -> Offset {
 
 /// The first offset, at or above `from`, at which the bucket has another history than this log; `None` if there is none.
 pub(crate) fn diverges(log: &Log, found: &TierSummary, from: Offset) -> Option<Offset> {
-    let epochs: Vec<_> = log.epochs().into_iter().map(|start| (start.epoch, start.start)).collect();
-    let here = (epochs.as_slice(), from, log.positions().log_end);
-    divergence((&found.lineage, found.start, found.end), here)
+    let here = lineage(log);
+    divergence((&found.lineage, found.start, found.end), (&here, from, log.positions().log_end))
+}
+
+/// The leader epochs of this log as the bucket has them.
+pub(crate) fn lineage(log: &Log) -> Vec<(LeaderEpoch, Offset)> {
+    log.epochs().into_iter().map(|start| (start.epoch, start.start)).collect()
 }

@@ -12,7 +12,7 @@ use highwater_tiering::{
 
 use crate::{
     Node,
-    partition::{Closed, Partition, State, diverges, tiered_end},
+    partition::{Closed, Partition, State, diverges, lineage, tiered_end},
 };
 
 /// Why a partition was not copied, or not brought in line with its head.
@@ -179,11 +179,12 @@ impl Node {
         found: &TierSummary,
     ) -> Result<bool, OffloadError> {
         let known = found.clone();
-        let (at, epoch) = partition
+        let (at, epoch, epochs) = partition
             .see(move |state| {
                 let epoch = state.leading()?;
                 // Of what is below, this leader has nothing that it could put in its place.
-                Ok::<_, Closed>((diverges(&state.log, &known, state.log.positions().local_start), epoch))
+                let at = diverges(&state.log, &known, state.log.positions().local_start);
+                Ok::<_, Closed>((at, epoch, at.map(|_| lineage(&state.log)).unwrap_or_default()))
             })
             .await??;
         let Some(at) = at else { return Ok(false) };
@@ -193,7 +194,7 @@ impl Node {
             to = %found.end,
             "the bucket holds records of a lineage that this log does not have: they are cut from the tier"
         );
-        tier.cut(epoch, at).await?;
+        tier.cut(epoch, at, &epochs).await?;
         Ok(true)
     }
 

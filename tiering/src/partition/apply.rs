@@ -21,7 +21,7 @@ pub(super) enum Change<'a> {
     /// Move the log start up and drop what lies wholly below.
     AdvanceStart { to: Offset, reason: DropReason },
     /// Drop everything from here on: another history is the true one.
-    Cut { at: Offset },
+    Cut { at: Offset, epochs: &'a [(LeaderEpoch, Offset)] },
     /// The topic is gone.
     Tombstone,
     /// Mark what was dropped at or before this time, so that it may be deleted.
@@ -66,7 +66,7 @@ impl PartitionTier {
         let changed = match change {
             Change::Copy { entries, epochs, log_start } => append(&mut head, entries, epochs, *log_start)?,
             Change::AdvanceStart { to, reason } => self.advance(&mut head, *to, *reason).await?,
-            Change::Cut { at } => self.cut_head(&mut head, *at).await?,
+            Change::Cut { at, epochs } => self.cut_head(&mut head, *at, epochs).await?,
             Change::Tombstone => self.tombstone(&mut head),
             Change::MarkDeleting { before_ms, replaced_before_ms } => {
                 mark(&mut head, *before_ms, *replaced_before_ms) || !turn.gone.is_empty()
@@ -153,13 +153,20 @@ impl PartitionTier {
     }
 
     /// Drops what lies at or above `at`; an entry across it ends there.
-    async fn cut_head(&self, head: &mut Head, at: Offset) -> Result<bool, TierError> {
+    async fn cut_head(
+        &self,
+        head: &mut Head,
+        at: Offset,
+        epochs: &[(LeaderEpoch, Offset)],
+    ) -> Result<bool, TierError> {
         if at >= head.end {
             return Ok(false);
         }
         let now = self.tier.env.wall_ms();
         let reason = DropReason::Diverged;
-        head.lineage.retain(|(_, start)| *start < at);
+        // Of what stays, too: were it told otherwise than the leader tells it, what the leader adds would be taken for
+        // another history again.
+        head.lineage = lineage::replaced(&head.lineage, epochs, at);
         // Where nothing would be left to read, nothing is kept.
         let at = if at <= head.log_start { head.start } else { at };
         let mut survivors = Vec::new();

@@ -41,6 +41,18 @@ pub(super) fn extend(
     out
 }
 
+/// What `newer` says, below `end`, and of what is before its first epoch what `older` says.
+pub(super) fn replaced(
+    older: &[(LeaderEpoch, Offset)],
+    newer: &[(LeaderEpoch, Offset)],
+    end: Offset,
+) -> Vec<(LeaderEpoch, Offset)> {
+    let before = older
+        .iter()
+        .take_while(|(epoch, start)| newer.first().is_none_or(|first| *epoch < first.0 && *start <= first.1));
+    before.chain(newer).filter(|(_, start)| *start < end).copied().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,5 +86,19 @@ mod tests {
         let tier = lineage(&[(1, 0), (3, 50)]);
         let grown = extend(&tier, &lineage(&[(1, 20), (3, 50), (5, 80), (6, 200)]), offset(120));
         assert_eq!(grown, lineage(&[(1, 0), (3, 50), (5, 80)]));
+    }
+
+    #[test]
+    fn what_is_replaced_goes_on_only_before_the_first_epoch_that_is_known_better() {
+        let of = |older: &[(u32, u64)], newer: &[(u32, u64)]| {
+            replaced(&lineage(older), &lineage(newer), offset(60))
+        };
+        assert_eq!(of(&[(0, 0), (1, 50)], &[(0, 0), (3, 80)]), lineage(&[(0, 0)]));
+        assert_eq!(
+            of(&[(0, 0), (1, 20), (2, 50)], &[(1, 20), (3, 55)]),
+            lineage(&[(0, 0), (1, 20), (3, 55)])
+        );
+        assert_eq!(of(&[(0, 0), (2, 10)], &[(1, 20)]), lineage(&[(0, 0), (1, 20)]));
+        assert_eq!(of(&[(0, 0), (2, 70)], &[]), lineage(&[(0, 0)]));
     }
 }

@@ -206,8 +206,8 @@ impl PartitionTier {
                 return Ok(None);
             };
             let footer = self.tier.footer(self.id, &last).await?;
-            let mut epochs = footer.epochs.clone();
-            epochs.retain(|(_, start)| *start < last.end);
+            // Who wrote the object may have had another history than who has cut the tier since.
+            let epochs = lineage::replaced(&footer.epochs, &known.head.lineage, last.end);
             let whole = last.end == last.next;
             Ok(Some(EndState {
                 end: last.end,

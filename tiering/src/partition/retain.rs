@@ -57,19 +57,22 @@ impl PartitionTier {
 
     /// Cuts the tier at `at`, from where on the leader's history is another one (see
     /// [`divergence`](super::divergence)): one head change. What is cut stays readable for the grace period by those
-    /// who look for it, and copying goes on at `at`.
+    /// who look for it, and copying goes on at `at`. From then on the tier has the leader's `epochs` (and where they start,
+    /// ascending) of what stays, too: where two unclean elections followed each other, what the leader has in the bucket
+    /// alone may be of another history, and nobody has anything to put in its place.
     ///
     /// # Errors
     /// As [`PartitionTier::advance_start`].
-    pub fn cut(
-        &self,
+    pub fn cut<'a>(
+        &'a self,
         epoch: LeaderEpoch,
         at: Offset,
-    ) -> BoxFuture<'_, Result<Option<TierSummary>, TierError>> {
+        epochs: &'a [(LeaderEpoch, Offset)],
+    ) -> BoxFuture<'a, Result<Option<TierSummary>, TierError>> {
         Box::pin(async move {
             let _copying = self.copying.lock().await;
             let mut turn = self.turn.lock().await;
-            self.change(&mut turn, epoch, &Change::Cut { at }).await?;
+            self.change(&mut turn, epoch, &Change::Cut { at, epochs }).await?;
             Ok(self.summary())
         })
     }

@@ -129,9 +129,15 @@ impl Life {
         self.log.segment();
         self.restart();
         let summary = self.tier.load().await.unwrap().unwrap();
+        // It may know of what is in the bucket alone that somebody else wrote it.
+        let is_blind = kept < summary.end.get() && self.log.epochs.len() > 2 && self.dice.roll(2) == 0;
+        if is_blind {
+            let unknown = 1 + self.dice.roll(self.log.epochs.len() as u64 - 2) as usize;
+            self.log.epochs.remove(unknown);
+        }
         let cut = divergence(
             (&summary.lineage, summary.start, summary.end),
-            (&self.log.epochs, Offset::ZERO, offset(self.log.end())),
+            (&self.log.epochs, offset(if is_blind { kept } else { 0 }), offset(self.log.end())),
         );
         let end = self.log.end();
         if kept < summary.end.get() {
@@ -141,8 +147,11 @@ impl Life {
             assert!(matches!(refused, Err(TierError::NotNext { .. })) || end <= kept, "{refused:?}");
         }
         if let Some(at) = cut {
-            self.tier.cut(self.epoch, at).await.unwrap();
+            self.tier.cut(self.epoch, at, &self.log.epochs).await.unwrap();
             assert_eq!(self.end(), at.get().max(self.log_start));
+            let cut = self.tier.summary().unwrap();
+            let whole = (&self.log.epochs[..], Offset::ZERO, offset(self.log.end()));
+            assert_eq!(divergence((&cut.lineage, cut.start, cut.end), whole), None);
         }
     }
 
@@ -210,6 +219,8 @@ impl Life {
         if summary.segments > 0 {
             let state = self.tier.end_state().await.unwrap().unwrap();
             assert_eq!(state.end.get(), end);
+            let told = (&state.epochs[..], summary.start, state.end);
+            assert_eq!(divergence(told, (&self.log.epochs, Offset::ZERO, state.end)), None);
             if let Some(snapshot) = state.producer_snapshot {
                 assert_eq!(snapshot, format!("snapshot-{end}"));
             }

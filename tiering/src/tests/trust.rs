@@ -189,7 +189,7 @@ fn nothing_is_destroyed_without_the_controllers_word() {
         let end = offset(log.end());
         let refused = tier.advance_start(EPOCH, end, DropReason::Retention).await;
         assert!(matches!(refused, Err(TierError::NotLeader(PARTITION))));
-        assert!(matches!(tier.cut(EPOCH, Offset::ZERO).await, Err(TierError::NotLeader(_))));
+        assert!(matches!(tier.cut(EPOCH, Offset::ZERO, &[]).await, Err(TierError::NotLeader(_))));
         assert!(matches!(tier.delete(EPOCH).await, Err(TierError::NotLeader(_))));
         assert_eq!(bucket.objects(), before);
         // Copying goes on: it destroys nothing.
