@@ -94,8 +94,8 @@ mod tests;
 mod text;
 
 pub use compact::{
-    CompactError, Compacted, CompactedGroup, CompactionDebt, CompactionPass, Repair, RepairError, Repaired,
-    SwapJob,
+    CompactError, Compacted, CompactedGroup, CompactionDebt, CompactionPass, Learned, Repair, RepairError,
+    Repaired, SwapJob,
 };
 pub use config::{Compaction, LogConfig, Watermark};
 pub use directory::{

@@ -17,7 +17,7 @@ use std::io;
 use highwater_records::Offset;
 
 pub use pass::{CompactedGroup, CompactionPass};
-pub use repair::{Repair, RepairError, Repaired};
+pub use repair::{Learned, Repair, RepairError, Repaired};
 pub use swap::SwapJob;
 
 pub(crate) use gate::Gate;

@@ -9,7 +9,7 @@ use crate::{
     disk::KeepingDisk,
     epochs::{EpochStart, LeaderEpochs},
     index::AbortedTransaction,
-    producer::marker_of,
+    producer::{ProducerStates, marker_of},
     recovery::set_aside,
     segment::{BatchHeader, Segment},
 };
@@ -43,6 +43,8 @@ pub struct Repair {
     next: Offset,
     /// Epochs of what was pushed that the log does not know.
     learned: Vec<EpochStart>,
+    /// Whose batches were pushed.
+    producers: ProducerStates,
 }
 
 /// Why a segment could not be written again. It is as it was.
@@ -58,7 +60,13 @@ pub enum RepairError {
 
 impl Repair {
     pub(crate) fn new(plan: RepairPlan) -> Repair {
-        Repair { output: None, next: plan.begins, learned: Vec::new(), plan }
+        Repair {
+            output: None,
+            next: plan.begins,
+            learned: Vec::new(),
+            producers: ProducerStates::default(),
+            plan,
+        }
     }
 
     /// The segment's offsets.
@@ -124,6 +132,8 @@ impl Repair {
         {
             self.learned.push(EpochStart { epoch, start: self.next });
         }
+        // Its transactions are known otherwise, or else this is refused.
+        self.producers.note(&BatchHeader { is_transactional: false, ..header }, None, self.plan.now);
         self.next = view.next_offset();
         Ok(())
     }
@@ -141,7 +151,7 @@ impl Repair {
     /// # Errors
     /// `DoesNotFit` while something is missing; `Disk`.
     pub fn finish(self) -> Result<Repaired, RepairError> {
-        let Repair { plan, output, next, learned } = self;
+        let Repair { plan, output, next, learned, producers } = self;
         let Some(output) = output.filter(|_| next == plan.end) else {
             return Err(RepairError::DoesNotFit(format!("nothing beyond {next}")));
         };
@@ -149,7 +159,8 @@ impl Repair {
         let aside = set_aside(&*plan.disk, &plan.directory, base, plan.now)?;
         let written = output.finish(&plan.directory, plan.damaged.facts().first_append, plan.end)?;
         let group = CompactedGroup { replaced: vec![plan.damaged], written };
-        Ok(Repaired { group, base, aside, epochs: learned, token: plan.token })
+        let learned = Learned { epochs: learned, producers };
+        Ok(Repaired { group, base, aside, learned, token: plan.token })
     }
 }
 
@@ -162,8 +173,15 @@ pub struct Repaired {
     pub base: Offset,
     /// The file that has what was damaged, beside the log's.
     pub aside: String,
-    /// Leader epochs that the log did not know any more, because what they began with was damaged; oldest first.
-    pub epochs: Vec<EpochStart>,
+    /// What the log may not know any more because of the damage.
+    pub learned: Learned,
     /// To be held until [`Log::finish_repair`](crate::Log::finish_repair).
     pub token: Arc<()>,
+}
+
+/// What was told by batches that were damaged: where leader epochs began, oldest first, and the newest batches of producers.
+#[derive(Debug)]
+pub struct Learned {
+    pub(crate) epochs: Vec<EpochStart>,
+    pub(crate) producers: ProducerStates,
 }

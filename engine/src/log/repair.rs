@@ -6,7 +6,7 @@ use highwater_records::{Offset, TimestampMs};
 
 use super::{ChangeError, Log};
 use crate::{
-    compact::{Repair, RepairPlan},
+    compact::{Learned, Repair, RepairPlan},
     epochs::{EpochStart, LeaderEpochs},
     index::decode_transaction_index,
 };
@@ -82,10 +82,11 @@ impl Log {
     }
 
     /// The segment at `base` was written again, and its file is in its place: nothing of it is refused any more, and the
-    /// epochs that were `learned` from it are known. `aside` is the name of the file with what was damaged.
-    pub fn finish_repair(&mut self, base: Offset, aside: String, learned: Vec<EpochStart>, now: TimestampMs) {
+    /// epochs and producers that were `learned` from it are known. `aside` is the name of the file with what was damaged.
+    pub fn finish_repair(&mut self, base: Offset, aside: String, learned: Learned, now: TimestampMs) {
         self.cuts.push((aside, now.0));
-        self.learn_epochs(learned);
+        self.producers.complete_batches(&learned.producers, self.positions.log_end);
+        self.learn_epochs(learned.epochs);
         if self.quarantine.iter().any(|range| range.segment == base) {
             Arc::make_mut(&mut self.quarantine).retain(|range| range.segment != base);
             self.publish();

@@ -343,7 +343,11 @@ impl Log {
             snapshots: &self.snapshots,
             now,
         };
-        let before = std::mem::replace(&mut self.producers, source.at(end, watermark)?);
+        let mut read = source.at(end, watermark)?;
+        // Something may have rotted that nobody has come across yet, and what lies behind it was not read.
+        read.complete_batches(&self.producers, end);
+        read.complete_transactions(&self.producers, end, watermark);
+        let before = std::mem::replace(&mut self.producers, read);
         if has(Bug::UnstableOutlivesTruncation) {
             self.producers.transactions = before.transactions;
         }

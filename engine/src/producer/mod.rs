@@ -1,5 +1,6 @@
 //! What a log knows of its idempotent and transactional producers.
 
+mod complete;
 mod snapshot;
 mod state;
 mod transactions;

@@ -49,6 +49,12 @@ impl Transactions {
         self.open.insert(at, producer);
     }
 
+    /// What was taken to begin at `was` does not; it begins here, or has ended.
+    pub(super) fn begin_elsewhere(&mut self, was: Option<Offset>, begins: Option<(Offset, ProducerId)>) {
+        was.and_then(|was| self.open.remove(&was));
+        self.open.extend(begins);
+    }
+
     /// Notes a marker; answers what was decided then.
     pub(super) fn end(&mut self, first: Offset, marker: &BatchHeader) -> Offset {
         self.open.remove(&first);

@@ -144,7 +144,7 @@ impl Node {
     }
 
     async fn use_repaired(&self, partition: &Arc<Partition>, repaired: Repaired) {
-        let Repaired { group, base, aside, epochs, token } = repaired;
+        let Repaired { group, base, aside, learned, token } = repaired;
         let name = aside.clone();
         let (now, moved) = (self.wall(), partition.clone());
         // All in one go: whoever truncates waits under the partition's lock from the first to the second.
@@ -155,7 +155,7 @@ impl Node {
             };
             swap.and_then(highwater_engine::SwapJob::run).map_err(|error| error.to_string())?;
             let finish =
-                |state: &mut crate::partition::State| state.log.finish_repair(base, aside, epochs, now);
+                |state: &mut crate::partition::State| state.log.finish_repair(base, aside, learned, now);
             // Where the partition is gone there is nothing to tell.
             moved.with_blocking(finish).ok();
             Ok::<(), String>(())

@@ -1,5 +1,6 @@
 mod append;
 mod commit;
+mod forgotten;
 mod gaps;
 mod head;
 mod known;

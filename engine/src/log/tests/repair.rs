@@ -78,7 +78,7 @@ fn write_again(log: &mut Log, batches: &[CheckedBatch]) -> Result<(), String> {
     let repaired = repair.finish().map_err(|error| error.to_string())?;
     let swap = log.swap_compacted(repaired.group).map_err(|error| error.to_string())?;
     swap.run().map_err(|error| error.to_string())?;
-    log.finish_repair(repaired.base, repaired.aside, repaired.epochs, NOW);
+    log.finish_repair(repaired.base, repaired.aside, repaired.learned, NOW);
     Ok(())
 }
 
@@ -131,7 +131,7 @@ fn epochs_that_went_with_the_damage_come_back_with_the_batches() {
     all_there.for_each(|batch| repair.push(batch).unwrap());
     let repaired = repair.finish().unwrap();
     log.swap_compacted(repaired.group).unwrap().run().unwrap();
-    log.finish_repair(repaired.base, repaired.aside, repaired.epochs, NOW);
+    log.finish_repair(repaired.base, repaired.aside, repaired.learned, NOW);
     assert_eq!(known(&log), Some((LeaderEpoch(0), offset(0))));
     assert_eq!(read_all(&log.reader(), offset(0)).unwrap(), all);
     log.commit().unwrap();
@@ -159,7 +159,7 @@ fn what_lies_below_the_start_need_not_be_anywhere() {
         batches.iter().filter(at).for_each(|batch| repair.push(batch).unwrap());
         let repaired = repair.finish().unwrap();
         log.swap_compacted(repaired.group).unwrap().run().unwrap();
-        log.finish_repair(repaired.base, repaired.aside, repaired.epochs, NOW);
+        log.finish_repair(repaired.base, repaired.aside, repaired.learned, NOW);
         let all = read_all(&log.reader(), offset(start)).unwrap();
         assert_eq!(all.len(), 19);
         drop((log, dir));
