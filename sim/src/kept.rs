@@ -48,6 +48,12 @@ const AS_DRAWN: [(u64, &str); 8] = [
     (10_060_437, "what had rotted below the log start kept its segment from the bucket: nobody mended it"),
 ];
 
+/// Seeds of clusters with a lull.
+const LULLS: [(u64, &str); 1] = [(
+    20_001_843,
+    "a truncation forgot producers behind what had rotted: their next batch was out of order, for ever",
+)];
+
 /// Seeds of clusters in which more breaks than can be survived.
 const BEYOND: [(u64, &str); 5] = [
     (8, "an unclean election left a partition without a bucket unwritable"),
@@ -70,22 +76,28 @@ fn seeds_that_failed_once_pass() {
         assert_eq!(outcome.violation, None, "seed {seed} failed once: {found}");
     }
     for (seed, found) in CLUSTERS {
-        // There were no groups and no compaction when they failed: with them the run would be another one.
-        let plan = ClusterPlan { work: None, keyed: None, ..ClusterPlan::draw(seed) };
+        // There were no groups, no compaction and no lulls when they failed: with them the run would be another one.
+        let plan = ClusterPlan { work: None, keyed: None, lull: None, ..ClusterPlan::draw(seed) };
         let outcome = run_plan(seed, plan, Options::default());
         assert_eq!(outcome.violation, None, "cluster seed {seed} failed once: {found}");
     }
     for (seed, found) in WORKING {
-        let plan = ClusterPlan { keyed: None, ..ClusterPlan::draw(seed) };
+        let plan = ClusterPlan { keyed: None, lull: None, ..ClusterPlan::draw(seed) };
         let outcome = run_plan(seed, plan, Options::default());
         assert_eq!(outcome.violation, None, "cluster seed {seed} failed once: {found}");
     }
     for (seed, found) in AS_DRAWN {
+        let plan = ClusterPlan { lull: None, ..ClusterPlan::draw(seed) };
+        let outcome = run_plan(seed, plan, Options::default());
+        assert_eq!(outcome.violation, None, "cluster seed {seed} failed once: {found}");
+    }
+    for (seed, found) in LULLS {
         let outcome = run_plan(seed, ClusterPlan::draw(seed), Options::default());
         assert_eq!(outcome.violation, None, "cluster seed {seed} failed once: {found}");
     }
     for (seed, found) in BEYOND {
-        let outcome = run_plan(seed, ClusterPlan::draw_beyond(seed), Options::default());
+        let plan = ClusterPlan { lull: None, ..ClusterPlan::draw_beyond(seed) };
+        let outcome = run_plan(seed, plan, Options::default());
         assert_eq!(outcome.violation, None, "beyond the budget seed {seed} failed once: {found}");
     }
 }

@@ -44,6 +44,8 @@ pub struct World {
     next_op: AtomicU64,
     next_tag: AtomicU64,
     quiet: AtomicBool,
+    /// Until when clients that let time pass go on doing so.
+    lull_until: AtomicU64,
     replicas: AtomicBool,
     rotten: Mutex<BTreeSet<TopicIdPartition>>,
     system: Mutex<Option<Arc<dyn System>>>,
@@ -80,6 +82,7 @@ impl World {
             next_op: AtomicU64::new(1),
             next_tag: AtomicU64::new(1),
             quiet: AtomicBool::new(false),
+            lull_until: AtomicU64::new(0),
             replicas: AtomicBool::new(false),
             rotten: Mutex::default(),
             system: Mutex::new(None),
@@ -231,6 +234,12 @@ impl World {
         self.quiet.load(Ordering::Relaxed)
     }
 
+    /// For so long clients ask nothing: each stands still where it would wait before its next step.
+    pub fn lull(&self, lasts: Duration) {
+        self.stats.count("mark: a lull");
+        self.lull_until.store(self.executor.now() + lasts.as_nanos() as u64, Ordering::Relaxed);
+    }
+
     /// Starts a client.
     pub fn start(self: &Arc<Self>, client: impl Future<Output = ()> + Send + 'static) {
         self.clients.spawn(Lane::Connections, Box::pin(client));
@@ -241,10 +250,11 @@ impl World {
         self.clients.wall_ms()
     }
 
-    /// Lets time pass for a client.
+    /// Lets time pass for a client; in a [`World::lull`] the rest of it besides.
     pub async fn pause(&self, min: Duration, max: Duration) {
         let nanos = self.random.lock().between(min.as_nanos() as u64, max.as_nanos() as u64);
-        self.clients.sleep(Duration::from_nanos(nanos)).await;
+        let rest = self.lull_until.load(Ordering::Relaxed).saturating_sub(self.executor.now());
+        self.clients.sleep(Duration::from_nanos(rest + nanos)).await;
     }
 
     /// Sends a request and waits for its answer. `None` if there is no broker, it died on the way, or it took too

@@ -1,6 +1,7 @@
 //! What goes wrong in a cluster, and right again: only what must be survived.
 
 pub(super) mod deletion;
+mod pace;
 mod rot;
 mod twin;
 
@@ -194,9 +195,7 @@ impl Faults {
         if now >= self.next_fault && !self.over {
             let kind = *self.random.pick(&self.kinds);
             self.strike(kind, around, machines, store, image);
-            let most = self.interval.as_nanos() as u64 * 2;
-            self.next_fault =
-                now + if self.random.chance(1, 10) { SECOND / 500 } else { self.random.below(most) };
+            self.draw_next_fault(now);
         }
         std::mem::take(&mut self.stopped)
     }

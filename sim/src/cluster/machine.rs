@@ -62,6 +62,8 @@ pub(super) struct Surroundings {
     pub(super) heard: Heard,
     /// Whether logs are compacted, and `delete.retention.ms` of those that say nothing of it.
     pub(super) compaction: Option<u64>,
+    /// Whether brokers have the intervals that they are shipped with.
+    pub(super) as_shipped: bool,
 }
 
 /// Everything soon, so that much happens in little simulated time.
@@ -83,8 +85,9 @@ const FOREVER: u64 = 1_000_000_000_000_000;
 
 pub(super) const LOG_DIR: &str = "/data";
 
-fn config(id: BrokerId, promise: Promise, compaction: Option<u64>) -> Arc<BrokerConfig> {
+fn config(id: BrokerId, around: &Surroundings) -> Arc<BrokerConfig> {
     let mut settings = Settings::new();
+    let (promise, compaction) = (around.promise, around.compaction);
     let session = CONSUMER_SESSION_MS.to_string();
     let durability = match promise {
         Promise::Synced => "synced",
@@ -97,10 +100,7 @@ fn config(id: BrokerId, promise: Promise, compaction: Option<u64>) -> Arc<Broker
         ("replica.selector.class", "org.apache.kafka.common.replica.RackAwareReplicaSelector".to_owned()),
         ("log.dirs", LOG_DIR.to_owned()),
         ("metadata.log.dir", "/metadata".to_owned()),
-        ("log.retention.check.interval.ms", "1500".to_owned()),
-        ("remote.log.manager.task.interval.ms", "1000".to_owned()),
         ("highwater.scrub.period.ms", "15000".to_owned()),
-        ("log.flush.offset.checkpoint.interval.ms", "2000".to_owned()),
         // Small enough to go round.
         ("highwater.journal.bytes", "131072".to_owned()),
         // What the coordinators' topics promise, and how many must be in sync.
@@ -114,7 +114,13 @@ fn config(id: BrokerId, promise: Promise, compaction: Option<u64>) -> Arc<Broker
         ("transaction.state.log.min.isr", "2".to_owned()),
         ("group.consumer.session.timeout.ms", session),
     ];
-    for (key, value) in own.into_iter().chain(clients) {
+    let soon = [
+        ("log.retention.check.interval.ms", "1500".to_owned()),
+        ("remote.log.manager.task.interval.ms", "1000".to_owned()),
+        ("log.flush.offset.checkpoint.interval.ms", "2000".to_owned()),
+    ];
+    let soon = soon.into_iter().filter(|_| !around.as_shipped);
+    for (key, value) in own.into_iter().chain(soon).chain(clients) {
         let given = settings.give(key, &value);
         assert!(given.is_ok(), "{key}={value}: {given:?}");
     }
@@ -166,7 +172,7 @@ impl Machine {
             env: env.clone(),
             disk: Arc::new(self.disk.clone()),
             bucket: around.bucket.clone(),
-            config: config(id, around.promise, around.compaction),
+            config: config(id, around),
             endpoint: Endpoint { host: format!("broker-{id}"), port: 9092 },
         };
         let metadata = match around.voters.contains(&id) {
@@ -175,7 +181,8 @@ impl Machine {
         };
         let peers = around.network.peers(id, env.clone());
         // Few enough that who was away for a while is told what all of them add up to.
-        let cluster = ClusterParts { metadata, peers, times: TIMES, records_kept: 60 };
+        let times = if around.as_shipped { ClusterTimes::default() } else { TIMES };
+        let cluster = ClusterParts { metadata, peers, times, records_kept: 60 };
         let (state, inside) = (self.state.clone(), env.clone());
         let (network, world) = (around.network.clone(), around.world.clone());
         // The controller among them must be reachable before it is one: whoever waits for a name is not.

@@ -6,7 +6,7 @@ use highwater_records::TopicIdPartition;
 use crate::stats::Stats;
 
 /// Every mark.
-pub const MARKS: [&str; 37] = [
+pub const MARKS: [&str; 38] = [
     "mark: a broker ends whose directory is offline",
     "mark: a broker hands over",
     "mark: a broker is fenced",
@@ -17,6 +17,7 @@ pub const MARKS: [&str; 37] = [
     "mark: a follower cut its log",
     "mark: a follower is read from",
     "mark: a leader is elected",
+    "mark: a lull",
     "mark: a marker is tried again",
     "mark: a reassignment ends",
     "mark: a reader sees damage by the checksum",

@@ -140,6 +140,34 @@ impl ClusterFault {
     }
 }
 
+/// A time in which clients ask nothing, and things break as seldom as they do in a cluster that lives: what is due by time
+/// alone comes due, and the brokers wait for each other.
+#[derive(Clone, Copy, Debug)]
+pub struct Lull {
+    /// After how much of the safety phase it begins. It comes on top of that.
+    pub begins: Duration,
+    /// How long it lasts.
+    pub lasts: Duration,
+    /// Time between two faults while it lasts, on average.
+    pub fault_interval: Duration,
+    /// Whether in all of the run brokers beat, look after each other and keep their logs at the intervals that they are
+    /// shipped with; else at the short ones of all other runs.
+    pub as_shipped: bool,
+}
+
+impl Lull {
+    fn draw(random: &mut Random, safety: Duration) -> Lull {
+        let as_shipped = random.chance(2, 3);
+        let minutes = if as_shipped { random.between(5, 60) } else { random.between(1, 15) };
+        Lull {
+            begins: safety * random.between(1, 9) as u32 / 10,
+            lasts: Duration::from_secs(60 * minutes),
+            fault_interval: Duration::from_secs(random.between(10, 300)),
+            as_shipped,
+        }
+    }
+}
+
 /// What one run does.
 #[derive(Clone, Debug)]
 pub struct ClusterPlan {
@@ -159,6 +187,8 @@ pub struct ClusterPlan {
     pub work: Option<WorkPlan>,
     /// A topic that compacts, in some of the runs. Then the coordinators' topics compact too; else nothing does.
     pub keyed: Option<KeyedPlan>,
+    /// A time in which little happens, in some of the runs.
+    pub lull: Option<Lull>,
     /// Faults, topics and clients. All topics promise the same: what faults may do depends on it.
     pub run: Plan<ClusterFault>,
 }
@@ -199,7 +229,7 @@ impl ClusterPlan {
         let in_haste = Random::new(seed).fork("haste").chance(1, 3);
         let mut compaction = Random::new(seed).fork("compaction");
         let keyed = compaction.chance(1, 3).then(|| KeyedPlan::draw(&mut compaction, &faults));
-        ClusterPlan {
+        let mut plan = ClusterPlan {
             brokers,
             at_first: if random.chance(1, 2) { 3 } else { brokers },
             beyond: false,
@@ -219,7 +249,11 @@ impl ClusterPlan {
             tails: random.below(2) as u32,
             keyed,
             work: random.chance(1, 3).then(|| WorkPlan { in_haste, ..WorkPlan::draw(&mut random) }),
-        }
+            lull: None,
+        };
+        let mut lull = Random::new(seed).fork("lull");
+        plan.lull = lull.chance(1, 6).then(|| Lull::draw(&mut lull, plan.run.safety));
+        plan
     }
 
     /// What `seed` means where more breaks than can be survived.
@@ -232,6 +266,11 @@ impl ClusterPlan {
         let worst = [ClusterFault::PowerCut, ClusterFault::Blackout, ClusterFault::ReplaceDisk];
         plan.run.faults.extend(worst.into_iter().filter(|_| random.chance(2, 3)));
         plan
+    }
+
+    /// Whether brokers have the intervals that they are shipped with.
+    pub fn as_shipped(&self) -> bool {
+        self.lull.is_some_and(|lull| lull.as_shipped)
     }
 
     /// What all its topics promise.

@@ -33,8 +33,9 @@ use crate::{
     world::World,
 };
 
-/// Once faults are over, everything must work again within this time.
-const CONVERGES_WITHIN: Duration = Duration::from_secs(180);
+/// Once faults are over, everything must work again within this time where intervals are short, and within this where they
+/// are those that brokers are shipped with.
+const CONVERGES_WITHIN: [Duration; 2] = [Duration::from_secs(180), Duration::from_secs(1800)];
 
 /// How often what is due by itself is done and what brokers know of the metadata log is looked at, in nanoseconds.
 const TICK: u64 = 25_000_000;
@@ -59,7 +60,7 @@ pub fn run_plan(seed: u64, plan: ClusterPlan, options: Options) -> Outcome {
             let hall = run.work.as_ref().map(|work| work.hall.clone());
             keyed::start(&run.around.world, plan, run.plan.promise(), hall);
         }
-        run.run_for(run.plan.run.safety, |_| false);
+        run.safety();
         if run.around.world.violation().is_none() {
             run.liveness();
         }
@@ -111,6 +112,7 @@ impl Run {
             deleted: Deleted::default(),
             heard: Heard::default(),
             compaction: plan.keyed.as_ref().map(|keyed| keyed.delete_retention_ms),
+            as_shipped: plan.as_shipped(),
         };
         world.expect_replicas();
         let mut machines: BTreeMap<BrokerId, Machine> =
@@ -140,6 +142,19 @@ impl Run {
             next_look_at_all: 0,
             orphans: Cell::new((0, false)),
         }
+    }
+
+    /// Everything breaks, in a lull now and then.
+    fn safety(&mut self) {
+        let Some(lull) = self.plan.lull else {
+            return self.run_for(self.plan.run.safety, |_| false);
+        };
+        self.run_for(lull.begins, |_| false);
+        self.around.world.lull(lull.lasts);
+        self.faults.every(lull.fault_interval, self.around.world.executor.now());
+        self.run_for(lull.lasts, |_| false);
+        self.faults.every(self.plan.run.fault_interval, self.around.world.executor.now());
+        self.run_for(self.plan.run.safety - lull.begins, |_| false);
     }
 
     /// Nothing breaks any more: all must come right, in bounded time.
@@ -225,12 +240,17 @@ impl Run {
         })
     }
 
+    /// How long anything may take to come right.
+    fn patience(&self) -> Duration {
+        CONVERGES_WITHIN[usize::from(self.plan.as_shipped())]
+    }
+
     fn finished(&mut self, what: &str, task: &Arc<Task>) {
         if self.around.world.has_violated() {
             return;
         }
         let inside = task.clone();
-        self.run_for(CONVERGES_WITHIN, move |_| inside.state().is_some());
+        self.run_for(self.patience(), move |_| inside.state().is_some());
         if task.state().is_none() && !self.around.world.has_violated() {
             self.stuck(format!("{what}: waits for {}", task.waits_for()));
         }
@@ -241,7 +261,7 @@ impl Run {
             return;
         }
         let audit: Arc<Audit> = client::audit(&self.around.world);
-        self.run_for(CONVERGES_WITHIN, |_| audit.is_done());
+        self.run_for(self.patience(), |_| audit.is_done());
         if !audit.is_done() && self.around.world.violation().is_none() {
             self.stuck(format!("these still wait: {}", audit.missing()));
         }
@@ -251,7 +271,7 @@ impl Run {
         if self.around.world.violation().is_some() {
             return;
         }
-        self.run_for(CONVERGES_WITHIN, &done);
+        self.run_for(self.patience(), &done);
         if !done(self) && self.around.world.violation().is_none() {
             self.stuck(format!("waiting for {what}"));
         }
@@ -284,7 +304,8 @@ impl Run {
             }
         }
         let why = format!(
-            "{why}; not within {CONVERGES_WITHIN:?} of simulated time; {machines:?}; registrations {:?}; led by {:?}{partitions}",
+            "{why}; not within {:?} of simulated time; {machines:?}; registrations {:?}; led by {:?}{partitions}",
+            self.patience(),
             truth.registrations(),
             self.around.quorum.leader()
         );

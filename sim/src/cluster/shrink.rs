@@ -30,9 +30,12 @@ pub enum Without {
     Work,
     /// Groups, but not producers without one.
     Groups,
+    /// A time in which little happens.
+    Lull,
 }
 
-const OTHERS: [(Without, &str); 10] = [
+const OTHERS: [(Without, &str); 11] = [
+    (Without::Lull, "lull"),
     (Without::Passing, "passing"),
     (Without::Topics, "topics"),
     (Without::Partitions, "partitions"),
@@ -99,6 +102,7 @@ impl Without {
             Without::Idempotent => std::mem::replace(&mut run.idempotent_producers, 1) > 1,
             Without::Readers => std::mem::take(&mut run.readers) > 0,
             Without::Tails => std::mem::take(&mut plan.tails) > 0,
+            Without::Lull => plan.lull.take().is_some(),
             Without::Work => plan.work.take().is_some(),
             Without::Groups => plan.work.as_mut().is_some_and(|work| {
                 let many = work.groups.len() > 1;

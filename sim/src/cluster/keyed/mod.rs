@@ -73,7 +73,8 @@ impl KeyedPlan {
             keys: random.between(3, 40),
             tombstones,
             delete_retention_ms: match tombstones {
-                Tombstones::Stay => 3_600_000,
+                // Longer than any run.
+                Tombstones::Stay => 86_400_000,
                 Tombstones::Go => random.between(300, 5_000),
                 Tombstones::GoInTime => random.between(3_000, 5_000),
             },
