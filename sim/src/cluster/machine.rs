@@ -64,6 +64,8 @@ pub(super) struct Surroundings {
     pub(super) compaction: Option<u64>,
     /// Whether brokers have the intervals that they are shipped with.
     pub(super) as_shipped: bool,
+    /// Whether what coordinators write may rot, too: where it is not compacted, so that it can be mended.
+    pub(super) rots_coordinators: bool,
 }
 
 /// Everything soon, so that much happens in little simulated time.

@@ -113,6 +113,8 @@ impl Run {
             heard: Heard::default(),
             compaction: plan.keyed.as_ref().map(|keyed| keyed.delete_retention_ms),
             as_shipped: plan.as_shipped(),
+            // In later kinds of runs only, so that what other seeds meant they still mean.
+            rots_coordinators: plan.lull.is_some() && plan.keyed.is_none(),
         };
         world.expect_replicas();
         let mut machines: BTreeMap<BrokerId, Machine> =

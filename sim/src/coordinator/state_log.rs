@@ -9,7 +9,10 @@ use highwater_coordinator::{
 };
 use highwater_env::BoxFuture;
 use highwater_node::request::{Fetch, FetchPartition, Isolation, TopicRef};
-use highwater_records::batch::{BatchView, split};
+use highwater_records::{
+    PartitionIndex, TopicIdPartition,
+    batch::{BatchView, split},
+};
 
 use super::{
     hall::{Hall, TXN_SHARDS, caller},
@@ -60,7 +63,13 @@ pub(super) async fn read(hall: &Hall, shard: Part, from: u64) -> Option<(u64, u6
         })
         .await?;
     let fetched = answer.into_iter().next()?.result.ok()?;
-    match decode(Bytes::from(fetched.records.concat()), from) {
+    let at = hall.world.topic_named(TOPIC).map(|topic_id| {
+        let partition = PartitionIndex(shard);
+        TopicIdPartition { topic_id, partition }
+    });
+    let bytes = Bytes::from(fetched.records.concat());
+    let bytes = if at.is_some_and(|at| hall.world.may_be_rotten(at)) { sound(bytes) } else { bytes };
+    match decode(bytes, from) {
         Ok((records, next)) => {
             if !records.is_empty() {
                 hall.tell(Happening::StateLog { shard, records });
@@ -94,6 +103,14 @@ pub(super) fn standing_of(described: &DescribedTransaction) -> Option<Standing> 
         stage,
         partitions: flat(topics),
     })
+}
+
+/// What lies before the first damage: what is behind it is read once it is mended.
+fn sound(bytes: Bytes) -> Bytes {
+    let is_sound = |piece: &Bytes| BatchView::parse(piece).is_ok_and(|view| view.verify_crc().is_ok());
+    let pieces = split(bytes.clone()).map_while(Result::ok).take_while(is_sound);
+    let length: usize = pieces.map(|piece| piece.len()).sum();
+    bytes.slice(..length)
 }
 
 fn decode(bytes: Bytes, from: u64) -> Result<(Vec<StateRecord>, u64), String> {

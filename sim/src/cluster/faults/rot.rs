@@ -43,7 +43,10 @@ impl Faults {
     ) {
         let topics = around.world.topics();
         let of_clients = topics.iter().filter_map(|topic| image.topic(topic.id));
+        let of_coordinators =
+            image.topics().filter(|topic| around.rots_coordinators && topic.name.starts_with("__"));
         let all: Vec<_> = of_clients
+            .chain(of_coordinators)
             .flat_map(|topic| topic.numbered().map(move |(partition, state)| (topic, partition, state)))
             .filter(|(_, _, state)| state.isr.len() == state.replicas.len())
             .collect();
