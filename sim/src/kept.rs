@@ -49,10 +49,16 @@ const AS_DRAWN: [(u64, &str); 8] = [
 ];
 
 /// Seeds of clusters with a lull.
-const LULLS: [(u64, &str); 1] = [(
-    20_001_843,
-    "a truncation forgot producers behind what had rotted: their next batch was out of order, for ever",
-)];
+const LULLS: [(u64, &str); 2] = [
+    (
+        20_001_843,
+        "a truncation forgot producers behind what had rotted: their next batch was out of order, for ever",
+    ),
+    (
+        28_079_351,
+        "what retention had deleted came again by way of an empty disk, and was acknowledged where it had been",
+    ),
+];
 
 /// Seeds of clusters in which more breaks than can be survived.
 const BEYOND: [(u64, &str); 5] = [

@@ -114,7 +114,8 @@ impl ProducerStates {
         }
         let last = base.plus(offset_delta);
         let same = |batch: &&AppendedBatch| batch.base_sequence() == base && batch.last_sequence == last;
-        if let Some(batch) = known.batches.iter().find(same) {
+        // The newest: what was deleted may have come again, by way of a leader that had not heard of it.
+        if let Some(batch) = known.batches.iter().rev().find(same) {
             return Ok(Verdict::Duplicate {
                 base_offset: batch.base_offset(),
                 last_offset: batch.last_offset,

@@ -49,6 +49,17 @@ fn the_next_sequence_and_nothing_else() {
 }
 
 #[test]
+fn what_is_there_twice_is_where_it_was_appended_last() {
+    let states = states(&[batch(1, 0, 2, 100), batch(1, 0, 2, 102)]);
+    let offset = |value| Offset::new(value).unwrap();
+    assert!(matches!(
+        states.check(producer(1, 0), 1),
+        Ok(Verdict::Duplicate { base_offset, last_offset, .. })
+            if (base_offset, last_offset) == (offset(102), offset(103))
+    ));
+}
+
+#[test]
 fn a_new_epoch_begins_at_zero_and_an_old_one_is_fenced() {
     let states = states(&[batch(1, 0, 10, 100)]);
     assert_eq!(states.check(producer(2, 0), 0), Ok(Verdict::New));
