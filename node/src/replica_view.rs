@@ -5,7 +5,10 @@ use std::{ops::Range, sync::Arc};
 use highwater_engine::{LogReader, Positions};
 use highwater_records::{BrokerId, LeaderEpoch, Offset, TopicIdPartition};
 
-use crate::{Changes, Node, partition::State};
+use crate::{
+    Changes, Node,
+    partition::{State, lineage},
+};
 
 /// A replica at one moment.
 #[derive(Clone)]
@@ -75,7 +78,7 @@ impl Node {
             leader_epoch: state.leader_epoch(),
             leading: LeadingView::of(state),
             positions: state.log.positions(),
-            epochs: state.log.epochs().iter().map(|entry| (entry.epoch, entry.start)).collect(),
+            epochs: lineage(&state.log),
             damaged: state.log.quarantined().iter().map(|range| range.offsets.clone()).collect(),
             reader: state.log.reader(),
         });

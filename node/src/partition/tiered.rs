@@ -16,7 +16,7 @@ pub(crate) fn diverges(log: &Log, found: &TierSummary, from: Offset) -> Option<O
     divergence((&found.lineage, found.start, found.end), (&here, from, log.positions().log_end))
 }
 
-/// The leader epochs of this log as the bucket has them.
+/// The leader epochs of this log and where they start, as the bucket has them.
 pub(crate) fn lineage(log: &Log) -> Vec<(LeaderEpoch, Offset)> {
     log.epochs().into_iter().map(|start| (start.epoch, start.start)).collect()
 }
